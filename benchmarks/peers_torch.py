@@ -1,0 +1,184 @@
+"""PyTorch: autograd as users write it, and its own kernels chained by hand over preallocated outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from cases import KINDS, Problem
+from peers import Peer
+
+aten = torch.ops.aten
+Tensor = torch.Tensor
+NONE, MEAN = 0, 1
+
+
+def binary_focal(z: Tensor, t: Tensor) -> Tensor:
+    """torchvision's sigmoid_focal_loss, gamma 2, no alpha."""
+    p = torch.sigmoid(z)
+    cross_entropy = F.binary_cross_entropy_with_logits(z, t, reduction="none")
+    p_target = p * t + (1 - p) * (1 - t)
+    return (cross_entropy * (1 - p_target) ** 2).mean()
+
+
+def focal(z: Tensor, t: Tensor) -> Tensor:
+    """Focal loss of softmax, gamma 2."""
+    log_p = F.log_softmax(z, -1).gather(-1, t[:, None])[:, 0]
+    return (-((1 - log_p.exp()) ** 2) * log_p).mean()
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "huber": F.huber_loss,
+    "squared_error": F.mse_loss,
+    "absolute_error": F.l1_loss,
+    "binary_cross_entropy": F.binary_cross_entropy_with_logits,
+    "binary_focal": binary_focal,
+    "cross_entropy": F.cross_entropy,
+    "focal": focal,
+}
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "log_softmax": lambda x: torch.log_softmax(x, -1),
+    "softmax": lambda x: torch.softmax(x, -1),
+    "logsumexp": lambda x: torch.logsumexp(x, -1),
+    "sigmoid": torch.sigmoid,
+    "log_sigmoid": F.logsigmoid,
+}
+
+FUNCTIONS_OUT: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "log_softmax": lambda x, out: aten._log_softmax.out(x, -1, False, out=out),
+    "softmax": lambda x, out: aten._softmax.out(x, -1, False, out=out),
+    "logsumexp": lambda x, out: torch.logsumexp(x, -1, out=out),
+    "sigmoid": lambda x, out: torch.sigmoid(x, out=out),
+    "log_sigmoid": lambda x, out: aten.log_sigmoid.out(x, out=out),
+}
+
+
+# ---- kernels chained by hand: each function preallocates, and returns forward(), backward() -------------------------
+
+Chain = tuple[Callable[[], Any], Callable[[], Any]]
+
+
+def chain_cross_entropy(z: Tensor, t: Tensor, value: Tensor, gradient: Tensor) -> Chain:
+    """log_softmax, nll_loss and their backward kernels."""
+    log_p, slope = torch.empty_like(z), torch.empty_like(z)
+    total_weight, one = value.clone(), torch.ones_like(value)
+
+    def forward() -> None:
+        aten._log_softmax.out(z, -1, False, out=log_p)
+        aten.nll_loss_forward.output(log_p, t, None, MEAN, -100, output=value, total_weight=total_weight)
+
+    def backward() -> None:
+        aten.nll_loss_backward.grad_input(one, log_p, t, None, MEAN, -100, total_weight, grad_input=slope)
+        aten._log_softmax_backward_data.out(slope, log_p, -1, z.dtype, out=gradient)
+
+    return forward, backward
+
+
+def mean_of(element_out: Callable[..., Any], z: Tensor, t: Tensor, *options: Any, value: Tensor) -> Callable[[], Any]:
+    """Chain an element-wise kernel and the mean: with a mean of their own, their out= resizes its array twice."""
+    element = torch.empty_like(z)
+
+    def forward() -> None:
+        element_out(z, t, *options, out=element)
+        torch.mean(element, 0, out=value)
+
+    return forward
+
+
+def chain_huber(z: Tensor, t: Tensor, value: Tensor, gradient: Tensor) -> Chain:
+    """huber_loss and its backward kernel."""
+    one = torch.ones_like(value)
+    return (
+        mean_of(aten.huber_loss.out, z, t, NONE, 1.0, value=value),
+        lambda: aten.huber_loss_backward.out(one, z, t, MEAN, 1.0, grad_input=gradient),
+    )
+
+
+def chain_squared_error(z: Tensor, t: Tensor, value: Tensor, gradient: Tensor) -> Chain:
+    """mse_loss and its backward kernel."""
+    one = torch.ones_like(value)
+    return (
+        mean_of(aten.mse_loss.out, z, t, NONE, value=value),
+        lambda: aten.mse_loss_backward.grad_input(one, z, t, MEAN, grad_input=gradient),
+    )
+
+
+def chain_binary_cross_entropy(z: Tensor, t: Tensor, value: Tensor, gradient: Tensor) -> Chain:
+    """binary_cross_entropy_with_logits, and (sigmoid(z) - t) / n, for torch has no backward kernel of its own."""
+
+    def backward() -> None:
+        torch.sigmoid(z, out=gradient)
+        gradient.sub_(t).mul_(1 / z.numel())
+
+    return mean_of(aten.binary_cross_entropy_with_logits.out, z, t, None, None, NONE, value=value), backward
+
+
+CHAINS = {
+    "cross_entropy": chain_cross_entropy,
+    "huber": chain_huber,
+    "squared_error": chain_squared_error,
+    "binary_cross_entropy": chain_binary_cross_entropy,
+}
+
+
+# ---- peers -----------------------------------------------------------------------------------------------------
+
+
+def autograd(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Value and gradient as users get them."""
+    z = z.detach().requires_grad_()
+
+    def call() -> tuple[Tensor, Tensor]:
+        z.grad = None
+        value = loss(z, t)
+        value.backward()
+        return value.detach(), z.grad
+
+    return call
+
+
+def value_alone(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor) -> Callable[[], tuple[Tensor, None]]:
+    """The value without a graph."""
+
+    def call() -> tuple[Tensor, None]:
+        with torch.no_grad():
+            return loss(z, t), None
+
+    return call
+
+
+def chained(kernel: str, z: Tensor, t: Tensor, want_gradient: bool) -> Callable[[], tuple[Tensor, Tensor | None]]:
+    """Forward, and backward if asked, over preallocated outputs."""
+    value, gradient = torch.zeros((), dtype=z.dtype), torch.ones_like(z)
+    forward, backward = CHAINS[kernel](z, t, value, gradient)
+
+    def call() -> tuple[Tensor, Tensor | None]:
+        forward()
+        if not want_gradient:
+            return value, None
+        backward()
+        return value, gradient
+
+    return call
+
+
+def peers(problem: Problem, n_threads: int) -> Iterator[Peer]:
+    """Yield torch's ways to answer a problem."""
+    torch.set_num_threads(n_threads)
+    kernel, want = problem.case.kernel, problem.case.want
+    z = torch.from_numpy(problem.z)
+    if "function" in KINDS[kernel]:
+        function, function_out, out = FUNCTIONS[kernel], FUNCTIONS_OUT[kernel], torch.from_numpy(problem.out).clone()
+        yield Peer("torch", "users", "fresh", lambda: (None, function(z)))
+        yield Peer("torch out=", "kernels", "reused", lambda: (None, function_out(z, out)))
+        return
+    t = torch.from_numpy(problem.t)
+    if want == "value":
+        yield Peer("torch", "users", "fresh", value_alone(LOSSES[kernel], z, t))
+    elif problem.case.outputs == "fresh":
+        yield Peer("torch autograd", "users", "fresh", autograd(LOSSES[kernel], z, t))
+    if kernel in CHAINS and (want == "value" or problem.case.outputs == "reused"):
+        yield Peer("torch kernels", "kernels", "reused", chained(kernel, z, t, want != "value"))

@@ -1,0 +1,36 @@
+/* q t softplus(-z) + (1 - t) softplus(z), q = pos_weight, t in [0, 1]; label smoothing s first turns t into t (1 - s) + s / 2.
+ *
+ * With e = exp(-|z|) and l = log1p(e), softplus(z) = max(z, 0) + l. Both sigmoid(z) and sigmoid(-z) are quotients of 1
+ * or e by 1 + e, so that neither is ever 1 minus the other: the gradient keeps its digits where sigmoid(z) rounds to 1.
+ * An infinite z whose weight is 0 counts nothing (the limit), hence the choose around the product.
+ * majorize is the tightest parabola above the loss that touches it at z (Jaakkola & Jordan 2000,
+ * doi:10.1023/A:1008932416310): (q t + 1 - t) tanh(z / 2) / (2 z).
+ */
+ALWAYS_INLINE point binary_cross_entropy(operands o)
+{
+    vreal smoothing = UNIFORM(o.p[1]);
+    vreal t = fmadd(o.t, ONE - smoothing, C(0.5) * smoothing);
+    vreal positive = o.pos_weight * t, negative = ONE - t, both_weights = positive + negative;
+    vmask right = le(ZERO, o.z);
+
+    vreal slope = choose(right, negative, positive);
+    vreal linear = choose(eq(slope, ZERO), ZERO, slope * vabs(o.z));
+    vreal value = fmadd(both_weights, o.l, linear);
+
+    vreal large = ONE / (ONE + o.e), small = o.e * large; /* sigmoid of |z| and of -|z| */
+    vreal p = choose(right, large, small), one_minus_p = choose(right, small, large);
+    vreal gradient = fmadd(negative, p, -(positive * one_minus_p));
+
+    vreal curvature = large * small;
+    if (o.curvature == FL_PSD) curvature = vmax(C(CURVATURE_FLOOR), curvature);
+    if (o.curvature == FL_MAJORIZE) {
+        vreal distance = vabs(o.z);
+        /* tanh(|z| / 2) / (2 |z|) = (1 - e) / (1 + e) / (2 |z|); its series where the difference loses digits */
+        vreal far = (ONE - o.e) * large / (distance + distance);
+        vreal near = fmadd(distance * distance, C(-1.0 / 48), C(0.25));
+        curvature = choose(lt(distance, C(0x1p-3)), near, far);
+        curvature = vmax(C(CURVATURE_FLOOR), curvature);
+    }
+    return (point){.value = value, .gradient = gradient, .hessian = both_weights * curvature};
+}
+POINTWISE(binary_cross_entropy, STAGE_EXP, STAGE_LOG1P, FL_UNIT_INTERVAL)

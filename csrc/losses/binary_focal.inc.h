@@ -1,0 +1,59 @@
+/* Focal loss of a logit, Lin et al. 2017, arXiv:1708.02002. For a hard label with margin m = z (label 1) or -z (label 0),
+ * s = sigmoid(m), rho = sigmoid(-m) = 1 - s, L = -log s:
+ *     value     a rho^g L
+ *     d / dm   -a rho^g (rho + g s L)
+ *     d2 / dm2  a rho^g (s rho (1 + 2 g) - g rho s L + g^2 s s L)
+ * Soft targets are the mixture t F(z) + (1 - t) F(-z).
+ *
+ * This form divides by nothing and takes no logarithm of rho, so it stays finite for g < 1 and saturated logits, where the
+ * usual rho^(g - 1) is infinite. s and rho are both quotients by 1 + exp(-|m|), never 1 minus the other. g = 0 is
+ * binary cross-entropy to the last bit.
+ * psd: binary cross-entropy's curvature with the weights that make its gradient this one, s |d / dm| (Gauss-Newton).
+ * majorize: (1 + g) times that, the least multiple which is nowhere below the exact one.
+ */
+ALWAYS_INLINE point binary_focal_margin(operands o, vreal m, vreal a)
+{
+    const double gamma = o.p[0];
+    vreal g = UNIFORM(gamma);
+    vmask right = le(ZERO, m);
+    vreal large = ONE / (ONE + o.e), small = o.e * large;
+    vreal s = choose(right, large, small), rho = choose(right, small, large);
+    vreal loss = choose(right, o.l, o.l + vabs(m));
+    vreal power = gamma <= 64 && gamma == (int)gamma
+                      ? whole_power(rho, (int)gamma)
+                      : exp_nonpositive(-g * choose(right, o.l + vabs(m), o.l)); /* log rho = -softplus(m) */
+    vreal s_loss = choose(eq(s, ZERO), ZERO, s * loss);
+    vreal scale = a * power;
+    vreal slope = scale * fmadd(g, s_loss, rho);
+
+    vreal hessian;
+    if (o.curvature == FL_EXACT) {
+        vreal bend = fmadd(g * s, s_loss, -(rho * s_loss)); /* g s s L - rho s L */
+        hessian = scale * fmadd(g, bend, s * rho * (ONE + g + g));
+    } else {
+        hessian = vmax(C(CURVATURE_FLOOR) * slope, s * slope);
+        if (o.curvature == FL_MAJORIZE) hessian = (ONE + g) * hessian;
+    }
+    return (point){.value = scale * loss, .gradient = -slope, .hessian = hessian};
+}
+
+ALWAYS_INLINE point binary_focal(operands o)
+{
+    vreal positive = UNIFORM(o.p[1]), negative = UNIFORM(o.p[2]);
+    const double smoothing = o.p[3];
+    if (o.hard && smoothing == 0) {
+        vmask is_positive = eq(o.t, ONE);
+        point f = binary_focal_margin(o, choose(is_positive, o.z, -o.z), choose(is_positive, positive, negative));
+        f.gradient = choose(is_positive, f.gradient, -f.gradient);
+        return f;
+    }
+    vreal t = fmadd(o.t, UNIFORM(1 - smoothing), UNIFORM(0.5 * smoothing));
+    point one = binary_focal_margin(o, o.z, t * positive);
+    point zero = binary_focal_margin(o, -o.z, (ONE - t) * negative);
+    /* a label of weight 0 counts nothing, not even an infinite loss */
+    vreal one_value = choose(eq(t, ZERO), ZERO, one.value), zero_value = choose(eq(t, ONE), ZERO, zero.value);
+    return (point){.value = one_value + zero_value,
+                   .gradient = one.gradient - zero.gradient,
+                   .hessian = one.hessian + zero.hessian};
+}
+POINTWISE(binary_focal, STAGE_EXP | STAGE_LOG1P, STAGE_NONE, FL_UNIT_INTERVAL)

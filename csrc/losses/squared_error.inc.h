@@ -1,0 +1,7 @@
+/* (z - t)^2. Gauss, 1809. */
+ALWAYS_INLINE point squared_error(operands o)
+{
+    vreal r = o.z - o.t;
+    return (point){.value = r * r, .gradient = r + r, .hessian = C(2)};
+}
+POINTWISE(squared_error, STAGE_NONE, STAGE_NONE, FL_ANY)

@@ -1,0 +1,236 @@
+/* Pointwise losses: one prediction, one target, one value.
+ *
+ * A formula is plain arithmetic on one vector of predictions and targets, plus what its stages have computed for
+ * the tile: exp and log1p in loops of their own over a tile that stays in L1 run faster than one loop that does
+ * everything, because the processor sees enough independent work at once. The driver owns layouts, weights,
+ * scaling, sums and stores, and knows no loss.
+ */
+#ifndef FASTLOSS_POINTWISE_H
+#define FASTLOSS_POINTWISE_H
+
+#include "real.h"
+#include "stored.h"
+
+enum { TILE = 512 }; /* elements: a tile of every array that a loss needs fits L1 */
+
+/* Stages. e = exp(-|z|) and l = log1p(e) give sigmoid and softplus of z and of -z without cancellation. */
+enum { STAGE_NONE = 0, STAGE_EXP = 1, STAGE_LOG1P = 2 };
+
+typedef struct point {
+    vreal value, gradient, hessian;
+} point;
+
+typedef struct operands {
+    vreal z, t;          /* prediction, target */
+    vreal e, l;          /* exp(-|z|), log1p(e): if the loss has asked for them */
+    vreal pos_weight;
+    const double *p;     /* the loss's coefficients */
+    int curvature;
+    int hard;            /* every target of this tile is 0 or 1 */
+} operands;
+
+typedef point (*formula)(operands o);
+
+/* A curvature that must not vanish with the probability: far below any that matters, and normal after scaling. */
+#define CURVATURE_FLOOR (FL_REAL == 32 ? 0x1p-80 : 0x1p-800)
+
+#define UNIFORM(c) splat((real)(c))
+
+/* The tile as consecutive reals: the array itself where it can be used as it is, else a copy padded with 0. */
+SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count,
+                                  int dense, real *tile)
+{
+    if (dense && count % LANES == 0) return (const real *)(const void *)array->data + first;
+    if (dense)
+        memcpy(tile, (const real *)(const void *)array->data + first, (size_t)count * sizeof(real));
+    else
+        load_elements(tile, array, job->n_inner, first, count);
+    for (ptrdiff_t i = count; i % LANES; i++) tile[i] = 0;
+    return tile;
+}
+
+SHARED void put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
+                            const real *tile)
+{
+    real *to = (real *)(void *)array->data + first;
+    if (!dense)
+        store_elements(array, job->n_inner, first, count, tile);
+    else if (job->stream)
+        stream_copy(to, tile, count);
+    else if (to != tile)
+        memcpy(to, tile, (size_t)count * sizeof(real));
+}
+
+/* tile *= weight * scale; a weight of 0 gives 0 whatever stands there */
+SHARED void weigh(real *tile, const real *weight, real scale, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i += WIDTH) {
+        vreal w = load(weight + i);
+        store(tile + i, choose(eq(w, ZERO), ZERO, load(tile + i) * (w * splat(scale))));
+    }
+}
+
+/* Pairwise over the tile: the same order for every width, error like that of log2(TILE) additions. */
+SHARED double sum_tile(real *tile, ptrdiff_t count)
+{
+    while (count > LANES) {
+        ptrdiff_t half = (count / 2 + LANES - 1) / LANES * LANES;
+        for (ptrdiff_t i = 0; i < count - half; i += WIDTH) store(tile + i, load(tile + i) + load(tile + half + i));
+        count = half;
+    }
+    return fold_lanes(tile);
+}
+
+/* Position of the first target outside [0, 1] (or nan), or -1; *hard says whether all are 0 or 1. */
+SHARED ptrdiff_t check_unit_interval(const real *t, ptrdiff_t count, int *hard)
+{
+    ptrdiff_t padded = (count + LANES - 1) / LANES * LANES;
+    vmask ok = eq(ZERO, ZERO);
+    for (ptrdiff_t i = 0; i < padded; i += WIDTH)
+        ok = both(ok, either(eq(load(t + i), ZERO), eq(load(t + i), ONE)));
+    *hard = all_true(ok);
+    if (*hard) return -1;
+    ok = eq(ZERO, ZERO);
+    for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, both(le(ZERO, load(t + i)), le(load(t + i), ONE)));
+    if (all_true(ok)) return -1;
+    for (ptrdiff_t i = 0; i < count; i++)
+        if (!(t[i] >= 0 && t[i] <= 1)) return i;
+    return -1;
+}
+
+ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, formula f,
+                                        const int stages, const int domain, const int want)
+{
+    CACHE_ALIGNED real z_tile[TILE], t_tile[TILE], w_tile[TILE], q_tile[TILE], e_tile[TILE], l_tile[TILE];
+    CACHE_ALIGNED real value_tile[TILE], gradient_tile[TILE], hessian_tile[TILE];
+#define DENSE(array) ((array).data && is_dense(&(array), job->n_outer, job->n_inner))
+    const int z_dense = DENSE(job->prediction), t_dense = DENSE(job->target), w_dense = DENSE(job->weight);
+    const int q_dense = DENSE(job->pos_weight), value_dense = DENSE(job->value);
+    const int gradient_dense = DENSE(job->gradient), hessian_dense = DENSE(job->hessian);
+#undef DENSE
+    const real scale = (real)job->scale;
+    double total = 0;
+
+    for (ptrdiff_t end = first + count; first < end; first += TILE) {
+        const ptrdiff_t n = end - first < TILE ? end - first : TILE;
+        const ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
+        const real *z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
+        const real *t = job->target.data ? tile_of(&job->target, job, first, n, t_dense, t_tile) : z;
+        const real *w = job->weight.data ? tile_of(&job->weight, job, first, n, w_dense, w_tile) : NULL;
+        const real *q = job->pos_weight.data ? tile_of(&job->pos_weight, job, first, n, q_dense, q_tile) : NULL;
+        int hard = 0;
+        if (domain == FL_UNIT_INTERVAL) {
+            ptrdiff_t bad = check_unit_interval(t, n, &hard);
+            if (bad >= 0 && job->check_target) return first + bad;
+        }
+        const int direct = n == padded && !job->stream;
+        real *value = value_tile;
+        real *gradient = direct && gradient_dense ? (real *)(void *)job->gradient.data + first : gradient_tile;
+        real *hessian = direct && hessian_dense ? (real *)(void *)job->hessian.data + first : hessian_tile;
+
+        if (stages & STAGE_EXP)
+            for (ptrdiff_t i = 0; i < padded; i += WIDTH)
+                store(e_tile + i, exp_nonpositive(-vabs(load(z + i))));
+        if (stages & STAGE_LOG1P)
+            for (ptrdiff_t i = 0; i < padded; i += WIDTH) store(l_tile + i, log1p_unit(load(e_tile + i)));
+        operands o = {.p = job->coefficients, .curvature = job->curvature, .hard = hard};
+        o.pos_weight = splat((real)job->coefficients[0]);
+        for (ptrdiff_t i = 0; i < padded; i += WIDTH) {
+            o.z = load(z + i);
+            o.t = load(t + i);
+            if (stages & STAGE_EXP) o.e = load(e_tile + i);
+            if (stages & STAGE_LOG1P) o.l = load(l_tile + i);
+            if (q) o.pos_weight = load(q + i);
+            point result = f(o);
+            if (want & FL_VALUE) store(value + i, result.value);
+            if (want & FL_GRADIENT) store(gradient + i, w ? result.gradient : result.gradient * splat(scale));
+            if (want & FL_HESSIAN) store(hessian + i, w ? result.hessian : result.hessian * splat(scale));
+        }
+        if (w) {
+            if (want & FL_VALUE) weigh(value, w, 1, padded);
+            if (want & FL_GRADIENT) weigh(gradient, w, scale, padded);
+            if (want & FL_HESSIAN) weigh(hessian, w, scale, padded);
+        }
+        if ((want & FL_GRADIENT) && job->gradient.data) put_tile(&job->gradient, job, first, n, gradient_dense, gradient);
+        if ((want & FL_HESSIAN) && job->hessian.data) put_tile(&job->hessian, job, first, n, hessian_dense, hessian);
+        if (want & FL_VALUE) {
+            if (job->value.data) {
+                put_tile(&job->value, job, first, n, value_dense, value);
+            } else {
+                for (ptrdiff_t i = n; i < padded; i++) value[i] = 0;
+                total += sum_tile(value, padded);
+            }
+        }
+    }
+    if (job->stream) stream_end();
+    *sum = total;
+    return -1;
+}
+
+/* One copy of the driver for each set of outputs, so that what is not wanted is not computed. */
+ALWAYS_INLINE ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, formula f,
+                                        const int stages, const int value_stages, const int domain)
+{
+    switch (job->want) {
+#define CASE(want) \
+    case want: return pointwise_tiles(job, first, count, sum, f, ((want) & FL_VALUE) ? stages | value_stages : stages, domain, want);
+        CASE(FL_VALUE)
+        CASE(FL_GRADIENT)
+        CASE(FL_VALUE | FL_GRADIENT)
+        CASE(FL_GRADIENT | FL_HESSIAN)
+    default:
+        return pointwise_tiles(job, first, count, sum, f, stages | value_stages, domain, FL_VALUE | FL_GRADIENT | FL_HESSIAN);
+#undef CASE
+    }
+}
+
+/* Makes a loss of a formula: its stages (those that the value alone needs apart) and the domain of its target. */
+#define POINTWISE(name, stages, value_stages, domain)                                                          \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)            \
+    {                                                                                                          \
+        return pointwise_block(job, first, count, sum, name, stages, value_stages, domain);                    \
+    }                                                                                                          \
+    static const fl_loss name##_loss = {#name, name##_block, domain};
+
+/* The sum of at most TILE weights, and the tile of them; *bad becomes the position of the first that is negative or not
+ * finite, if none was found before. */
+SHARED double sum_weights(real *tile, const fl_array *weight, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t n,
+                                 ptrdiff_t *bad)
+{
+    load_elements(tile, weight, n_inner, first, n);
+    ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
+    for (ptrdiff_t i = n; i < padded; i++) tile[i] = 0;
+    vmask ok = eq(ZERO, ZERO);
+    for (ptrdiff_t i = 0; i < padded; i += WIDTH)
+        ok = both(ok, both(le(ZERO, load(tile + i)), lt(load(tile + i), C(REAL_INFINITY))));
+    if (!all_true(ok) && *bad < 0)
+        for (ptrdiff_t i = n - 1; i >= 0; i--)
+            if (!(tile[i] >= 0 && tile[i] < REAL_INFINITY)) *bad = first + i;
+    CACHE_ALIGNED real copy[TILE];
+    memcpy(copy, tile, (size_t)padded * sizeof(real));
+    return sum_tile(copy, padded);
+}
+
+/* Targets inside the domain, weights finite and >= 0; adds the weights up. */
+SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, fl_checked *result)
+{
+    CACHE_ALIGNED real tile[TILE];
+    *result = (fl_checked){0, -1, -1};
+    for (ptrdiff_t end = first + count; first < end; first += TILE) {
+        const ptrdiff_t n = end - first < TILE ? end - first : TILE;
+        if (job->check_target && result->bad_target < 0) {
+            int hard;
+            const real *t = tile_of(&job->target, job, first, n,
+                                    is_dense(&job->target, job->n_outer, job->n_inner), tile);
+            ptrdiff_t bad = check_unit_interval(t, n, &hard);
+            if (bad >= 0) result->bad_target = first + bad;
+        }
+        if (job->weight.data) {
+            result->weight_sum += sum_weights(tile, &job->weight, job->n_inner, first, n, &result->bad_weight);
+        } else {
+            result->weight_sum += (double)n;
+        }
+    }
+}
+
+#endif

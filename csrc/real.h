@@ -1,0 +1,179 @@
+/* exp, log and log1p of a vector: branch-free, our own polynomials (fit_polynomials.py), no libm.
+ *
+ * No intermediate is subnormal for a normal result: on many processors one subnormal costs as much as a hundred
+ * additions. exp_nonpositive therefore gives 0 where exp(x) would be below the smallest normal number.
+ * Measured over all floats (float64: over 1e8 points): see tests/test_accuracy.py.
+ */
+#ifndef FASTLOSS_REAL_H
+#define FASTLOSS_REAL_H
+
+#include "simd.h"
+
+/* LN2_HIGH ends in zeros, so that its product with an exponent is exact even where fmadd is not fused.
+ * ROUND + x, for |x| < 2^(mantissa - 1), has the nearest integer of x in its low bits. */
+#if FL_REAL == 32
+#define MANTISSA_BITS 23
+#define EXPONENT_BIAS 127
+#define ROUND 0x1.8p23f
+#define LOG2_E 0x1.715476p+0f
+#define LN2 0x1.62e430p-1f
+#define LN2_HIGH 0x1.62e400p-1f
+#define LN2_LOW 0x1.7f7d1cp-20f
+#define EXP_UNDERFLOW -0x1.5d589ep+6f /* log of the smallest normal number */
+#define SMALLEST_NORMAL 0x1p-126f
+#define SQRT_HALF 0x1.6a09e6p-1f
+#else
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
+#define ROUND 0x1.8p52
+#define LOG2_E 0x1.71547652b82fep+0
+#define LN2 0x1.62e42fefa39efp-1
+#define LN2_HIGH 0x1.62e42fefa3800p-1
+#define LN2_LOW 0x1.ef35793c76730p-45
+#define EXP_UNDERFLOW -0x1.6232bdd7abcd2p+9
+#define SMALLEST_NORMAL 0x1p-1022
+#define SQRT_HALF 0x1.6a09e667f3bcdp-1
+#endif
+
+#define REAL_INFINITY ((real)__builtin_inf())
+#define ZERO splat(0)
+#define ONE splat(1)
+#define C(x) splat((real)(x))
+
+/* fmadd with numbers for coefficients, so that a polynomial reads as one */
+#define HORNER(x, higher, c) fmadd(higher, x, C(c))
+
+/* x <= 0. At most 1.02 ulp; 0 below EXP_UNDERFLOW; exp(-inf) = 0. */
+ALWAYS_INLINE vreal exp_nonpositive(vreal x)
+{
+    vreal rounded = fmadd(x, C(LOG2_E), C(ROUND));
+    vreal n = rounded - C(ROUND);
+    vreal r = fmadd(n, C(-LN2_HIGH), x);
+    r = fmadd(n, C(-LN2_LOW), r);
+#if FL_REAL == 32
+    vreal q = C(0x1.6ac7b4p-10);
+    q = HORNER(r, q, 0x1.123de4p-7);
+    q = HORNER(r, q, 0x1.555858p-5);
+    q = HORNER(r, q, 0x1.55548cp-3);
+    q = HORNER(r, q, 0x1.fffffcp-2);
+#else
+    vreal q = C(0x1.ae03fd136cc2dp-26);
+    q = HORNER(r, q, 0x1.28aee7adfbabdp-22);
+    q = HORNER(r, q, 0x1.71dee3cd4ed17p-19);
+    q = HORNER(r, q, 0x1.a01998897bf8bp-16);
+    q = HORNER(r, q, 0x1.a01a01409105dp-13);
+    q = HORNER(r, q, 0x1.6c16c184b4610p-10);
+    q = HORNER(r, q, 0x1.1111111124a27p-7);
+    q = HORNER(r, q, 0x1.555555555060ap-5);
+    q = HORNER(r, q, 0x1.5555555555503p-3);
+    q = HORNER(r, q, 0x1.000000000000ap-1);
+#endif
+    vreal u = fmadd(r * r, q, r); /* exp(r) - 1 */
+    vreal power = from_bits((bits(rounded) << MANTISSA_BITS) + bits(ONE));
+    vreal y = fmadd(power, u, power); /* one rounding for the sum and the product */
+    return choose(lt(x, C(EXP_UNDERFLOW)), ZERO, y);
+}
+
+/* log1p of e in [0, 1], without branches or subnormals. At most 1.3 ulp (float32), 1.8 ulp (float64). */
+ALWAYS_INLINE vreal log1p_unit(vreal e)
+{
+#if FL_REAL == 32
+    vreal q = C(-0x1.af4baep-9);
+    q = HORNER(e, q, 0x1.491886p-6);
+    q = HORNER(e, q, -0x1.d6b0f2p-5);
+    q = HORNER(e, q, 0x1.b4ae20p-4);
+    q = HORNER(e, q, -0x1.3a4360p-3);
+    q = HORNER(e, q, 0x1.934b54p-3);
+    q = HORNER(e, q, -0x1.ff23e6p-3);
+    q = HORNER(e, q, 0x1.554dd0p-2);
+    q = HORNER(e, q, -0x1.ffffd2p-2);
+    return fmadd(e * q, e, e);
+#else
+    /* a polynomial in e would need degree 21; in s = e / (2 + e), log1p(e) = 2 atanh(s) = e - s (e - z q(z)) */
+    vreal s = e / (C(2) + e);
+    vreal z = fmadd(s, s, C(0x1p-200)); /* never subnormal, and nothing beside e */
+    vreal q = C(0x1.5c8090b24c0f2p-3);
+    q = HORNER(z, q, 0x1.55a7a1b2d8abep-4);
+    q = HORNER(z, q, 0x1.efdab5bce159ap-4);
+    q = HORNER(z, q, 0x1.10679a2681d97p-3);
+    q = HORNER(z, q, 0x1.3b1ddef6ef3d0p-3);
+    q = HORNER(z, q, 0x1.745cb3d3e75d5p-3);
+    q = HORNER(z, q, 0x1.c71c741db3918p-3);
+    q = HORNER(z, q, 0x1.2492492089ff6p-2);
+    q = HORNER(z, q, 0x1.99999999a0787p-2);
+    q = HORNER(z, q, 0x1.5555555555535p-1);
+    return fmadd(s, fmadd(z, q, -e), e);
+#endif
+}
+
+/* log1p(f) - f for f in [sqrt(1/2) - 1, sqrt(2) - 1] */
+ALWAYS_INLINE vreal log1p_tail(vreal f)
+{
+    f = choose(lt(vabs(f), C(0x1p-60)), ZERO, f); /* the tail is nothing there, but its square subnormal */
+#if FL_REAL == 32
+    vreal q = C(-0x1.391208p-4);
+    q = HORNER(f, q, 0x1.057868p-3);
+    q = HORNER(f, q, -0x1.0d81c8p-3);
+    q = HORNER(f, q, 0x1.22d5d0p-3);
+    q = HORNER(f, q, -0x1.547224p-3);
+    q = HORNER(f, q, 0x1.99a036p-3);
+    q = HORNER(f, q, -0x1.000228p-2);
+    q = HORNER(f, q, 0x1.555554p-2);
+    q = HORNER(f, q, -0.5);
+    return f * (f * q);
+#else
+    vreal s = f / (C(2) + f);
+    vreal z = s * s;
+    vreal half_square = C(0.5) * f * f;
+    vreal q = C(0x1.2f03b4d902b9dp-3);
+    q = HORNER(z, q, 0x1.39a1e94bc1bb8p-3);
+    q = HORNER(z, q, 0x1.74663ce8a8562p-3);
+    q = HORNER(z, q, 0x1.c71c521465ecep-3);
+    q = HORNER(z, q, 0x1.24924941e1406p-2);
+    q = HORNER(z, q, 0x1.999999997ff1ap-2);
+    q = HORNER(z, q, 0x1.5555555555592p-1);
+    return fmadd(s, fmadd(z, q, half_square), -half_square);
+#endif
+}
+
+/* The log of `u + rest`, u normal and positive, |rest| <= ulp(u) / 2. */
+ALWAYS_INLINE vreal log_of_sum(vreal u, vreal rest)
+{
+    /* u = 2^n m with m in [sqrt(1/2), sqrt(2)). The exponent is taken with a bias, so that it is never negative
+     * and an unsigned shift will do: AVX2 has no signed one for 64 bits. */
+    real_int offset = (real_int)((real_uint)EXPONENT_BIAS << MANTISSA_BITS);
+    typedef real_uint vuint __attribute__((vector_size(VECTOR_BYTES)));
+    vint biased = bits(u) + (splat_int(offset) - bits(C(SQRT_HALF)));
+    vint n = (vint)((vuint)biased >> MANTISSA_BITS) - splat_int(EXPONENT_BIAS);
+    vint exponent = n << MANTISSA_BITS;
+    vreal f = from_bits(bits(u) - exponent) - ONE;
+    f = fmadd(rest, from_bits(bits(ONE) - exponent), f);
+    vreal k = from_bits(n + bits(C(ROUND))) - C(ROUND);
+    vreal low = fmadd(k, C(LN2_LOW), log1p_tail(f));
+    return fmadd(k, C(LN2_HIGH), f + low);
+}
+
+/* log1p(s), s >= 0 and finite. At most 1.6 ulp. */
+ALWAYS_INLINE vreal log1p_nonnegative(vreal s)
+{
+    vreal u = ONE + s;
+    vreal rest = choose(lt(s, ONE), s - (u - ONE), ONE - (u - s)); /* 1 + s = u + rest */
+    return log_of_sum(u, rest);
+}
+
+/* log(x) for normal x > 0; -inf for x = 0. At most 1 ulp. */
+ALWAYS_INLINE vreal log_normal(vreal x)
+{
+    return choose(eq(x, ZERO), C(-REAL_INFINITY), log_of_sum(x, ZERO));
+}
+
+/* x^n for a whole n >= 0 */
+ALWAYS_INLINE vreal whole_power(vreal x, int n)
+{
+    if (n == 2) return x * x;
+    vreal y = ONE;
+    for (int i = 0; i < n; i++) y *= x;
+    return y;
+}
+
+#endif

@@ -1,0 +1,374 @@
+/* Rows in lanes: a tile holds logit k of all its rows side by side, so every reduction over the classes is a plain loop over
+ * vectors, and K = 2 fills them as well as K = 1000. For few classes, for arrays whose rows lie that way in memory
+ * (F order, classes along a leading axis), and for whatever else is not covered by rows_long.h.
+ */
+#include "transpose.h"
+
+/* A sum that keeps what its additions round off (Fast2Sum needs |sum| >= |x|, TwoSum does not). */
+typedef struct exact_sum {
+    vreal sum, rest;
+} exact_sum;
+
+ALWAYS_INLINE void add_to(exact_sum *s, vreal x)
+{
+    vreal total = s->sum + x, back = total - s->sum;
+    s->rest += (s->sum - (total - back)) + (x - back);
+    s->sum = total;
+}
+
+ALWAYS_INLINE vreal value_of(exact_sum s) { return choose(eq(s.rest, s.rest), s.sum + s.rest, s.sum); }
+
+ALWAYS_INLINE ptrdiff_t rows_in_tile(const fl_job *job)
+{
+    ptrdiff_t rows = TILE_BYTES / (ptrdiff_t)sizeof(real) / job->n_classes / LANES * LANES;
+    return rows < LANES ? LANES : rows > MAX_ROWS ? MAX_ROWS : rows;
+}
+
+/* Bytes of scratch that rows_tiled takes: logits, exponentials, Hessian, targets, and rows on their way out. */
+enum { TILE_ARRAYS = 5 };
+ALWAYS_INLINE ptrdiff_t tiled_scratch(const fl_job *job)
+{
+    return TILE_ARRAYS * ((rows_in_tile(job) * job->n_classes + 2 * LANES) * (ptrdiff_t)sizeof(real) + 64) + 64;
+}
+
+/* tile[k * rows + i] = element k of row first + i */
+SHARED void load_tile(real *tile, ptrdiff_t rows, const fl_array *array, const fl_job *job, ptrdiff_t first,
+                             ptrdiff_t n)
+{
+    const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
+    FOR_EACH_RUN(array, job->n_inner, first, n, {
+        if (array->type == REAL_TYPE && array->inner == size && run > 1)
+            for (ptrdiff_t k = 0; k < n_classes; k++)
+                memcpy(tile + k * rows + done, at + k * array->classes, (size_t)(run * size));
+        else if (array->type == REAL_TYPE && array->classes == size && job->n_inner == 1)
+            run = n, rows_to_tile(tile, rows, (const real *)(const void *)at, array->outer / size, n_classes, n,
+                                  first + n < job->n_outer);
+        else
+            for (ptrdiff_t k = 0; k < n_classes; k++)
+                load_strided(tile + k * rows + done, at + k * array->classes, array->inner, array->type, run);
+    })
+    if (n % LANES)
+        for (ptrdiff_t k = 0; k < n_classes; k++)
+            for (ptrdiff_t i = n; i < round_up(n, LANES); i++) tile[k * rows + i] = 0;
+}
+
+SHARED void store_tile(const real *tile, ptrdiff_t rows, const fl_array *array, const fl_job *job, ptrdiff_t first,
+                              ptrdiff_t n, real *packed)
+{
+    const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
+    if (array->classes == size && job->n_inner == 1 && (array->outer == n_classes * size || n == 1)) {
+        real *to = (real *)(void *)(array->data + first * array->outer);
+        if (!job->stream && array->data != job->prediction.data) {
+            tile_to_rows(tile, rows, to, n_classes, n, 0);
+            return;
+        }
+        tile_to_rows(tile, rows, packed, n_classes, n, 1);
+        if (job->stream)
+            stream_copy(to, packed, n * n_classes);
+        else
+            memcpy(to, packed, (size_t)(n * n_classes * size));
+        return;
+    }
+    FOR_EACH_RUN(array, job->n_inner, first, n, {
+        for (ptrdiff_t k = 0; k < n_classes; k++) {
+            char *to = at + k * array->classes;
+            const real *from = tile + k * rows + done;
+            if (array->inner != size)
+                store_strided(to, array->inner, from, run);
+            else if (job->stream)
+                stream_copy((real *)(void *)to, from, run);
+            else
+                memcpy(to, from, (size_t)(run * size));
+        }
+    })
+}
+
+/* Rows whose largest logit is infinite, as rows that the loops can handle: one +inf is probability 1; of two, or of
+ * none but -inf, no probabilities can be told. logsumexp is the infinite number itself. */
+SHARED void settle_infinite_row(real *tile, ptrdiff_t rows, ptrdiff_t n_classes, real largest, int kind)
+{
+    ptrdiff_t n_infinite = 0;
+    int has_nan = 0;
+    for (ptrdiff_t k = 0; k < n_classes; k++) {
+        n_infinite += tile[k * rows] == REAL_INFINITY;
+        has_nan |= tile[k * rows] != tile[k * rows];
+    }
+    if (has_nan || (kind != ROW_LOGSUMEXP && n_infinite != 1)) {
+        tile[0] = (real)__builtin_nan("");
+        return;
+    }
+    int seen = 0;
+    for (ptrdiff_t k = 0; k < n_classes; k++)
+        if (tile[k * rows] == largest && !seen)
+            tile[k * rows] = 0, seen = 1;
+        else
+            tile[k * rows] = -REAL_INFINITY;
+}
+
+/* The statistics of all rows of a tile, and the exponentials, which take the logits' place where e == z. */
+ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s,
+                                   const int kind, const int keep, const int by_target, const int want_smaller,
+                                   const char *ahead, ptrdiff_t ahead_bytes)
+{
+    const ptrdiff_t n_classes = job->n_classes;
+    ptrdiff_t fetched = 0;
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+        vreal largest = load(z + i);
+        for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows + i), largest);
+        vreal reported = largest;
+        if (!all_true(lt(vabs(largest), C(REAL_INFINITY)))) {
+            for (ptrdiff_t j = i; j < i + WIDTH; j++) {
+                real m = z[j];
+                for (ptrdiff_t k = 1; k < n_classes; k++)
+                    if (z[k * rows + j] > m || m != m) m = z[k * rows + j];
+                if (m == REAL_INFINITY || m == -REAL_INFINITY) settle_infinite_row(z + j, rows, n_classes, m, kind);
+            }
+            largest = load(z + i);
+            for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows + i), largest);
+        }
+        vint target;
+        if (by_target) {
+            target = load_int(s->target + i);
+        } else {
+            vreal at = ZERO; /* an integer's bits */
+            for (ptrdiff_t k = n_classes - 1; k > 0; k--)
+                at = choose(eq(load(z + k * rows + i), largest), from_bits(splat_int((real_int)k)), at);
+            at = choose(eq(load(z + i), largest), ZERO, at);
+            target = bits(at);
+            *(vint_unaligned *)(s->target + i) = (vint_unaligned)target;
+        }
+        exact_sum others = {ZERO, ZERO};
+        vreal own = ZERO, distance = ZERO, smaller = ZERO, ties = ZERO;
+        vreal lower = ZERO;
+        if (n_classes == 2) lower = exp_nonpositive(-vabs(load(z + i) - load(z + rows + i)));
+        for (ptrdiff_t k0 = 0; k0 < n_classes; k0 += 8) {
+            const ptrdiff_t k1 = k0 + 8 < n_classes ? k0 + 8 : n_classes;
+            vreal chunk = ZERO;
+            for (ptrdiff_t k = k0; k < k1; k++) {
+                vreal x = load(z + k * rows + i) - largest;
+                /* of two classes one exponential is 1; nan != nan keeps a nan */
+                vreal y = n_classes == 2 ? choose(eq(x, ZERO), ONE, lower) : exp_nonpositive(x);
+                vmask mine = eq_int(target, splat_int((real_int)k));
+                chunk += choose(mine, ZERO, y);
+                own = choose(mine, y, own);
+                distance = choose(mine, -x, distance);
+                if (want_smaller) {
+                    vmask top = eq(y, ONE);
+                    smaller += choose(top, ZERO, y);
+                    ties += choose(top, ONE, ZERO);
+                }
+                if (keep) store(e + k * rows + i, y);
+                if (fetched < ahead_bytes) prefetch(ahead + fetched), fetched += 64;
+            }
+            if (n_classes <= 8)
+                others.sum = chunk;
+            else
+                add_to(&others, chunk);
+        }
+        store(s->others + i, n_classes <= 8 ? others.sum : value_of(others));
+        store(s->own + i, own);
+        store(s->distance + i, kind == ROW_LOGSUMEXP ? reported : distance);
+        if (want_smaller) store(s->smaller + i, smaller + (ties - ONE));
+        if (kind == ROW_LOG_SOFTMAX) store(s->first + i, largest);
+    }
+}
+
+/* The sets of options that occur, a copy each: they are shared by all losses. */
+#define STATISTICS(name, kind, keep, by_target, want_smaller)                                                       \
+    SHARED void name(real *z, real *e, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s,                 \
+                     const char *ahead, ptrdiff_t ahead_bytes)                                                       \
+    {                                                                                                                \
+        tile_statistics(z, e, rows, n, job, s, kind, keep, by_target, want_smaller, ahead, ahead_bytes);             \
+    }
+STATISTICS(statistics_value, ROW_LOSS, 0, 1, 0)
+STATISTICS(statistics_gradient, ROW_LOSS, 1, 1, 0)
+STATISTICS(statistics_hessian, ROW_LOSS, 1, 1, 1)
+STATISTICS(statistics_soft, ROW_LOSS, 1, 0, 0)
+STATISTICS(statistics_log_softmax, ROW_LOG_SOFTMAX, 0, 0, 0)
+STATISTICS(statistics_softmax, ROW_SOFTMAX, 1, 0, 0)
+STATISTICS(statistics_logsumexp, ROW_LOGSUMEXP, 0, 0, 0)
+
+/* Index targets: one class counts. e becomes the gradient. */
+ALWAYS_INLINE void tile_hard(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s,
+                             const int want)
+{
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+        vreal first = load(s->first + i), second = load(s->second + i), inverse = load(s->inverse + i);
+        vreal others = load(s->others + i), own = load(s->own + i), scaled = load(s->scaled + i);
+        vint target = load_int(s->target + i);
+        vreal others_gradient = first * inverse * scaled;
+        vreal own_gradient = -(others * others_gradient);
+        vreal per_other = choose(eq(others, ZERO), ZERO, ONE / others);
+        vreal rest_of_largest = load(s->smaller + i) * inverse;
+        vreal bound = load(s->bound + i) * scaled;
+        for (ptrdiff_t k = 0; k < job->n_classes; k++) {
+            vreal y = load(e + k * rows + i);
+            vmask mine = eq_int(target, splat_int((real_int)k));
+            if (want & FL_GRADIENT) store(e + k * rows + i, choose(mine, own_gradient, y * others_gradient));
+            if (want & FL_HESSIAN) {
+                vreal p = y * inverse, q = y * per_other;
+                vreal rest = choose(mine, others * inverse,
+                                    choose(eq(y, ONE), rest_of_largest, (others + own - y) * inverse));
+                /* for the target itself, the smaller factor is p, for the others 1 - p */
+                vreal h = job->curvature == FL_PSD ? choose(mine, curve(first, rest, p, FL_PSD), curve(first, p, rest, FL_PSD))
+                                                   : curve(first, p, rest, FL_EXACT);
+                if (job->curvature == FL_EXACT) h = fmadd(second, choose(mine, ONE, q * q), h);
+                h = job->curvature == FL_MAJORIZE ? choose(eq(y, y), bound, y) : h * scaled;
+                store(hessian + k * rows + i, h);
+            }
+        }
+    }
+}
+
+SHARED void tile_hard_gradient(real *e, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s)
+{
+    tile_hard(e, NULL, rows, n, job, s, FL_GRADIENT);
+}
+
+SHARED void tile_hard_hessian(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s)
+{
+    tile_hard(e, hessian, rows, n, job, s, FL_GRADIENT | FL_HESSIAN);
+}
+
+/* Probabilities: every class counts with weight a_k. e becomes the gradient. */
+ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n,
+                             const fl_job *job, row_stats *s, row_formula f, const int want)
+{
+    const ptrdiff_t n_classes = job->n_classes;
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+        vreal inverse = load(s->inverse + i), others = load(s->others + i), scaled = load(s->scaled + i);
+        vreal sum = others + load(s->own + i), log_sum = log1p_nonnegative(others), w = load(s->weight + i);
+        vint target = load_int(s->target + i); /* here the largest logit */
+        vreal largest = load(z + i), bound = ZERO;
+        for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows + i), largest);
+        exact_sum value = {ZERO, ZERO}, weight = {ZERO, ZERO};
+        vreal spread = ZERO, own_second = ZERO; /* sum of D_k without the largest, E of the largest */
+        for (ptrdiff_t k = 0; k < n_classes; k++) {
+            vmask mine = eq_int(target, splat_int((real_int)k));
+            vreal y = load(e + k * rows + i), a_k = load(a + k * rows + i);
+            probability at = {.p = y * inverse,
+                              .rest = choose(mine, others, sum - y) * inverse,
+                              .loss = (largest - load(z + k * rows + i)) + log_sum,
+                              .coefficients = job->coefficients};
+            terms t = f(at);
+            add_to(&value, choose(eq(a_k, ZERO), ZERO, a_k * t.value));
+            vreal b = a_k * t.first;
+            add_to(&weight, b);
+            store(a + k * rows + i, b);
+            bound += a_k * t.bound;
+            if (want & FL_HESSIAN) {
+                vreal second = a_k * t.second;
+                store(hessian + k * rows + i, second);
+                spread += choose(mine, ZERO, second / (at.rest * at.rest));
+                own_second = choose(mine, second, own_second);
+            }
+        }
+        store(s->value + i, choose(eq(w, ZERO), ZERO, value_of(value) * w));
+        if (!(want & (FL_GRADIENT | FL_HESSIAN))) continue;
+        vreal total = value_of(weight);
+        vreal per_other = choose(eq(others, ZERO), ZERO, ONE / others);
+        for (ptrdiff_t k = 0; k < n_classes; k++) {
+            vmask mine = eq_int(target, splat_int((real_int)k));
+            vreal y = load(e + k * rows + i), b = load(a + k * rows + i), p = y * inverse;
+            vreal rest = choose(mine, others, sum - y) * inverse;
+            if (want & FL_GRADIENT) /* total p - b, without the difference of the two where b is all there is */
+                store(e + k * rows + i, fmadd(p, total - b, -(b * rest)) * scaled);
+            if (want & FL_HESSIAN) {
+                vreal h = curve(total, p, rest, FL_EXACT);
+                if (job->curvature == FL_PSD) h = vmax(h, C(CURVATURE_FLOOR) * total);
+                if (job->curvature == FL_EXACT) {
+                    vreal second = load(hessian + k * rows + i), q = y * per_other;
+                    vreal from_others = choose(mine, spread, spread - second / (rest * rest)) * (p * p);
+                    vreal from_largest = choose(mine, ZERO, own_second * (q * q));
+                    h += second + choose(eq(spread, ZERO), ZERO, from_others) + from_largest;
+                }
+                if (job->curvature == FL_MAJORIZE) h = choose(eq(y, y), bound, y);
+                store(hessian + k * rows + i, h * scaled);
+            }
+        }
+    }
+}
+
+/* a_k of every class: what the targets of this tile weigh, with class weights and label smoothing. */
+SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, ptrdiff_t first, ptrdiff_t n,
+                                   const row_stats *s)
+{
+    const ptrdiff_t n_classes = job->n_classes;
+    const real keep = (real)(1 - job->label_smoothing), each = (real)(job->label_smoothing / (double)n_classes);
+    if (job->soft) {
+        load_tile(a, rows, &job->target, job, first, n);
+        if (job->check_target)
+            for (ptrdiff_t k = 0; k < n_classes; k++)
+                for (ptrdiff_t i = 0; i < n; i++)
+                    if (!(a[k * rows + i] >= 0 && a[k * rows + i] <= 1))
+                        return ((first + i) / job->n_inner * n_classes + k) * job->n_inner + (first + i) % job->n_inner;
+    }
+    for (ptrdiff_t k = 0; k < n_classes; k++) {
+        const real class_weight = job->class_weight ? (real)job->class_weight[k] : 1;
+        real *to = a + k * rows;
+        for (ptrdiff_t i = 0; i < round_up(n, LANES); i++)
+            to[i] = class_weight * (keep * (job->soft ? to[i] : (real)(s->target[i] == (real_int)k)) + each);
+    }
+    return -1;
+}
+
+ALWAYS_INLINE ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, row_formula f,
+                                   const int kind, const int soft, const int want)
+{
+    const ptrdiff_t rows = rows_in_tile(job), tile_size = round_up(rows * job->n_classes + LANES, LANES);
+    real *z = (real *)round_up((ptrdiff_t)job->scratch, 64);
+    real *hessian = z + tile_size, *packed = hessian + tile_size, *a = packed + tile_size, *e = soft ? a + tile_size : z;
+    row_stats s;
+    double total = 0;
+    for (ptrdiff_t end = first + count; first < end; first += rows) {
+        const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
+        load_targets(job, first, n, &s);
+        load_tile(z, rows, &job->prediction, job, first, n);
+        for (ptrdiff_t i = 0; i < n; i++) /* rows that count nowhere are computed from zeros, and weigh nothing */
+            if (s.weight[i] == 0)
+                for (ptrdiff_t k = 0; k < job->n_classes; k++) z[k * rows + i] = 0;
+        if (soft) {
+            ptrdiff_t bad = load_soft_targets(a, rows, job, first, n, &s);
+            if (bad >= 0) return bad;
+        }
+        const ptrdiff_t ahead_rows = job->prediction.classes == sizeof(real) && job->n_inner == 1 ? end - first - n : 0;
+        const char *ahead = job->prediction.data + (first + n) * job->prediction.outer;
+        const ptrdiff_t ahead_bytes = (ahead_rows < rows ? ahead_rows : rows) * job->n_classes * (ptrdiff_t)sizeof(real);
+        (kind == ROW_LOG_SOFTMAX  ? statistics_log_softmax
+         : kind == ROW_SOFTMAX    ? statistics_softmax
+         : kind == ROW_LOGSUMEXP  ? statistics_logsumexp
+         : soft                   ? statistics_soft
+         : want == FL_VALUE       ? statistics_value
+         : (want & FL_HESSIAN)    ? statistics_hessian
+                                  : statistics_gradient)(z, e, rows, padded, job, &s, ahead, ahead_bytes);
+        row_terms(&s, padded, f, job->coefficients, soft ? ROW_LOG_SOFTMAX : kind);
+        if (kind == ROW_LOSS) {
+            if (soft)
+                tile_soft(z, e, a, hessian, rows, padded, job, &s, f, want);
+            else if (want & FL_HESSIAN)
+                tile_hard_hessian(e, hessian, rows, padded, job, &s);
+            else if (want & FL_GRADIENT)
+                tile_hard_gradient(e, rows, padded, job, &s);
+            if (job->gradient.data) store_tile(e, rows, &job->gradient, job, first, n, packed);
+            if (job->hessian.data) store_tile(hessian, rows, &job->hessian, job, first, n, packed);
+        } else if (kind != ROW_LOGSUMEXP) {
+            for (ptrdiff_t i = 0; i < padded; i += WIDTH) {
+                vreal inverse = load(s.inverse + i), largest = load(s.first + i), log_sum = load(s.value + i);
+                for (ptrdiff_t k = 0; k < job->n_classes; k++) {
+                    vreal y = load(z + k * rows + i);
+                    store(z + k * rows + i, kind == ROW_SOFTMAX ? y * inverse : (y - largest) - log_sum);
+                }
+            }
+            store_tile(z, rows, &job->gradient, job, first, n, packed);
+        }
+        if (job->value.data && (want & FL_VALUE))
+            store_elements(&job->value, job->n_inner, first, n, s.value);
+        else if (want & FL_VALUE) {
+            for (ptrdiff_t i = n; i < padded; i++) s.value[i] = 0;
+            total += sum_tile(s.value, padded);
+        }
+    }
+    if (job->stream) stream_end();
+    *sum = total;
+    return -1;
+}

@@ -1,0 +1,182 @@
+/* A vector of reals as wide as the instruction set has it, and the few operations that C has no operator for.
+ *
+ * `vreal` is a GCC/Clang vector type: + - * / and, on `vint`, shifts and integer arithmetic are plain C. All
+ * functions round as IEEE 754 says, so that a width changes no result; `fmadd` is fused wherever the instruction
+ * set has it. Sums run over LANES logical lanes on every instruction set, whatever the width.
+ */
+#ifndef FASTLOSS_SIMD_H
+#define FASTLOSS_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+#if FL_REAL == 32
+typedef float real;
+typedef int32_t real_int;
+typedef uint32_t real_uint;
+#else
+typedef double real;
+typedef int64_t real_int;
+typedef uint64_t real_uint;
+#endif
+
+enum { LANES = 64 / sizeof(real) };
+
+/* for what every loss shares: one copy, called once a tile */
+#define SHARED static __attribute__((noinline))
+
+#define CACHE_ALIGNED __attribute__((aligned(64)))
+
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#include <immintrin.h>
+#define VECTOR_BYTES 64
+#if FL_REAL == 32
+#define OP(name) PASTE(_mm512_, PASTE(name, _ps))
+#define COMPARE(a, b, how) _mm512_cmp_ps_mask(a, b, how)
+#define SELECT(m, a, b) _mm512_mask_blend_ps(m, b, a)
+typedef __mmask16 vmask;
+#else
+#define OP(name) PASTE(_mm512_, PASTE(name, _pd))
+#define COMPARE(a, b, how) _mm512_cmp_pd_mask(a, b, how)
+#define SELECT(m, a, b) _mm512_mask_blend_pd(m, b, a)
+typedef __mmask8 vmask;
+#endif
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define VECTOR_BYTES 32
+#if FL_REAL == 32
+#define OP(name) PASTE(_mm256_, PASTE(name, _ps))
+#else
+#define OP(name) PASTE(_mm256_, PASTE(name, _pd))
+#endif
+#define COMPARE(a, b, how) OP(cmp)(a, b, how)
+#define SELECT(m, a, b) OP(blendv)(b, a, m)
+#define MASK_IS_VECTOR
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#define VECTOR_BYTES 16
+#if FL_REAL == 32
+#define OP(name) PASTE(_mm_, PASTE(name, _ps))
+#else
+#define OP(name) PASTE(_mm_, PASTE(name, _pd))
+#endif
+#define MASK_IS_VECTOR
+#else /* NEON, and anything else: the compiler's own vectors */
+#define VECTOR_BYTES 16
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+#endif
+
+typedef real vreal __attribute__((vector_size(VECTOR_BYTES)));
+#ifdef MASK_IS_VECTOR
+typedef vreal vmask;
+#endif
+
+enum { WIDTH = VECTOR_BYTES / sizeof(real), GROUP = LANES / WIDTH };
+
+typedef real_int vint __attribute__((vector_size(VECTOR_BYTES)));
+typedef real vreal_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+typedef real_int vint_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+ALWAYS_INLINE vreal load(const real *p) { return (vreal) * (const vreal_unaligned *)p; }
+ALWAYS_INLINE void store(real *p, vreal v) { *(vreal_unaligned *)p = (vreal_unaligned)v; }
+ALWAYS_INLINE vint load_int(const real_int *p) { return (vint) * (const vint_unaligned *)p; }
+ALWAYS_INLINE vreal splat(real x) { return x - (vreal){0}; }
+ALWAYS_INLINE vint splat_int(real_int x) { return x - (vint){0}; }
+ALWAYS_INLINE vint bits(vreal x) { return (vint)x; }
+ALWAYS_INLINE vreal from_bits(vint x) { return (vreal)x; }
+
+#define SIGN_BIT splat_int((real_int)((real_uint)1 << (8 * sizeof(real) - 1)))
+ALWAYS_INLINE vreal vabs(vreal x) { return from_bits(bits(x) & ~SIGN_BIT); }
+ALWAYS_INLINE vreal with_sign_of(vreal magnitude, vreal sign)
+{
+    return from_bits(bits(magnitude) | (bits(sign) & SIGN_BIT));
+}
+
+#if defined(COMPARE)
+/* max and min return b where a or b is nan */
+ALWAYS_INLINE vreal vmax(vreal a, vreal b) { return OP(max)(a, b); }
+ALWAYS_INLINE vreal vmin(vreal a, vreal b) { return OP(min)(a, b); }
+ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return OP(fmadd)(a, b, c); }
+ALWAYS_INLINE vmask lt(vreal a, vreal b) { return COMPARE(a, b, _CMP_LT_OQ); }
+ALWAYS_INLINE vmask le(vreal a, vreal b) { return COMPARE(a, b, _CMP_LE_OQ); }
+ALWAYS_INLINE vmask eq(vreal a, vreal b) { return COMPARE(a, b, _CMP_EQ_OQ); }
+ALWAYS_INLINE vreal choose(vmask m, vreal a, vreal b) { return SELECT(m, a, b); }
+#if VECTOR_BYTES == 64
+ALWAYS_INLINE vmask both(vmask a, vmask b) { return (vmask)(a & b); }
+ALWAYS_INLINE vmask either(vmask a, vmask b) { return (vmask)(a | b); }
+ALWAYS_INLINE int all_true(vmask m) { return m == (vmask)((1u << WIDTH) - 1); }
+#if FL_REAL == 32
+ALWAYS_INLINE vmask eq_int(vint a, vint b) { return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b); }
+#else
+ALWAYS_INLINE vmask eq_int(vint a, vint b) { return _mm512_cmpeq_epi64_mask((__m512i)a, (__m512i)b); }
+#endif
+#else
+ALWAYS_INLINE vmask both(vmask a, vmask b) { return OP(and)(a, b); }
+ALWAYS_INLINE vmask either(vmask a, vmask b) { return OP(or)(a, b); }
+ALWAYS_INLINE int all_true(vmask m) { return OP(movemask)(m) == (1 << WIDTH) - 1; }
+ALWAYS_INLINE vmask eq_int(vint a, vint b) { return (vmask)(a == b); }
+#endif
+ALWAYS_INLINE void stream(real *aligned, vreal v) { OP(stream)(aligned, v); }
+ALWAYS_INLINE void stream_end(void) { _mm_sfence(); }
+#elif defined(__SSE2__)
+ALWAYS_INLINE vreal vmax(vreal a, vreal b) { return OP(max)(a, b); }
+ALWAYS_INLINE vreal vmin(vreal a, vreal b) { return OP(min)(a, b); }
+ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return a * b + c; } /* no fused one before x86-64-v3 */
+ALWAYS_INLINE vmask lt(vreal a, vreal b) { return OP(cmplt)(a, b); }
+ALWAYS_INLINE vmask le(vreal a, vreal b) { return OP(cmple)(a, b); }
+ALWAYS_INLINE vmask eq(vreal a, vreal b) { return OP(cmpeq)(a, b); }
+ALWAYS_INLINE vreal choose(vmask m, vreal a, vreal b) { return OP(or)(OP(and)(m, a), OP(andnot)(m, b)); }
+ALWAYS_INLINE vmask both(vmask a, vmask b) { return OP(and)(a, b); }
+ALWAYS_INLINE vmask either(vmask a, vmask b) { return OP(or)(a, b); }
+ALWAYS_INLINE int all_true(vmask m) { return OP(movemask)(m) == (1 << WIDTH) - 1; }
+ALWAYS_INLINE vmask eq_int(vint a, vint b) { return (vmask)(a == b); }
+ALWAYS_INLINE void stream(real *aligned, vreal v) { OP(stream)(aligned, v); }
+ALWAYS_INLINE void stream_end(void) { _mm_sfence(); }
+#else
+typedef vint vmask;
+ALWAYS_INLINE vmask lt(vreal a, vreal b) { return (vmask)(a < b); }
+ALWAYS_INLINE vmask le(vreal a, vreal b) { return (vmask)(a <= b); }
+ALWAYS_INLINE vmask eq(vreal a, vreal b) { return (vmask)(a == b); }
+ALWAYS_INLINE vmask eq_int(vint a, vint b) { return (vmask)(a == b); }
+ALWAYS_INLINE vmask both(vmask a, vmask b) { return a & b; }
+ALWAYS_INLINE vmask either(vmask a, vmask b) { return a | b; }
+ALWAYS_INLINE vreal choose(vmask m, vreal a, vreal b) { return from_bits((m & bits(a)) | (~m & bits(b))); }
+ALWAYS_INLINE vreal vmax(vreal a, vreal b) { return choose(lt(b, a), a, b); }
+ALWAYS_INLINE vreal vmin(vreal a, vreal b) { return choose(lt(a, b), a, b); }
+ALWAYS_INLINE int all_true(vmask m)
+{
+    for (int i = 0; i < WIDTH; i++)
+        if (!m[i]) return 0;
+    return 1;
+}
+#if defined(__aarch64__) && FL_REAL == 32
+ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return vfmaq_f32(c, a, b); }
+#elif defined(__aarch64__)
+ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return vfmaq_f64(c, a, b); }
+#else
+ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return a * b + c; }
+#endif
+ALWAYS_INLINE void stream(real *aligned, vreal v) { store(aligned, v); }
+ALWAYS_INLINE void stream_end(void) {}
+#endif
+
+ALWAYS_INLINE void prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+
+/* The sum of one vector's worth of LANES logical lanes, folded in halves: the same order on every width. */
+ALWAYS_INLINE double fold_lanes(const real *lane)
+{
+    double half[LANES / 2];
+    for (int i = 0; i < LANES / 2; i++) half[i] = (double)lane[i] + (double)lane[i + LANES / 2];
+    for (int n = LANES / 4; n; n /= 2)
+        for (int i = 0; i < n; i++) half[i] += half[i + n];
+    return half[0];
+}
+
+#endif

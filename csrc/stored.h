@@ -1,0 +1,89 @@
+/* Arrays as they are stored, of any element type and stride, to and from tiles of reals. */
+#ifndef FASTLOSS_STORED_H
+#define FASTLOSS_STORED_H
+
+#include <stdint.h>
+
+#include "fastloss.h"
+#include "simd.h"
+
+#define REAL_TYPE (FL_REAL == 32 ? FL_F32 : FL_F64)
+
+#define FOR_EACH_INTEGER_TYPE(CASE) \
+    CASE(FL_BOOL, uint8_t)          \
+    CASE(FL_I8, int8_t)             \
+    CASE(FL_U8, uint8_t)            \
+    CASE(FL_I16, int16_t)           \
+    CASE(FL_U16, uint16_t)          \
+    CASE(FL_I32, int32_t)           \
+    CASE(FL_U32, uint32_t)          \
+    CASE(FL_I64, int64_t)           \
+    CASE(FL_U64, uint64_t)
+#define FOR_EACH_TYPE(CASE)     \
+    FOR_EACH_INTEGER_TYPE(CASE) \
+    CASE(FL_F32, float)         \
+    CASE(FL_F64, double)
+
+/* tile[i] = the element at `from + i * stride` */
+SHARED void load_strided(real *tile, const char *from, ptrdiff_t stride, int type, ptrdiff_t count)
+{
+    switch (type) {
+#define CASE(code, ctype)                                                                                  \
+    case code:                                                                                             \
+        if (stride == (ptrdiff_t)sizeof(ctype))                                                            \
+            for (ptrdiff_t i = 0; i < count; i++) tile[i] = (real)((const ctype *)(const void *)from)[i];   \
+        else                                                                                               \
+            for (ptrdiff_t i = 0; i < count; i++) tile[i] = (real) * (const ctype *)(const void *)(from + i * stride); \
+        break;
+        FOR_EACH_TYPE(CASE)
+#undef CASE
+    }
+}
+
+SHARED void store_strided(char *to, ptrdiff_t stride, const real *tile, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i++) *(real *)(void *)(to + i * stride) = tile[i];
+}
+
+/* Elements [first, first + count) of an (outer, inner) array, in C order, one run of constant stride at a time:
+ * the body sees `run` elements from `at`, `done` elements after `first`. */
+#define FOR_EACH_RUN(array, n_inner, first, count, ...)                                                     \
+    for (ptrdiff_t done = 0, run; done < (count); done += run) {                                            \
+        ptrdiff_t row_ = ((first) + done) / (n_inner), column_ = ((first) + done) % (n_inner);              \
+        char *at = (array)->data + row_ * (array)->outer + column_ * (array)->inner;                        \
+        run = (n_inner)-column_ < (count)-done ? (n_inner)-column_ : (count)-done;                          \
+        __VA_ARGS__;                                                                                        \
+    }
+
+SHARED void load_elements(real *tile, const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count)
+{
+    FOR_EACH_RUN(array, n_inner, first, count, load_strided(tile + done, at, array->inner, array->type, run))
+}
+
+SHARED void store_elements(const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count, const real *tile)
+{
+    FOR_EACH_RUN(array, n_inner, first, count, store_strided(at, array->inner, tile + done, run))
+}
+
+/* One run of consecutive reals from end to end? */
+ALWAYS_INLINE int is_dense(const fl_array *array, ptrdiff_t n_outer, ptrdiff_t n_inner)
+{
+    ptrdiff_t size = sizeof(real);
+    return array->type == REAL_TYPE && (array->inner == size || n_inner == 1) &&
+           (array->outer == n_inner * size || n_outer == 1) && (n_inner > 1 || n_outer == 1 || array->outer == size);
+}
+
+/* Copies past the caches: the destination is not read first, and what others have in the caches stays there. */
+SHARED void stream_copy(real *to, const real *from, ptrdiff_t count)
+{
+    ptrdiff_t head = (ptrdiff_t)((-(uintptr_t)to % VECTOR_BYTES) / sizeof(real));
+    if (head > count) head = count;
+    for (ptrdiff_t i = 0; i < head; i++) to[i] = from[i];
+    to += head, from += head, count -= head;
+    ptrdiff_t whole = count - count % LANES;
+    for (ptrdiff_t i = 0; i < whole; i += LANES)
+        for (int j = 0; j < LANES; j += WIDTH) stream(to + i + j, load(from + i + j));
+    for (ptrdiff_t i = whole; i < count; i++) to[i] = from[i];
+}
+
+#endif

@@ -1,0 +1,131 @@
+"""
+Loss functions with gradients and Hessians for NumPy arrays, at the speed of memory.
+
+A loss is one small immutable object; plain functions of the same name are there for one number.
+
+>>> import fastloss as fl
+>>> fl.huber([0.0, 3.0], [0.5, 0.0], delta=1.5)
+1.75
+>>> loss = fl.Huber(delta=1.5)
+>>> value, gradient = loss.value_and_gradient([0.0, 3.0], [0.5, 0.0])
+>>> gradient
+array([-0.25,  0.75])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+try:
+    import fastloss._kernels as _kernels
+except ModuleNotFoundError as error:
+    if error.name != "fastloss._kernels":
+        raise
+    raise ImportError(
+        "the compiled part of fastloss is missing: this is its source, not an installed package. "
+        "Install it with `pip install .` in the checkout and start Python from another directory"
+    ) from None
+
+from ._threads import get_num_threads, num_threads, set_num_threads
+from .classification import (
+    BinaryCrossEntropy,
+    BinaryFocal,
+    CrossEntropy,
+    Focal,
+    binary_cross_entropy,
+    binary_focal,
+    cross_entropy,
+    focal,
+)
+from .regression import (
+    AbsoluteError,
+    Huber,
+    SquaredError,
+    absolute_error,
+    huber,
+    l2,
+    mse,
+    squared_error,
+)
+from .rowwise import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
+
+if TYPE_CHECKING:
+    from . import reference
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AbsoluteError",
+    "BinaryCrossEntropy",
+    "BinaryFocal",
+    "CrossEntropy",
+    "Focal",
+    "Huber",
+    "SquaredError",
+    "absolute_error",
+    "binary_cross_entropy",
+    "binary_focal",
+    "config",
+    "cross_entropy",
+    "focal",
+    "get_num_threads",
+    "huber",
+    "l2",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
+    "losses",
+    "mse",
+    "num_threads",
+    "reference",
+    "set_num_threads",
+    "sigmoid",
+    "softmax",
+    "squared_error",
+]
+
+
+def losses() -> list[type[_kernels.Loss]]:
+    """
+    Return every loss class, sorted by name.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> [loss.__name__ for loss in fl.losses()][:3]
+    ['AbsoluteError', 'BinaryCrossEntropy', 'BinaryFocal']
+    """
+    exported = [globals().get(name) for name in __all__]
+    return [each for each in exported if isinstance(each, type) and issubclass(each, _kernels.Loss)]
+
+
+def config() -> dict[str, Any]:
+    """
+    Return what runs here.
+
+    Returns
+    -------
+    dict
+        ``version``; ``isa``, the instruction set in use, and ``isas``, those that can run here
+        (``FASTLOSS_ISA`` forces one at import); ``threads`` of a large call; ``openmp``; ``compiler``.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.config()["isa"] in fl.config()["isas"]
+    True
+    """
+    return {"version": __version__, "threads": get_num_threads(), **_kernels.config()}
+
+
+def __getattr__(name: str) -> Any:
+    # The reference losses are for tests and readers: nobody waits for them at import.
+    if name == "reference":
+        import fastloss.reference as module
+
+        return module
+    raise AttributeError(f"module 'fastloss' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,303 @@
+from typing import Any, Literal, TypeAlias, overload
+
+from numpy.typing import ArrayLike, NDArray
+
+_Array: TypeAlias = NDArray[Any]
+_Reduction: TypeAlias = Literal["mean", "sum", "none"]
+_Curvature: TypeAlias = Literal["exact", "psd", "majorize"]
+
+class BadElement(ValueError):
+    argument: str
+    position: int
+
+class Loss:
+    def __init__(self, kernel: str, parameters: dict[str, Any], coefficients: tuple[float, ...] = ()) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __copy__(self) -> Loss: ...
+    def __deepcopy__(self, memo: dict[int, Any]) -> Loss: ...
+
+class PointwiseLoss(Loss):
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> float: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+    ) -> _Array: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        gradient_out: _Array | None = None,
+    ) -> _Array: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        gradient_out: _Array | None = None,
+    ) -> tuple[float, _Array]: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+        gradient_out: _Array | None = None,
+    ) -> tuple[_Array, _Array]: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        gradient_out: _Array | None = None,
+    ) -> tuple[Any, _Array]: ...
+    def gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[_Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[float, _Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[_Array, _Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[Any, _Array, _Array]: ...
+
+class RowwiseLoss(Loss):
+    def __init__(
+        self,
+        kernel: str,
+        parameters: dict[str, Any],
+        coefficients: tuple[float, ...] = (),
+        class_weight: _Array | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int | None = None,
+    ) -> None: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> float: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+    ) -> _Array: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        gradient_out: _Array | None = None,
+    ) -> _Array: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        gradient_out: _Array | None = None,
+    ) -> tuple[float, _Array]: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+        gradient_out: _Array | None = None,
+    ) -> tuple[_Array, _Array]: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        gradient_out: _Array | None = None,
+    ) -> tuple[Any, _Array]: ...
+    def gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[_Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[float, _Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[_Array, _Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[Any, _Array, _Array]: ...
+
+def run_pointwise(
+    loss: PointwiseLoss,
+    z: _Array,
+    t: _Array,
+    w: _Array | None,
+    pos_weight: _Array | None,
+    reduction: str,
+    curvature: str,
+    value: _Array | None,
+    gradient: _Array | None,
+    hessian: _Array | None,
+) -> float | None: ...
+def run_rowwise(
+    loss: RowwiseLoss,
+    z: _Array,
+    t: _Array,
+    w: _Array | None,
+    reduction: str,
+    curvature: str,
+    value: _Array | None,
+    gradient: _Array | None,
+    hessian: _Array | None,
+) -> float | None: ...
+def run_row_function(kind: str, x: _Array, out: _Array) -> None: ...
+def run_unary(kind: str, x: _Array, out: _Array) -> None: ...
+def row_function(kind: str, x: ArrayLike, axis: int, out: _Array | None) -> Any: ...
+def unary(kind: str, x: ArrayLike, out: _Array | None) -> Any: ...
+def openmp_max_threads() -> int: ...
+def in_parallel() -> bool: ...
+def config() -> dict[str, Any]: ...

@@ -1,0 +1,79 @@
+"""Checks of the parameters that losses take: each returns the checked value or says what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any, NoReturn
+
+import numpy as np
+
+
+def real(name: str, value: Any, rule: str) -> float:
+    """Return `value` as a finite float that keeps `rule`: "> 0", ">= 0" or "in [0, 1]"."""
+    if isinstance(value, (bool, np.bool_, str, bytes, bytearray)) or getattr(value, "ndim", 0) != 0:
+        _refuse(f"{name} must be a real number", value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        _refuse(f"{name} must be a real number", value)
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and _RULES[rule](number)):
+        raise ValueError(f"{name} must be finite and {rule}, got {value!r}")
+    return number
+
+
+_RULES = {
+    "> 0": lambda number: number > 0.0,
+    ">= 0": lambda number: number >= 0.0,
+    "in [0, 1]": lambda number: 0.0 <= number <= 1.0,
+}
+
+
+def weight_array(name: str, value: Any) -> np.ndarray:
+    """Return a private, read-only, contiguous float64 copy of an array of finite weights >= 0."""
+    if isinstance(value, (str, bytes, bytearray)):
+        _refuse(f"{name} must be an array of real numbers", value)
+    given = np.asarray(value)
+    if given.dtype.kind not in "iuf":
+        _refuse(f"{name} must be an array of real numbers", value)
+    weights = np.array(given, dtype=np.float64, order="C", copy=True)
+    bad = np.argwhere(~(np.isfinite(weights) & (weights >= 0.0)))
+    if len(bad):
+        where = tuple(bad[0].tolist())
+        at = f"[{', '.join(map(str, where))}]" if where else ""
+        raise ValueError(f"{name}{at} = {weights[where].item()!r} must be finite and >= 0")
+    weights.setflags(write=False)
+    return weights
+
+
+def class_weights(value: Any) -> np.ndarray | None:
+    """Return one weight per class, or None."""
+    if value is None:
+        return None
+    weights = weight_array("class_weight", value)
+    if weights.ndim != 1 or not len(weights):
+        raise ValueError(f"class_weight must hold one number per class, got an array of shape {weights.shape}")
+    return weights
+
+
+def optional_index(name: str, value: Any) -> int | None:
+    """Return an integer of 64 bits, or None."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)):
+        _refuse(f"{name} must be an integer or None", value)
+    try:
+        index = operator.index(value)
+    except TypeError:
+        _refuse(f"{name} must be an integer or None", value)
+    if not -(2**63) <= index < 2**63:
+        raise ValueError(f"{name} must fit in 64 bits, got {index}")
+    return index
+
+
+def _refuse(rule: str, value: Any) -> NoReturn:
+    of_dtype = f" of dtype {np.asarray(value).dtype}" if isinstance(value, (list, tuple, np.ndarray)) else ""
+    # The functions come here while they handle their cache's own TypeError, which is nobody's concern.
+    raise TypeError(f"{rule}, not {type(value).__name__}{of_dtype}") from None

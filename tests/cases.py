@@ -1,0 +1,627 @@
+"""One row for each loss: how it is built, what it is fed, how exact it has to be. Every test reads this table.
+
+Tolerances
+----------
+An exact result is the text-book twin (`fastloss.reference`) in a wider type: float64 for float32 kernels,
+extended precision for float64 kernels; the twins themselves are checked against mpmath. A kernel's result may be
+wrong by
+
+* 4 ulp (12 for focal losses; with a gamma that is not whole, gamma times the margin more: a power is
+  ``exp(gamma log(1 - p))``, whose argument is rounded),
+* and by what half an ulp of its input does to the exact result: of the logit, of the residual, of each
+  difference from the largest logit of the row.
+
+Where two terms cancel (a probability and a soft target, the two parts of the focal Hessian), ulps are those of the
+sum of the terms' magnitudes. A sample weight and the division by the sum of weights add one ulp each.
+Kernels avoid subnormal numbers, so what is below the smallest normal number may be 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import fastloss as fl
+from fastloss import reference
+
+DTYPES = (np.float32, np.float64)
+SPREADS = ("normal", "wide", "huge", "small")
+CLASS_WEIGHT = "drawn"  # stands for a vector that fits the number of classes
+
+
+@dataclass(frozen=True)
+class Case:
+    function: str
+    constructor: str
+    domain: str  # of the target: "real", "probability" (elementwise), "class" (index or probabilities of a row)
+    parameters: tuple[dict[str, Any], ...]
+    refused: tuple[tuple[dict[str, Any], str], ...]  # parameters, and the one the message has to name
+    exact: Callable[..., Any]  # value in mpmath
+    ulps: Callable[..., Any] = lambda dtype, z, t, **parameters: 4.0
+    terms: Callable[..., Any] | None = None  # magnitudes of the terms, where they cancel
+    kinks: Callable[..., tuple[float, ...]] = lambda **parameters: ()  # residuals where a derivative jumps
+    convex: bool = True
+    twin: Callable[..., Any] = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "twin", getattr(reference, self.function))
+
+    @property
+    def rowwise(self):
+        return self.domain == "class"
+
+    @property
+    def kinds(self):
+        return {"real": ("real",), "probability": ("hard", "soft"), "class": ("index", "probability")}[self.domain]
+
+    def build(self, parameters, n_classes=None):
+        return getattr(fl, self.constructor)(**resolve(parameters, n_classes))
+
+    def __str__(self):
+        return self.function
+
+
+def resolve(parameters, n_classes=None):
+    """Parameters with a class weight of the right length."""
+    if parameters.get("class_weight") is not CLASS_WEIGHT:
+        return dict(parameters)
+    weight = np.random.default_rng(n_classes).uniform(0.2, 3.0, n_classes)
+    return {**parameters, "class_weight": weight}
+
+
+# ---------------------------------------------------------------- terms that cancel, ulps
+
+
+def _row_parts(z, t, class_weight=None, label_smoothing=0.0, ignore_index=None):
+    z, a, _ = reference._amounts(z, t, class_weight, label_smoothing, ignore_index, -1)
+    return a, np.sum(a, axis=-1, keepdims=True), *reference._probabilities(z)
+
+
+def _is_one_hot(z, t, label_smoothing):
+    return np.ndim(t) < np.ndim(z) and label_smoothing == 0
+
+
+def _cross_entropy_terms(z, t, **parameters):
+    a, total, log_p, p, rest, _ = _row_parts(z, t, **parameters)
+    one_hot = _is_one_hot(z, t, parameters.get("label_smoothing", 0.0))
+    return None, (total - a) * p + a * rest if one_hot else total * p + a, None
+
+
+def _focal_terms(z, t, gamma=2.0, **parameters):
+    a, _, log_p, p, rest, is_largest = _row_parts(z, t, **parameters)
+    p_phi = reference._times(p, np.where(rest == 0, 1.0, -log_p / rest))
+    g = a * rest**gamma * (1 + gamma * p_phi)
+    total = g.sum(axis=-1, keepdims=True)
+    one_hot = _is_one_hot(z, t, parameters.get("label_smoothing", 0.0))
+    gradient = g * rest + p * (total - g) if one_hot else g + p * total
+    e = a * gamma * rest ** (gamma + 1) * (reference._times(p, 2 - log_p) + abs(gamma - 1) * p * p_phi)
+    largest = np.sum(np.where(is_largest, e, 0.0), axis=-1, keepdims=True)
+    largest_rest = np.sum(np.where(is_largest, rest, 0.0), axis=-1, keepdims=True)
+    share = np.where(is_largest | (p == 0), 0.0, p / largest_rest)
+    smaller = np.where(is_largest, 0.0, e / rest**2)
+    from_others = p**2 * np.sum(smaller, axis=-1, keepdims=True) + share**2 * largest
+    return None, gradient, e + from_others + p * rest * total
+
+
+def _binary_cross_entropy_terms(z, t, pos_weight=None, label_smoothing=0.0):
+    t, not_t = reference._binary_target(t, z, label_smoothing)
+    qt = t if pos_weight is None else pos_weight * t
+    return None, not_t * reference.sigmoid(z) + qt * reference.sigmoid(-z), None
+
+
+def _binary_focal_terms(z, t, gamma=2.0, alpha=None, label_smoothing=0.0):
+    t, not_t = reference._binary_target(t, z, label_smoothing)
+    if alpha is not None:
+        t, not_t = alpha * t, (1 - alpha) * not_t
+
+    def hessian(m):
+        s, rho, loss = reference.sigmoid(m), reference.sigmoid(-m), -reference.log_sigmoid(m)
+        s_phi = reference._times(s, np.where(rho == 0, 1.0, loss / rho))
+        return rho ** (gamma + 1) * (s * (1 + 2 * gamma + gamma**2 * s_phi) + gamma * reference._times(s, loss))
+
+    _, first, _ = reference._binary_focal_of_margin(z, gamma)
+    _, not_first, _ = reference._binary_focal_of_margin(-z, gamma)
+    return None, np.abs(t * first) + np.abs(not_t * not_first), t * hessian(z) + not_t * hessian(-z)
+
+
+def _power_ulps(gamma, rest):
+    if gamma == int(gamma):
+        return 12.0
+    return 12.0 + gamma * np.abs(np.log(np.maximum(rest, np.finfo(rest.dtype).tiny)))
+
+
+def _focal_ulps(dtype, z, t, gamma=2.0, **parameters):
+    _, _, _, _, rest, _ = _row_parts(z, t, **parameters)
+    return _power_ulps(gamma, np.min(rest, axis=-1, keepdims=True))
+
+
+def _binary_focal_ulps(dtype, z, t, gamma=2.0, **parameters):
+    return _power_ulps(gamma, np.asarray(reference.sigmoid(-np.abs(z))))
+
+
+# ------------------------------------------------------------------------ mpmath values
+
+
+def _mp_row(mp, z, t, class_weight, label_smoothing, loss_of_class):
+    n_classes = len(z)
+    w = [1] * n_classes if class_weight is None else [mp.mpf(float(x)) for x in class_weight]
+    e = mp.mpf(label_smoothing)
+    odds = [mp.exp(x) for x in z]
+    p = [x / mp.fsum(odds) for x in odds]
+    return mp.fsum(w[k] * ((1 - e) * t[k] + e / n_classes) * loss_of_class(p[k]) for k in range(n_classes))
+
+
+def _mp_cross_entropy(mp, z, t, class_weight=None, label_smoothing=0.0, ignore_index=None):
+    return _mp_row(mp, z, t, class_weight, label_smoothing, lambda p: -mp.log(p))
+
+
+def _mp_focal(mp, z, t, gamma=2.0, class_weight=None, label_smoothing=0.0, ignore_index=None):
+    return _mp_row(mp, z, t, class_weight, label_smoothing, lambda p: -((1 - p) ** mp.mpf(gamma)) * mp.log(p))
+
+
+def _mp_binary(mp, z, t, label_smoothing, positive, negative):
+    e = mp.mpf(label_smoothing)
+    t = t * (1 - e) + e / 2
+    p = 1 / (1 + mp.exp(-z))
+    return t * positive(p) + (1 - t) * negative(p)
+
+
+def _mp_binary_cross_entropy(mp, z, t, pos_weight=None, label_smoothing=0.0):
+    q = mp.mpf(1 if pos_weight is None else pos_weight)
+    return _mp_binary(mp, z, t, label_smoothing, lambda p: -q * mp.log(p), lambda p: -mp.log(1 - p))
+
+
+def _mp_binary_focal(mp, z, t, gamma=2.0, alpha=None, label_smoothing=0.0):
+    g = mp.mpf(gamma)
+    positive, negative = (1, 1) if alpha is None else (mp.mpf(alpha), 1 - mp.mpf(alpha))
+    return _mp_binary(
+        mp,
+        z,
+        t,
+        label_smoothing,
+        lambda p: -positive * (1 - p) ** g * mp.log(p),
+        lambda p: -negative * p**g * mp.log(1 - p),
+    )
+
+
+def _mp_huber(mp, z, t, delta=1.0):
+    r, delta = abs(z - t), mp.mpf(delta)
+    return r**2 / 2 if r <= delta else delta * (r - delta / 2)
+
+
+# ------------------------------------------------------------------------------ the table
+
+_BAD_SMOOTHING = (
+    ({"label_smoothing": -0.1}, "label_smoothing"),
+    ({"label_smoothing": 1.5}, "label_smoothing"),
+    ({"label_smoothing": np.nan}, "label_smoothing"),
+)
+_BAD_ROWWISE = _BAD_SMOOTHING + (
+    ({"class_weight": [1.0, -1.0]}, "class_weight"),
+    ({"class_weight": [1.0, np.nan]}, "class_weight"),
+    ({"class_weight": [1.0, np.inf]}, "class_weight"),
+    ({"class_weight": [[1.0, 2.0]]}, "class_weight"),
+    ({"ignore_index": 1.5}, "ignore_index"),
+)
+_BAD_GAMMA = tuple(({"gamma": gamma}, "gamma") for gamma in (-1.0, np.nan, np.inf, "two"))
+
+CASES = (
+    Case(
+        function="cross_entropy",
+        constructor="CrossEntropy",
+        domain="class",
+        parameters=(
+            {},
+            {"label_smoothing": 0.1},
+            {"class_weight": CLASS_WEIGHT},
+            {"class_weight": CLASS_WEIGHT, "label_smoothing": 0.25},
+        ),
+        refused=_BAD_ROWWISE,
+        exact=_mp_cross_entropy,
+        terms=_cross_entropy_terms,
+    ),
+    Case(
+        function="focal",
+        constructor="Focal",
+        domain="class",
+        parameters=(
+            {},
+            {"gamma": 0.0},
+            {"gamma": 0.5},
+            {"gamma": 1.0},
+            {"gamma": 1.7, "label_smoothing": 0.1},
+            {"gamma": 3.0, "class_weight": CLASS_WEIGHT},
+            {"gamma": 5.0},
+        ),
+        refused=_BAD_ROWWISE + _BAD_GAMMA,
+        exact=_mp_focal,
+        ulps=_focal_ulps,
+        terms=_focal_terms,
+        convex=False,
+    ),
+    Case(
+        function="binary_cross_entropy",
+        constructor="BinaryCrossEntropy",
+        domain="probability",
+        parameters=(
+            {},
+            {"label_smoothing": 0.1},
+            {"pos_weight": 3.5},
+            {"pos_weight": 0.2, "label_smoothing": 0.3},
+        ),
+        refused=_BAD_SMOOTHING
+        + tuple(({"pos_weight": q}, "pos_weight") for q in (-1.0, np.nan, np.inf, "heavy")),
+        exact=_mp_binary_cross_entropy,
+        terms=_binary_cross_entropy_terms,
+    ),
+    Case(
+        function="binary_focal",
+        constructor="BinaryFocal",
+        domain="probability",
+        parameters=(
+            {},
+            {"gamma": 0.0},
+            {"gamma": 0.5},
+            {"gamma": 1.0, "alpha": 0.25},
+            {"gamma": 3.3, "alpha": 0.9},
+            {"gamma": 2.0, "alpha": 1.0},
+            {"gamma": 2.0, "alpha": 0.0},
+            {"gamma": 5.0, "label_smoothing": 0.1},
+        ),
+        refused=_BAD_SMOOTHING
+        + _BAD_GAMMA
+        + tuple(({"alpha": alpha}, "alpha") for alpha in (-0.1, 1.1, np.nan, "half")),
+        exact=_mp_binary_focal,
+        ulps=_binary_focal_ulps,
+        terms=_binary_focal_terms,
+        convex=False,
+    ),
+    Case(
+        function="huber",
+        constructor="Huber",
+        domain="real",
+        parameters=({}, {"delta": 0.1}, {"delta": 1.35}, {"delta": 20.0}),
+        refused=tuple(({"delta": delta}, "delta") for delta in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        exact=_mp_huber,
+        kinks=lambda delta=1.0: (-delta, delta),
+    ),
+    Case(
+        function="squared_error",
+        constructor="SquaredError",
+        domain="real",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: (z - t) ** 2,
+    ),
+    Case(
+        function="absolute_error",
+        constructor="AbsoluteError",
+        domain="real",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: abs(z - t),
+        kinks=lambda: (0.0,),
+    ),
+)
+
+POINTWISE = tuple(case for case in CASES if not case.rowwise)
+ROWWISE = tuple(case for case in CASES if case.rowwise)
+
+
+def label(parameters):
+    text = ",".join(f"{k}={v if not isinstance(v, np.ndarray) else '...'}" for k, v in parameters.items())
+    return text or "defaults"
+
+
+# ---------------------------------------------------------------------- configured losses
+
+
+class Setup(NamedTuple):
+    """A configured loss and the kind of target that it is fed."""
+
+    case: Case
+    given: dict[str, Any]
+    kind: str
+
+    def parameters(self, n_classes=None):
+        return resolve(self.given, n_classes)
+
+    def build(self, n_classes=None):
+        return self.case.build(self.given, n_classes)
+
+    def draw(self, shape, dtype=np.float64, spread="normal", seed=0):
+        return draw(self.case, self.kind, shape, dtype, spread, seed)
+
+    def __str__(self):
+        return f"{self.case}-{label(self.given)}-{self.kind}"
+
+
+SETUPS = tuple(Setup(case, p, kind) for case in CASES for p in case.parameters for kind in case.kinds)
+# One parameter set of each loss that uses all of them: for what depends on the way and not on the formula.
+FEW_SETUPS = tuple(Setup(case, case.parameters[-1], kind) for case in CASES for kind in case.kinds)
+
+
+# ----------------------------------------------------------------------------------- draws
+
+
+def draw_prediction(rng, shape, dtype=np.float64, spread="normal"):
+    x = rng.normal(size=shape)
+    if spread == "normal":
+        x *= 2
+    elif spread == "wide":
+        x *= 25
+    elif spread == "huge":
+        x = np.sign(x) * 10 ** rng.uniform(1, 4, shape)
+    elif spread == "small":
+        x = np.sign(x) * 10 ** rng.uniform(-30, 0, shape)
+    return x.astype(dtype)
+
+
+def draw_target(rng, kind, shape, dtype=np.float64):
+    """`shape` is the prediction's; classes stand last."""
+    if kind == "real":
+        return rng.normal(size=shape).astype(dtype)
+    if kind == "hard":
+        return rng.integers(0, 2, shape).astype(dtype)
+    if kind == "soft":
+        t = rng.uniform(0, 1, shape)
+        return np.where(rng.uniform(size=shape) < 0.2, np.round(t), t).astype(dtype)
+    if kind == "index":
+        return rng.integers(0, shape[-1], shape[:-1])
+    t = rng.exponential(size=shape) * (rng.uniform(size=shape) < 0.7)
+    return (t / np.maximum(t.sum(axis=-1, keepdims=True), 1e-3)).clip(0, 1).astype(dtype)
+
+
+def draw(case, kind, shape, dtype=np.float64, spread="normal", seed=0):
+    rng = np.random.default_rng([seed, *map(int, shape)])
+    if not case.rowwise:
+        return draw_prediction(rng, shape, dtype, spread), draw_target(rng, kind, shape, dtype)
+    z = draw_prediction(rng, shape, dtype, spread)
+    return z, draw_target(rng, kind, shape, dtype)
+
+
+def hard_numbers(dtype):
+    """Logits and residuals that break careless code."""
+    info = np.finfo(dtype)
+    edges = (-np.log(info.smallest_subnormal), -np.log(info.tiny), np.log(info.max), -np.log(info.eps), 17.0)
+    positive = [0.0, info.smallest_subnormal, info.tiny, info.eps, 1e-4, 1.0, 0.5, 1e30, info.max, np.inf]
+    positive += [float(edge) * factor for edge in edges for factor in (0.99, 1.0, 1.01)]
+    numbers = np.array(positive + [-x for x in positive] + [np.nan], dtype)
+    return numbers
+
+
+def hard_rows(dtype):
+    """Rows of three logits that break careless code."""
+    info = np.finfo(dtype)
+    inf, nan, big, tiny = np.inf, np.nan, float(info.max), float(info.smallest_subnormal)
+    rows = [
+        [0, 0, 0],
+        [-0.0, 0.0, -0.0],
+        [tiny, -tiny, 0],
+        [17, 0, 0],
+        [0, 104, -104],
+        [0, 0, 120],
+        [300, -300, 0],
+        [800, 0, -800],
+        [1e4, 1e4, -1e4],
+        [-1e30, -1e30, -1e30],
+        [1e30, 1, 1],
+        [0.4 * big, 0, -0.4 * big],
+        [big, big, big],
+        [-big, -big, -big],
+        [-inf, 0, 1],
+        [0, -inf, -inf],
+        [-inf, -inf, -1e30],
+        [inf, 0, 1],
+        [0, 1, inf],
+        [-inf, inf, 0],
+        [-inf, inf, -inf],
+        [inf, big, -big],
+        [inf, inf, 0],
+        [inf, inf, inf],
+        [-inf, -inf, -inf],
+        [nan, 0, 1],
+        [0, 0, nan],
+        [inf, nan, 0],
+        [-inf, nan, -inf],
+    ]
+    return np.array(rows, dtype)
+
+
+# ------------------------------------------------------------------- what is expected
+
+
+def wide(dtype):
+    """The type in which a result of `dtype` counts as exact."""
+    return np.float64 if np.dtype(dtype) == np.float32 else np.longdouble
+
+
+def has_wide(dtype):
+    return np.finfo(wide(dtype)).eps < np.finfo(dtype).eps / 256
+
+
+class Bounded(NamedTuple):
+    exact: Any
+    tolerance: Any
+
+
+class Expected(NamedTuple):
+    value: Bounded
+    gradient: Bounded
+    hessian: Bounded
+
+
+def ulp(magnitude, dtype):
+    """Distance of neighbouring numbers of `dtype` at this magnitude."""
+    info = np.finfo(dtype)
+    magnitude = np.abs(magnitude)
+    with np.errstate(all="ignore"):
+        _, exponent = np.frexp(np.where(np.isfinite(magnitude), magnitude, 1.0))
+        spacing = np.ldexp(np.asarray(info.eps, magnitude.dtype), exponent - 1)
+    return np.maximum(spacing, np.asarray(info.smallest_subnormal, magnitude.dtype))
+
+
+@np.errstate(all="ignore")
+def _difference(changed, base):
+    d = np.abs(changed - base)
+    return np.where(np.isfinite(d), d, 0.0)
+
+
+@np.errstate(all="ignore")
+def _input_slack(case, parameters, z, t, dtype, base):
+    """What half an ulp of the input does to the exact value, gradient and Hessian."""
+    half = np.finfo(dtype).eps / z.dtype.type(2)
+    if not case.rowwise:
+        if case.domain == "real":
+            z, t = z - t, np.zeros_like(z)
+        changes = [case.twin(z * (1 + h), t, **parameters) for h in (half, -half)]
+        return [
+            np.maximum(_difference(up, exact), _difference(down, exact))
+            for up, down, exact in zip(*changes, base, strict=True)
+        ]
+
+    n_classes = z.shape[-1]
+    largest = z.max(axis=-1, keepdims=True)
+    below = np.where(z == largest, 0.0, z - largest)
+    if n_classes <= 64:
+        # One copy of the row for each of its logits, with that logit moved.
+        moved = np.where(np.eye(n_classes, dtype=bool), (z + below * half)[..., np.newaxis, :], z[..., np.newaxis, :])
+        if t.ndim == z.ndim:
+            copies = np.broadcast_to(t[..., np.newaxis, :], moved.shape)
+        else:
+            copies = np.broadcast_to(t[..., np.newaxis], moved.shape[:-1])
+        value, gradient, hessian = case.twin(moved, copies, **parameters)
+        return [
+            _difference(value, base[0][..., np.newaxis]).sum(axis=-1),
+            _difference(gradient, base[1][..., np.newaxis, :]).sum(axis=-2),
+            _difference(hessian, base[2][..., np.newaxis, :]).sum(axis=-2),
+        ]
+    # Many classes: log p_j moves by at most |d_j| + sum_k p_k |d_k| halves of an ulp, and with it all the rest.
+    _, p, _, _ = reference._probabilities(z)
+    finite = np.where(np.isfinite(below), np.abs(below), 0.0)
+    relative = half * (finite + np.sum(p * finite, axis=-1, keepdims=True))
+    order = 1 + parameters.get("gamma", 0.0)
+    slack = [
+        half * np.sum(np.abs(base[1]) * finite, axis=-1),
+        order * relative * np.abs(base[1]),
+        2 * order * relative * np.abs(base[2]),
+    ]
+    return [np.where(np.isfinite(s), s, 0.0) for s in slack]
+
+
+@np.errstate(all="ignore")
+def expected(
+    case, parameters, prediction, target, dtype, *, sample_weight=None, reduction="none", axis=-1
+):
+    """Exact value, gradient and Hessian with the error that is allowed, for results of `dtype`."""
+    parameters = dict(parameters)
+    real = wide(dtype)
+    z = np.asarray(prediction).astype(real)
+    t = np.asarray(target)
+    if t.dtype.kind in "fV":
+        t = t.astype(real)
+    if case.rowwise:
+        z = np.moveaxis(z, axis, -1)
+        t = np.moveaxis(t, axis, -1) if t.ndim == z.ndim else t
+    else:
+        t = np.broadcast_to(t, z.shape)
+
+    base = case.twin(z, t, **parameters)
+    terms = (None, None, None) if case.terms is None else case.terms(z, t, **parameters)
+    slack = _input_slack(case, parameters, z, t, dtype, base)
+    ulps = np.asarray(case.ulps(dtype, z, t, **parameters))
+    tolerance = []
+    # Each class's probability may be lost below the smallest normal number.
+    lost = (4 + (z.shape[-1] if case.rowwise else 0)) * real(np.finfo(dtype).tiny)
+    for exact, magnitude, extra in zip(base, terms, slack, strict=True):
+        magnitude = np.abs(exact) if magnitude is None else np.maximum(magnitude, np.abs(exact))
+        allowed = ulps.reshape(exact.shape) if ulps.size == exact.size else ulps
+        tolerance.append(allowed * ulp(magnitude, dtype) + extra + lost)
+
+    if case.rowwise:
+        counts = np.ones(z.shape[:-1], real)
+        if t.ndim < z.ndim:
+            if parameters.get("class_weight") is not None:
+                counts = np.asarray(parameters["class_weight"], real)[np.clip(t.astype(np.int64), 0, z.shape[-1] - 1)]
+            if parameters.get("ignore_index") is not None:
+                counts = np.where(t == parameters["ignore_index"], 0.0, counts)
+        w = np.ones(z.shape[:-1], real)
+    else:
+        counts = np.ones(z.shape, real)
+        w = np.ones(z.shape, real)
+    more = 0.0
+    if sample_weight is not None:
+        w = np.broadcast_to(np.asarray(sample_weight, real), w.shape)
+        more += 1
+    total = np.sum(w * counts)
+    if reduction == "mean":
+        more += 1
+
+    def scaled(i, scale):
+        exact = np.where(scale == 0, 0.0, base[i] * scale)
+        bound = np.where(scale == 0, 0.0, tolerance[i] * scale)
+        bound = bound + np.where(scale == 0, 0.0, more * ulp(exact, dtype))
+        return exact, np.where(np.isnan(bound), 0.0, bound)
+
+    per_row = w[..., np.newaxis] if case.rowwise else w
+    derivative_scale = per_row / total if reduction == "mean" and total > 0 else per_row
+    derivatives = []
+    for i in (1, 2):
+        exact, bound = scaled(i, np.broadcast_to(derivative_scale, base[i].shape))
+        if case.rowwise:
+            exact, bound = np.moveaxis(exact, -1, axis), np.moveaxis(bound, -1, axis)
+        derivatives.append(Bounded(exact, bound))
+    exact, bound = scaled(0, w)
+    if reduction == "none":
+        value = Bounded(exact, bound)
+    else:
+        divisor = total if reduction == "mean" else 1.0
+        roundoff = 8 * np.finfo(np.float64).eps * np.sum(np.abs(exact)) / divisor
+        value = Bounded(np.sum(exact) / divisor, np.sum(bound) / divisor + roundoff)
+    return Expected(value, *derivatives)
+
+
+@np.errstate(all="ignore")
+def assert_within(actual, bounded, what, dtype=None):
+    """`actual` is the exact result, up to its tolerance; nan and infinities are where they have to be."""
+    actual = np.asarray(actual)
+    exact, tolerance = np.broadcast_arrays(bounded.exact, bounded.tolerance)
+    assert actual.shape == exact.shape, f"{what}: shape {actual.shape}, expected {exact.shape}"
+    if dtype is not None:
+        assert actual.dtype == dtype, f"{what}: {actual.dtype}, expected {np.dtype(dtype)}"
+    rounded = exact.astype(actual.dtype)
+    found = actual.astype(exact.dtype)
+    special = ~np.isfinite(rounded)
+    right = np.where(
+        special,
+        (found == rounded.astype(exact.dtype)) | (np.isnan(found) & np.isnan(exact)),
+        np.abs(found - exact) <= tolerance,
+    )
+    if right.all():
+        return
+    wrong = np.argwhere(~right)
+    where = tuple(wrong[0])
+    excess = np.where(right, 0, np.abs(found - exact) / tolerance)
+    finite = np.isfinite(excess)
+    if finite.any() and np.max(excess[finite]) > 1:
+        where = np.unravel_index(np.argmax(np.where(finite, excess, 0)), excess.shape)
+    raise AssertionError(
+        f"{what}: {len(wrong)} of {actual.size} wrong; at {tuple(map(int, where))} {actual[where]!r} instead of "
+        f"{exact[where]!r} ({float(np.abs(found - exact)[where] / ulp(exact, actual.dtype)[where]):.3g} ulp, "
+        f"allowed {float(tolerance[where] / ulp(exact, actual.dtype)[where]):.3g})"
+    )
+
+
+def assert_result(result, bounds, what, dtype):
+    """A ``(value, gradient, hessian)`` triple against `expected`."""
+    for name, actual, bounded in zip(("value", "gradient", "hessian"), result, bounds, strict=True):
+        scalar = np.ndim(bounded.exact) == 0 and isinstance(actual, float) and not isinstance(actual, np.floating)
+        assert_within(actual, bounded, f"{what}: {name}", None if scalar else dtype)
+
+
+def same_bits(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()

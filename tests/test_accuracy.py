@@ -1,0 +1,128 @@
+"""Row functions and the sigmoid: errors in ulp, against the text book in a wider type and against mpmath."""
+
+import cases
+import mpmath
+import numpy as np
+import pytest
+
+import fastloss as fl
+from fastloss import reference
+
+ULPS = 4
+
+
+def assert_ulps(found, exact, dtype, more=0.0):
+    exact = np.asarray(exact)
+    # Below the smallest normal number a result may be 0.
+    tolerance = ULPS * cases.ulp(exact, dtype) + more + 4 * np.finfo(dtype).tiny
+    tolerance = np.where(np.isfinite(tolerance), tolerance, 0.0)
+    cases.assert_within(found, cases.Bounded(exact, tolerance), "", dtype)
+
+
+def below_largest(x, dtype):
+    """What half an ulp of each difference from the largest logit amounts to."""
+    largest = x.max(axis=-1, keepdims=True)
+    return np.finfo(dtype).eps / x.dtype.type(2) * np.where(x == largest, 0.0, largest - x)
+
+
+@pytest.mark.parametrize("spread", cases.SPREADS)
+@pytest.mark.parametrize(
+    "shape", [(9, 1), (300, 2), (100, 3), (60, 10), (30, 33), (20, 100), (9, 1000), (4, 5000), (2, 70_000)], ids=str
+)
+def test_row_functions(dtype, shape, spread):
+    if not cases.has_wide(dtype):
+        pytest.skip("no wider type here")
+    x = cases.draw_prediction(np.random.default_rng(0), shape, dtype, spread)
+    exact = x.astype(cases.wide(dtype))
+    moved = below_largest(exact, dtype)
+    p = reference.softmax(exact)
+    shift = np.sum(p * moved, axis=-1)
+    for change in (np.ascontiguousarray, np.asfortranarray):
+        assert_ulps(fl.log_softmax(change(x)), reference.log_softmax(exact), dtype, moved + shift[..., np.newaxis])
+        assert_ulps(fl.softmax(change(x)), p, dtype, p * (moved + shift[..., np.newaxis]))
+        # The largest logit and the logarithm of a sum may cancel.
+        terms = np.abs(exact.max(axis=-1))
+        assert_ulps(fl.logsumexp(change(x)), reference.logsumexp(exact), dtype, shift + ULPS * cases.ulp(terms, dtype))
+
+
+def sigmoid_arguments(dtype):
+    info = np.finfo(dtype)
+    edges = [-np.log(info.smallest_subnormal), -np.log(info.tiny), -np.log(info.eps), 1.0, 17.0]
+    x = np.concatenate([np.linspace(-edge, edge, 4001) for edge in edges])
+    x = np.concatenate([x, np.logspace(-30, 3, 2000), cases.hard_numbers(dtype)])
+    return np.concatenate([x, -x]).astype(dtype)
+
+
+def argument_rounding(name, x, dtype):
+    """What half an ulp of the argument amounts to."""
+    slope = reference.sigmoid(-x) * (reference.sigmoid(x) if name == "sigmoid" else 1)
+    with np.errstate(invalid="ignore"):
+        moved = np.abs(x) * slope * np.finfo(dtype).eps / x.dtype.type(2)
+    return np.where(np.isfinite(moved), moved, 0.0)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "log_sigmoid"])
+def test_sigmoid(dtype, name):
+    if not cases.has_wide(dtype):
+        pytest.skip("no wider type here")
+    x = sigmoid_arguments(dtype)
+    exact_x = x.astype(cases.wide(dtype))
+    exact = getattr(reference, name)(exact_x)
+    assert_ulps(getattr(fl, name)(x), exact, dtype, argument_rounding(name, exact_x, dtype))
+
+
+def test_reference_of_row_functions():
+    rng = np.random.default_rng(0)
+    for spread in ("normal", "wide"):
+        for row in cases.draw_prediction(rng, (8, 4), np.float64, spread):
+            with mpmath.workdps(400):
+                z = [mpmath.mpf(float(x)) for x in row]
+                total = mpmath.log(mpmath.fsum(mpmath.exp(x) for x in z))
+                exact = {
+                    "logsumexp": [total],
+                    "log_softmax": [x - total for x in z],
+                    "softmax": [mpmath.exp(x - total) for x in z],
+                    "sigmoid": [1 / (1 + mpmath.exp(-x)) for x in z],
+                    "log_sigmoid": [-mpmath.log(1 + mpmath.exp(-x)) for x in z],
+                }
+                for name, numbers in exact.items():
+                    found = np.atleast_1d(getattr(reference, name)(row))
+                    right = np.array([np.longdouble(mpmath.nstr(x, 30)) for x in numbers])
+                    spare = np.max(np.abs(row)) * (np.abs(right) if "soft" in name or name == "sigmoid" else 1)
+                    np.testing.assert_array_less(
+                        np.abs(found - right), 4 * np.spacing(np.abs(found)) + np.finfo(float).eps * spare, name
+                    )
+
+
+def test_softmax_sums_to_one(dtype):
+    for n_classes in (2, 10, 33, 1000, 40_000):
+        x = cases.draw_prediction(np.random.default_rng(0), (5, n_classes), dtype, "wide")
+        np.testing.assert_allclose(fl.softmax(x).sum(axis=-1, dtype=np.float64), 1, rtol=8 * np.finfo(dtype).eps)
+
+
+def test_shifting_a_row_changes_nothing(dtype):
+    x = np.round(cases.draw_prediction(np.random.default_rng(0), (50, 7), dtype) * 8) / 8
+    assert cases.same_bits(fl.log_softmax(x), fl.log_softmax(x + dtype(1024)))
+    assert cases.same_bits(fl.softmax(x), fl.softmax(x - dtype(4096)))
+
+
+@pytest.mark.parametrize("name", ["log_softmax", "softmax", "logsumexp"])
+def test_classes_in_another_order(dtype, name):
+    """A permutation of the classes permutes the results, to rounding."""
+    rng = np.random.default_rng(0)
+    x = cases.draw_prediction(rng, (20, 37), dtype)
+    order = rng.permutation(37)
+    function = getattr(fl, name)
+    plain = function(x)
+    expected = plain if name == "logsumexp" else plain[:, order]
+    np.testing.assert_allclose(function(x[:, order]), expected, rtol=8 * np.finfo(dtype).eps)
+
+
+def test_float32_sigmoid_everywhere():
+    """One in 4096 of all float32 numbers, by their bits."""
+    x = np.arange(0, 2**32, 4096, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    x = x[np.isfinite(x)]
+    exact_x = x.astype(np.float64)
+    for name in ("sigmoid", "log_sigmoid"):
+        exact = getattr(reference, name)(exact_x)
+        assert_ulps(getattr(fl, name)(x), exact, np.float32, argument_rounding(name, exact_x, np.float32))

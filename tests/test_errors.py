@@ -1,0 +1,359 @@
+"""Bad input: an exception that names the argument, the rule and the first offending position; outputs untouched."""
+
+import itertools
+import re
+
+import cases
+import numpy as np
+import pytest
+
+import fastloss as fl
+
+SHAPE = (30, 4)
+PROBABILITIES = [setup for setup in cases.FEW_SETUPS if setup.kind in ("hard", "soft", "probability")]
+METHODS = ("__call__", "gradient", "value_and_gradient", "gradient_and_hessian", "value_gradient_and_hessian")
+
+
+def message(error):
+    return str(error.value)
+
+
+def assert_names_position(error, *position):
+    """The first offending position stands in the message as an index."""
+    found = re.findall(r"\[([\d, ]+)\]", message(error))
+    indices = [tuple(int(x) for x in text.replace(" ", "").strip(",").split(",")) for text in found]
+    assert tuple(position) in indices, f"{position} is not in: {message(error)}"
+
+
+def refuses(loss, z, t, words, errors=(ValueError,), position=None, **options):
+    """Every method refuses with the same kind of message and writes nothing."""
+    outs = [np.full(np.shape(z), 3.0, getattr(z, "dtype", np.float64)) for _ in range(2)]
+    writable = all(out.dtype.kind == "f" for out in outs)
+    for method in METHODS:
+        outputs = {}
+        if writable and "gradient" in method:
+            outputs["gradient_out"] = outs[0]
+        if writable and "hessian" in method:
+            outputs["hessian_out"] = outs[1]
+        with pytest.raises(errors) as error:
+            getattr(loss, method)(z, t, **options, **outputs)
+        for word in words:
+            assert word in message(error), f"{word!r} is not in: {message(error)}"
+        if position is not None:
+            assert_names_position(error, *position)
+        assert all((out == 3).all() for out in outs), f"{method} has written"
+
+
+def test_shapes(few_setup, dtype):
+    z, t = few_setup.draw(SHAPE, dtype)
+    loss = few_setup.build(4)
+    rowwise = few_setup.case.rowwise
+    wrong = [t[:-1], t[..., np.newaxis], np.zeros((*SHAPE, 2), dtype), np.zeros((5, 7), dtype), np.zeros(7, dtype)]
+    if rowwise:
+        wrong += [np.zeros(4, np.int64), np.zeros(31, np.int64), np.zeros((30, 1), np.int64), np.int64(0)]
+    for bad in wrong:
+        refuses(loss, z, bad, ["target", "shape"])
+    for weight in (np.ones(31), np.ones((30, 4, 1)), np.ones((4, 30)), np.ones(0)):
+        refuses(loss, z, t, ["sample_weight", "shape"], sample_weight=weight)
+    if rowwise:
+        for weight in (np.ones((30, 4)), np.ones((30, 1)), np.ones(4)):
+            refuses(loss, z, t, ["sample_weight", "shape"], sample_weight=weight)
+
+
+def test_column_against_vector(pointwise_case, dtype):
+    """NumPy would make (n, n) of it."""
+    case = pointwise_case
+    loss = case.build(case.parameters[0])
+    z, t = cases.draw(case, case.kinds[0], (9,), dtype)
+    refuses(loss, z, t[:, np.newaxis], ["target", "(9, 1)", "(9,)"])
+    refuses(loss, z[:, np.newaxis], t, ["target", "(9, 1)", "(9,)"])
+    refuses(loss, z, t, ["sample_weight"], sample_weight=np.ones((9, 1)))
+    # The target broadcasts to the prediction, not the other way round.
+    refuses(loss, z[:1], t, ["target"])
+    refuses(loss, z[0], t, ["target"])
+
+
+def test_outputs(few_setup, dtype):
+    z, t = few_setup.draw(SHAPE, dtype)
+    loss = few_setup.build(4)
+    other = np.float32 if dtype == np.float64 else np.float64
+    locked = np.zeros(SHAPE, dtype)
+    locked.flags.writeable = False
+    for name, out, errors in itertools.chain.from_iterable(
+        (
+            (name, np.zeros(SHAPE[::-1], dtype), ValueError),
+            (name, np.zeros(SHAPE[0], dtype), ValueError),
+            (name, np.zeros((1, *SHAPE), dtype), ValueError),
+            (name, locked, ValueError),
+            (name, np.zeros(SHAPE, other), (TypeError, ValueError)),
+            (name, np.zeros(SHAPE, np.int64), (TypeError, ValueError)),
+            (name, [[0.0] * 4] * 30, TypeError),
+            (name, np.ma.zeros(SHAPE, dtype), TypeError),
+            (name, np.lib.stride_tricks.as_strided(np.zeros(4, dtype), SHAPE, (0, z.itemsize)), ValueError),
+        )
+        for name in ("gradient_out", "hessian_out")
+    ):
+        with pytest.raises(errors, match=name):
+            loss.value_gradient_and_hessian(z, t, **{name: out})
+    assert not locked.any()
+
+
+@pytest.mark.parametrize("code", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i4", ">u8"])
+@pytest.mark.parametrize("where", [0, 13, 29])
+def test_class_index_out_of_range(rowwise_case, dtype, code, where):
+    integer = np.dtype(code)
+    info = np.iinfo(integer)
+    z, t = cases.draw(rowwise_case, "index", SHAPE, dtype)
+    loss = rowwise_case.build({"label_smoothing": 0.1})
+    for bad in {4, 5, 100, -1, -4, int(info.min), int(info.max)}:
+        if not info.min <= bad <= info.max or 0 <= bad < 4:
+            continue
+        target = t.astype(integer)
+        target[where] = bad
+        target[29] = bad
+        refuses(loss, z, target, ["target", str(bad), "4"], position=(where,))
+        weights = np.random.default_rng(0).uniform(0.5, 1, 30)
+        refuses(loss, z, target, ["target", str(bad)], position=(where,), sample_weight=weights)
+
+
+def test_class_index_in_its_own_coordinates(rowwise_case, dtype):
+    """The position is the one in the user's array, whatever the axis and the memory order."""
+    z, t = cases.draw(rowwise_case, "index", (5, 6, 7, 3), dtype)
+    t[3, 1, 2] = 3
+    t[4, 0, 0] = -1
+    loss = rowwise_case.build({})
+    for axis in range(4):
+        moved = np.moveaxis(z, -1, axis)
+        for prediction in (moved, np.ascontiguousarray(moved), np.asfortranarray(moved)):
+            for target in (t, np.asfortranarray(t), t[::-1].copy()[::-1]):
+                with pytest.raises(ValueError, match="target") as error:
+                    loss(prediction, target, axis=axis)
+                assert_names_position(error, 3, 1, 2)
+
+
+def test_class_index_beside_ignored_ones(rowwise_case, dtype):
+    z, t = cases.draw(rowwise_case, "index", SHAPE, dtype)
+    t[:20] = -100
+    t[25] = -99
+    refuses(rowwise_case.build({"ignore_index": -100}), z, t, ["target", "-99"], position=(25,))
+    t[25] = 4
+    refuses(rowwise_case.build({"ignore_index": -100}), z, t, ["target", "4"], position=(25,))
+
+
+def test_class_index_in_a_large_array(rowwise_case):
+    """Where several threads look at it."""
+    z = np.zeros((300_000, 3), np.float32)
+    t = np.zeros(300_000, np.int64)
+    for where in (0, 150_001, 299_999):
+        t[where] = 3
+        with fl.num_threads(3), pytest.raises(ValueError, match="target") as error:
+            rowwise_case.build({}).value_and_gradient(z, t)
+        assert_names_position(error, where)
+        t[where] = 0
+
+
+def test_floats_are_no_class_indices(rowwise_case):
+    z = np.zeros(SHAPE)
+    for bad in (0.5, np.nan, np.inf, 1e300):
+        t = np.zeros(30)
+        t[7] = bad
+        with pytest.raises((TypeError, ValueError), match="target"):
+            rowwise_case.build({})(z, t)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.0001, np.nan, np.inf, -np.inf, -1e-30])
+@pytest.mark.parametrize("where", [(0, 0), (13, 2), (29, 3)])
+@pytest.mark.parametrize("few_setup", PROBABILITIES, ids=str)
+def test_probability_outside_its_range(few_setup, dtype, bad, where):
+    z, t = few_setup.draw(SHAPE, dtype)
+    t[where] = bad
+    t[29, 3] = bad
+    loss = few_setup.build(4)
+    refuses(loss, z, t, ["target", "[0, 1]"], position=where)
+    refuses(loss, np.asfortranarray(z), t, ["target", "[0, 1]"], position=where)
+    refuses(loss, z, t.astype(np.float32 if dtype == np.float64 else np.float64), ["target"], position=where)
+    weight = np.full(SHAPE[:1] if few_setup.case.rowwise else SHAPE, 2.0)
+    refuses(loss, z, t, ["target"], position=where, sample_weight=weight)
+
+
+@pytest.mark.parametrize("bad", [-1, 2, 127])
+@pytest.mark.parametrize("few_setup", PROBABILITIES, ids=str)
+def test_integer_probability_outside_its_range(few_setup, dtype, bad):
+    z, _ = few_setup.draw(SHAPE, dtype)
+    t = np.zeros(SHAPE, np.int8)
+    t[4, 1] = bad
+    refuses(few_setup.build(4), z, t, ["target", "[0, 1]"], position=(4, 1))
+
+
+def test_probability_outside_its_range_in_a_large_array():
+    z = np.zeros(3_000_000, np.float32)
+    t = np.zeros(3_000_000, np.float32)
+    for where in (0, 1_500_001, 2_999_999):
+        t[where] = 1.5
+        with fl.num_threads(3), pytest.raises(ValueError, match="target") as error:
+            fl.BinaryCrossEntropy().value_and_gradient(z, t)
+        assert_names_position(error, where)
+        t[where] = 0
+
+
+@pytest.mark.parametrize("bad", [-0.5, np.nan, np.inf, -np.inf])
+def test_weights(few_setup, dtype, bad):
+    z, t = few_setup.draw(SHAPE, dtype)
+    loss = few_setup.build(4)
+    shape = SHAPE[:1] if few_setup.case.rowwise else SHAPE
+    for where in ((0,) * len(shape), tuple(n - 1 for n in shape), tuple(n // 2 for n in shape)):
+        for weight_type in (np.float64, np.float32):
+            weight = np.ones(shape, weight_type)
+            weight[where] = bad
+            weight[(-1,) * len(shape)] = bad
+            refuses(loss, z, t, ["sample_weight"], position=where, sample_weight=weight)
+    refuses(loss, z, t, ["sample_weight"], sample_weight=bad)
+    if bad == -0.5:
+        refuses(loss, z, t, ["sample_weight"], sample_weight=np.full(shape, -1, np.int32))
+    if not few_setup.case.rowwise:
+        column = np.ones((30, 1))
+        column[3] = bad
+        refuses(loss, z, t, ["sample_weight"], position=(3, 0), sample_weight=column)
+
+
+def test_parameters(case):
+    for parameters, word in case.refused:
+        function = getattr(fl, case.function)
+        with pytest.raises((TypeError, ValueError), match=word):
+            getattr(fl, case.constructor)(**parameters)
+        z, t = cases.draw(case, case.kinds[0], (6, 2))
+        with pytest.raises((TypeError, ValueError), match=word):
+            function(z, t, **parameters)
+
+
+def test_unknown_options(few_setup):
+    z, t = few_setup.draw(SHAPE)
+    loss = few_setup.build(4)
+    for reduction in ("average", None, "MEAN", 3, b"mean"):
+        refuses(loss, z, t, ["reduction"], (TypeError, ValueError), reduction=reduction)
+    for curvature in ("newton", None, 1):
+        with pytest.raises((TypeError, ValueError), match="curvature"):
+            loss.gradient_and_hessian(z, t, curvature=curvature)
+    for method in METHODS:
+        with pytest.raises(TypeError):
+            getattr(loss, method)(z, t, None)
+        with pytest.raises(TypeError):
+            getattr(loss, method)(z, t, weights=None)
+        with pytest.raises(TypeError):
+            getattr(loss, method)(z)
+    with pytest.raises(TypeError):
+        loss.gradient(z, t, hessian_out=np.empty(SHAPE))
+    with pytest.raises(TypeError):
+        getattr(fl, few_setup.case.constructor)(strength=1.0)
+
+
+def test_axis(rowwise_case, dtype):
+    z, t = cases.draw(rowwise_case, "index", SHAPE, dtype)
+    loss = rowwise_case.build({})
+    for axis in (2, -3, 100):
+        refuses(loss, z, t, ["axis"], axis=axis)
+    for axis in (1.0, None, "last", (1,)):
+        refuses(loss, z, t, ["axis"], (TypeError,), axis=axis)
+    refuses(loss, z, t, ["target"], axis=0)
+    refuses(loss, dtype(1.0), np.int64(0), ["prediction"], (ValueError, TypeError))
+
+
+def test_no_classes(rowwise_case, dtype):
+    refuses(rowwise_case.build({}), np.zeros((3, 0), dtype), np.zeros(3, np.int64), ["prediction", "class"])
+
+
+def test_class_weight_of_the_wrong_length(rowwise_case, dtype):
+    z, t = cases.draw(rowwise_case, "index", SHAPE, dtype)
+    for length in (1, 3, 5):
+        refuses(rowwise_case.build({"class_weight": np.ones(length)}), z, t, ["class_weight", str(length), "4"])
+
+
+def test_ignore_index_needs_class_indices(rowwise_case, dtype):
+    z, t = cases.draw(rowwise_case, "probability", SHAPE, dtype)
+    refuses(rowwise_case.build({"ignore_index": 0}), z, t, ["ignore_index"])
+
+
+class Unreadable:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("no")
+
+
+BAD_ARRAYS = {
+    "None": None,
+    "complex": np.zeros(SHAPE, complex),
+    "object": np.zeros(SHAPE, object),
+    "str": np.full(SHAPE, "1.0"),
+    "bytes": np.full(SHAPE, b"1.0"),
+    "datetime": np.zeros(SHAPE, "datetime64[s]"),
+    "timedelta": np.zeros(SHAPE, "timedelta64[s]"),
+    "record": np.zeros(SHAPE, [("x", "f8")]),
+    "masked": np.ma.masked_array(np.zeros(SHAPE), np.zeros(SHAPE, bool)),
+    "dict": {"x": 1.0},
+    "set": {1.0, 2.0},
+    "text": "prediction",
+    "function": len,
+    "ragged": [[1.0], [1.0, 2.0]],
+    "unreadable": Unreadable(),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_ARRAYS)
+def test_what_is_not_an_array_of_numbers(few_setup, kind):
+    bad = BAD_ARRAYS[kind]
+    z, t = few_setup.draw(SHAPE)
+    loss = few_setup.build(4)
+    errors = (TypeError, ValueError) if kind == "ragged" else (TypeError,)
+    row_like = bad
+    if few_setup.kind == "index" and isinstance(bad, np.ndarray):
+        row_like = bad[:, 0]
+    weight = bad[:, 0] if few_setup.case.rowwise and isinstance(bad, np.ndarray) else bad
+    for method in METHODS:
+        with pytest.raises(errors, match="prediction"):
+            getattr(loss, method)(bad, t)
+        with pytest.raises(errors, match="target"):
+            getattr(loss, method)(z, row_like)
+        if bad is not None:
+            with pytest.raises(errors, match="sample_weight"):
+                getattr(loss, method)(z, t, sample_weight=weight)
+    function = getattr(fl, few_setup.case.function)
+    with pytest.raises(errors, match="prediction"):
+        function(bad, t)
+    with pytest.raises(errors, match="target"):
+        function(z, row_like)
+
+
+@pytest.mark.parametrize("kind", BAD_ARRAYS)
+@pytest.mark.parametrize("name", ["log_softmax", "softmax", "logsumexp", "sigmoid", "log_sigmoid"])
+def test_row_functions_refuse_what_is_not_an_array_of_numbers(name, kind):
+    with pytest.raises((TypeError, ValueError) if kind == "ragged" else TypeError):
+        getattr(fl, name)(BAD_ARRAYS[kind])
+
+
+@pytest.mark.parametrize("name", ["log_softmax", "softmax", "logsumexp"])
+def test_row_functions_refuse(name, dtype):
+    function = getattr(fl, name)
+    x = np.zeros((3, 4), dtype)
+    shape = (3,) if name == "logsumexp" else (3, 4)
+    for axis in (2, -3):
+        with pytest.raises(ValueError, match="axis"):
+            function(x, axis=axis)
+    with pytest.raises(TypeError, match="axis"):
+        function(x, axis=0.0)
+    for out in (np.zeros((5, 5), dtype), np.zeros((*shape, 1), dtype)):
+        with pytest.raises(ValueError, match="out"):
+            function(x, out=out)
+    with pytest.raises((TypeError, ValueError), match="out"):
+        function(x, out=np.zeros(shape, np.int32))
+    locked = np.zeros(shape, dtype)
+    locked.flags.writeable = False
+    with pytest.raises(ValueError, match="out"):
+        function(x, out=locked)
+    with pytest.raises((TypeError, ValueError)):
+        function(dtype(0))
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_matrix(few_setup):
+    z, t = few_setup.draw(SHAPE)
+    with pytest.raises(TypeError, match="prediction"):
+        few_setup.build(4)(np.matrix(z), t)

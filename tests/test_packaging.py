@@ -1,0 +1,134 @@
+"""The installed package: its version, what it holds, and what importing it does to the process."""
+
+import importlib.metadata
+import importlib.resources
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastloss as fl
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+def run_python(program, **options):
+    """Run `program` in a fresh interpreter, outside the checkout unless told otherwise."""
+    options = {"cwd": Path(sys.prefix), **options}
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, **options)
+
+
+def output_of(program):
+    process = run_python(program)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.split()
+
+
+def test_version_agrees_everywhere():
+    changelog = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = (CHECKOUT / "CITATION.cff").read_text(encoding="utf-8")
+    assert importlib.metadata.version("fastloss") == fl.__version__
+    assert re.search(r"^## (\d+\.\d+\.\d+)", changelog, re.MULTILINE)[1] == fl.__version__
+    assert re.search(r"^version: (\S+)$", citation, re.MULTILINE)[1] == fl.__version__
+    assert fl.config()["version"] == fl.__version__
+
+
+def test_package_holds_type_information_and_no_sources():
+    names = {entry.name for entry in importlib.resources.files("fastloss").iterdir()}
+    assert {"py.typed", "_kernels.pyi"} <= names
+    shipped = {path.suffix for path in importlib.metadata.files("fastloss")}
+    assert not shipped & {".c", ".h", ".pyx", ".o"}
+
+
+def test_console_script_is_the_command_line():
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="fastloss")
+    assert callable(script.load())
+
+
+def test_stubs_serve_strict_user_code(tmp_path):
+    pytest.importorskip("mypy")
+    program = tmp_path / "user.py"
+    program.write_text(
+        """\
+import numpy as np
+import fastloss as fl
+
+logits = np.zeros((3, 2), dtype=np.float32)
+target = np.zeros(3, dtype=np.int64)
+loss = fl.CrossEntropy(label_smoothing=0.1)
+value, gradient = loss.value_and_gradient(logits, target)
+total: float = value + fl.mse([1.0, 2.0], [1.0, 3.0])
+rows = loss(logits, target, reduction="none")
+step = logits - gradient
+probability = fl.softmax(logits, axis=0)
+print(total, rows, step, probability, fl.Huber(delta=2.0).name, fl.config()["isa"])
+""",
+        encoding="utf-8",
+    )
+    process = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(program)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_import_needs_numpy_alone():
+    modules = output_of(
+        "import sys, numpy; before = set(sys.modules); import fastloss;"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    assert set(modules) <= {"fastloss", "cython_runtime", *sys.stdlib_module_names} | {
+        name for name in modules if name.startswith("_cython")
+    }
+
+
+def test_import_is_fast():
+    """At most 10 ms beyond NumPy's own import, in the best of a few processes."""
+    program = "import numpy, time; start = time.perf_counter(); import fastloss; print(time.perf_counter() - start)"
+    assert min(float(output_of(program)[0]) for _ in range(5)) <= 0.010
+
+
+def test_import_changes_nothing_in_the_process():
+    """No environment variable, no thread, no output, no flush-to-zero (as `-ffast-math` would bring)."""
+    process = run_python(
+        """
+import os, threading
+import numpy
+
+def n_threads():
+    return len(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else 0
+
+def halve_a_subnormal():
+    halves.append(float(numpy.float64(1e-310) * 0.5))
+
+environment, threads = dict(os.environ), n_threads()
+import fastloss
+assert dict(os.environ) == environment
+assert n_threads() == threads
+halves = []
+halve_a_subnormal()
+thread = threading.Thread(target=halve_a_subnormal)
+thread.start()
+thread.join()
+assert halves == [5e-311, 5e-311], halves
+"""
+    )
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(
+    not (CHECKOUT / "fastloss" / "__init__.py").exists() or any((CHECKOUT / "fastloss").glob("_kernels*.so")),
+    reason="no checkout, or one with the module built in place",
+)
+def test_import_from_the_checkout_says_what_to_do():
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    process = run_python("import fastloss", cwd=CHECKOUT, env=environment)
+    assert process.returncode != 0
+    assert "ImportError" in process.stderr
+    assert "pip install" in process.stderr

@@ -1,0 +1,137 @@
+"""Every loss has all its pieces: class, function, reference twin, row in cases.py, formula, documentation."""
+
+import doctest
+import inspect
+import pathlib
+import re
+
+import cases
+import pytest
+
+import fastloss as fl
+from fastloss import reference
+
+CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
+FORMULAS = CHECKOUT / "csrc" / "losses"
+ROW_FUNCTIONS = ("log_softmax", "softmax", "logsumexp", "sigmoid", "log_sigmoid")
+
+
+@pytest.fixture(params=fl.losses(), ids=lambda each: each.__name__)
+def loss_class(request):
+    return request.param
+
+
+def snake_case(name):
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def own_parameters(callable_):
+    """Name -> default, without what every loss has."""
+    shared = {"self", "prediction", "target", "logits", "sample_weight", "reduction", "axis"}
+    signature = inspect.signature(callable_)
+    return {name: p.default for name, p in signature.parameters.items() if name not in shared}
+
+
+def test_function_with_the_same_parameters(loss_class):
+    function = getattr(fl, snake_case(loss_class.__name__))
+    assert function.__name__ == snake_case(loss_class.__name__)
+    assert function.__name__ in fl.__all__
+    assert loss_class.__name__ in fl.__all__
+    assert own_parameters(function) == own_parameters(loss_class)
+    signature = inspect.signature(function).parameters
+    assert list(signature)[:2] == ["prediction", "target"]
+    assert signature["sample_weight"].default is None
+    assert signature["reduction"].default == "mean"
+    assert signature["sample_weight"].kind is signature["reduction"].kind is inspect.Parameter.KEYWORD_ONLY
+    case = next(case for case in cases.CASES if case.constructor == loss_class.__name__)
+    assert ("axis" in signature) == case.rowwise
+
+
+def test_name(loss_class):
+    assert loss_class().name == snake_case(loss_class.__name__)
+    assert list(loss_class().parameters) == list(own_parameters(loss_class))
+
+
+def test_reference_twin_with_the_same_parameters(loss_class):
+    twin = getattr(reference, snake_case(loss_class.__name__))
+    assert twin.__name__ in reference.__all__
+    assert own_parameters(twin) == own_parameters(loss_class)
+
+
+def test_row_in_cases(loss_class):
+    rows = [case for case in cases.CASES if case.constructor == loss_class.__name__]
+    assert len(rows) == 1
+    (case,) = rows
+    assert case.function == snake_case(loss_class.__name__)
+    # Every parameter appears with another value than its default.
+    used = {name for parameters in case.parameters for name in parameters}
+    assert used | {"ignore_index"} >= set(own_parameters(loss_class))
+    refused = {word for _, word in case.refused}
+    assert refused >= set(own_parameters(loss_class))
+
+
+def test_no_row_without_a_loss():
+    assert {case.constructor for case in cases.CASES} == {each.__name__ for each in fl.losses()}
+
+
+@pytest.mark.skipif(not FORMULAS.is_dir(), reason="needs the source tree")
+def test_formula(loss_class):
+    name = snake_case(loss_class.__name__)
+    path = FORMULAS / f"{name}.inc.h"
+    assert path.is_file()
+    assert path.read_text().lstrip().startswith("/*"), "the derivation stands where the formula is"
+    assert re.search(rf"\b{name}\b", (FORMULAS.parent / "losses.def").read_text())
+
+
+@pytest.mark.skipif(not FORMULAS.is_dir(), reason="needs the source tree")
+def test_no_formula_without_a_loss():
+    names = {snake_case(each.__name__) for each in fl.losses()} | set(ROW_FUNCTIONS)
+    assert {path.name.removesuffix(".inc.h") for path in FORMULAS.glob("*.inc.h")} <= names
+
+
+def documented():
+    found = {each.__name__: each for each in fl.losses()}
+    for name in fl.__all__:
+        each = getattr(fl, name)
+        if callable(each):
+            found[name] = each
+    for each in fl.losses():
+        for name in dir(each):
+            if not name.startswith("_") and callable(getattr(each, name)):
+                found[f"{each.__name__}.{name}"] = getattr(each, name)
+    return found
+
+
+@pytest.mark.parametrize("name", documented())
+def test_docstring_with_a_running_example(name):
+    each = documented()[name]
+    text = inspect.getdoc(each)
+    assert text, f"{name} has no docstring"
+    if inspect.isclass(each) or "." not in name:
+        assert "Examples\n--------" in text, f"{name} has no example"
+    test = doctest.DocTestParser().get_doctest(text, {"fl": fl}, name, None, 0)
+    report = []
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+@pytest.mark.parametrize("name", reference.__all__)
+def test_examples_of_the_reference(name):
+    text = inspect.getdoc(getattr(reference, name))
+    assert text
+    test = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
+    report = []
+    doctest.DocTestRunner().run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+def test_everything_exported_exists():
+    for name in fl.__all__:
+        assert getattr(fl, name) is not None
+    assert len(set(fl.__all__)) == len(fl.__all__)
+    assert set(fl.__all__) <= set(dir(fl))
+
+
+def test_classes_know_where_they_live(loss_class):
+    assert loss_class.__module__.split(".")[0] == "fastloss"
+    assert loss_class.__qualname__ == loss_class.__name__
