@@ -1,26 +1,30 @@
 """Print how many bytes one call needs beyond its inputs and outputs: python peak.py KERNEL OUTPUTS ROWS [CLASSES].
 
-A process of its own, for the peak of a process never falls.
+A process of its own, which holds nothing but these arrays.
 """
 
 from __future__ import annotations
 
-import os
-import resource
 import sys
+from pathlib import Path
 
 from cases import LOSSES, Case, make_problem, our_call
 
 
-def resident_bytes() -> int:
-    """Return the memory this process holds now."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def memory_bytes(field: str) -> int:
+    """Return VmRSS, the memory this process holds, or VmHWM, the most it held since the last reset.
+
+    Not ru_maxrss of getrusage: a child inherits it from the process that started it.
+    """
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise KeyError(field)
 
 
-def peak_bytes() -> int:
-    """Return the most memory this process ever held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def reset_peak() -> None:
+    """Forget the peak so far."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def main(kernel: str, outputs: str, *shape: str) -> None:
@@ -31,10 +35,11 @@ def main(kernel: str, outputs: str, *shape: str) -> None:
     our_call(make_problem(case.smaller(10)))()
     problem = make_problem(case)
     call = our_call(problem)
-    before = resident_bytes()
-    call()
-    results = problem.out.nbytes if outputs == "fresh" else 0
-    print(peak_bytes() - before - results)
+    reset_peak()
+    before = memory_bytes("VmRSS")
+    answer = call()
+    results = answer[1].nbytes if outputs == "fresh" else 0
+    print(memory_bytes("VmHWM") - before - results)
 
 
 if __name__ == "__main__":

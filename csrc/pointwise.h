@@ -214,22 +214,22 @@ SHARED double sum_weights(real *tile, const fl_array *weight, ptrdiff_t n_inner,
 /* Targets inside the domain, weights finite and >= 0; adds the weights up. */
 SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, fl_checked *result)
 {
-    CACHE_ALIGNED real tile[TILE];
+    CACHE_ALIGNED real w[TILE], t[TILE];
+    const int dense = is_dense(&job->target, job->n_outer, job->n_inner);
     *result = (fl_checked){0, -1, -1};
     for (ptrdiff_t end = first + count; first < end; first += TILE) {
         const ptrdiff_t n = end - first < TILE ? end - first : TILE;
-        if (job->check_target && result->bad_target < 0) {
-            int hard;
-            const real *t = tile_of(&job->target, job, first, n,
-                                    is_dense(&job->target, job->n_outer, job->n_inner), tile);
-            ptrdiff_t bad = check_unit_interval(t, n, &hard);
-            if (bad >= 0) result->bad_target = first + bad;
-        }
-        if (job->weight.data) {
-            result->weight_sum += sum_weights(tile, &job->weight, job->n_inner, first, n, &result->bad_weight);
-        } else {
-            result->weight_sum += (double)n;
-        }
+        result->weight_sum += job->weight.data
+                                  ? sum_weights(w, &job->weight, job->n_inner, first, n, &result->bad_weight)
+                                  : (double)n;
+        if (!job->check_target || result->bad_target >= 0) continue;
+        int hard;
+        const real *targets = tile_of(&job->target, job, first, n, dense && !job->weight.data, t);
+        if (job->weight.data)
+            for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
+                if (w[i] == 0) t[i] = 0;
+        ptrdiff_t bad = check_unit_interval(targets, n, &hard);
+        if (bad >= 0) result->bad_target = first + bad;
     }
 }
 

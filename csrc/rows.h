@@ -19,7 +19,7 @@
 
 enum { MAX_ROWS = 256 };      /* of a tile */
 enum { TILE_BYTES = 8192 };   /* of logits in a tile, where a few rows fit that */
-enum { FEW_CLASSES = 32 };    /* up to here C-ordered rows go through tiles, too */
+enum { FEW_CLASSES = 64 };    /* up to here C-ordered rows go through tiles, too */
 
 /* What a formula gets: p, 1 - p and -log p of one class, each right to the last digits. */
 typedef struct probability {
@@ -33,7 +33,6 @@ typedef struct terms {
     vreal value, first, second, bound;
 } terms;
 
-typedef terms (*row_formula)(probability);
 
 /* What the driver makes of a row. */
 enum row_kind { ROW_LOSS, ROW_LOG_SOFTMAX, ROW_SOFTMAX, ROW_LOGSUMEXP };
@@ -66,8 +65,11 @@ SHARED void load_integers(int64_t *tile, const char *from, ptrdiff_t stride, int
     switch (type) {
 #define CASE(code, ctype)                                                                                \
     case code:                                                                                           \
-        for (ptrdiff_t i = 0; i < count; i++)                                                            \
-            tile[i] = (int64_t) * (const ctype *)(const void *)(from + i * stride);                      \
+        if (stride == (ptrdiff_t)sizeof(ctype))                                                          \
+            for (ptrdiff_t i = 0; i < count; i++) tile[i] = (int64_t)((const ctype *)(const void *)from)[i]; \
+        else                                                                                             \
+            for (ptrdiff_t i = 0; i < count; i++)                                                        \
+                tile[i] = (int64_t) * (const ctype *)(const void *)(from + i * stride);                  \
         break;
         FOR_EACH_INTEGER_TYPE(CASE)
 #undef CASE
@@ -76,6 +78,8 @@ SHARED void load_integers(int64_t *tile, const char *from, ptrdiff_t stride, int
         for (ptrdiff_t i = 0; i < count; i++)
             if (tile[i] < 0) tile[i] = INT64_MAX;
 }
+
+ALWAYS_INLINE int is_soft(const fl_job *job) { return job->soft || job->label_smoothing > 0; }
 
 ALWAYS_INLINE int is_ignored(const fl_job *job, int64_t target)
 {
@@ -93,10 +97,10 @@ SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_st
     if (job->target.data && !job->soft) {
         int64_t target[MAX_ROWS];
         FOR_EACH_RUN(&job->target, job->n_inner, first, n,
-                     load_integers(target + done, at, job->target.inner, job->target.type, run))
-        if (job->has_ignore_index)
-            for (ptrdiff_t i = 0; i < n; i++)
-                if (is_ignored(job, target[i])) s->weight[i] = 0, target[i] = 0;
+                     load_integers(target + done, at, stride, job->target.type, run))
+        if (job->has_ignore_index || job->weight.data)
+            for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
+                if (s->weight[i] == 0 || is_ignored(job, target[i])) s->weight[i] = 0, target[i] = 0;
         if (job->class_weight && job->label_smoothing == 0) /* smoothed targets carry the class weights themselves */
             for (ptrdiff_t i = 0; i < n; i++) s->weight[i] *= (real)job->class_weight[target[i]];
         for (ptrdiff_t i = 0; i < n; i++) s->target[i] = (real_int)target[i];
@@ -124,7 +128,10 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
             continue;
         }
         FOR_EACH_RUN(&job->target, job->n_inner, first, n,
-                     load_integers(target + done, at, job->target.inner, job->target.type, run))
+                     load_integers(target + done, at, stride, job->target.type, run))
+        if (job->weight.data)
+            for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
+                if (weight[i] == 0) target[i] = 0;
         int64_t bad = 0;
         for (ptrdiff_t i = 0; i < n; i++)
             bad |= (int64_t)((uint64_t)target[i] >= (uint64_t)job->n_classes && !is_ignored(job, target[i]));
@@ -145,69 +152,147 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
     result->weight_sum = weight_sum;
 }
 
+/* The two places where a formula is evaluated, compiled for each loss; everything else is shared by all. */
+typedef struct row_formula {
+    void (*terms)(row_stats *s, ptrdiff_t n, const double *coefficients);
+    void (*soft)(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s);
+} row_formula;
+
+ALWAYS_INLINE vreal log_of_row_sum(const row_stats *s, ptrdiff_t i)
+{
+    return log1p_nonnegative(load(s->others + i) + (load(s->own + i) - ONE));
+}
+
 /* Row statistics to value and coefficients, a vector of rows at a time. */
-ALWAYS_INLINE void row_terms(row_stats *s, ptrdiff_t n, row_formula f, const double *coefficients, const int kind)
+#define DEFINE_TERMS(name)                                                                                      \
+    static void name##_terms(row_stats *s, ptrdiff_t n, const double *coefficients)                             \
+    {                                                                                                           \
+        for (ptrdiff_t i = 0; i < n; i += WIDTH) {                                                              \
+            vreal others = load(s->others + i), own = load(s->own + i), w = load(s->weight + i);                \
+            vreal inverse = ONE / (others + own);                                                               \
+            terms t = name((probability){own * inverse, others * inverse,                                       \
+                                         load(s->distance + i) + log_of_row_sum(s, i), coefficients});          \
+            store(s->inverse + i, inverse);                                                                     \
+            store(s->value + i, choose(eq(w, ZERO), ZERO, t.value * w));                                        \
+            store(s->first + i, t.first);                                                                       \
+            store(s->second + i, t.second);                                                                     \
+            store(s->bound + i, t.bound);                                                                       \
+        }                                                                                                       \
+    }
+
+/* For the functions of a row, and as the first step with soft targets: value = log of the sum, plus the largest logit for
+ * logsumexp. */
+SHARED void sum_terms(row_stats *s, ptrdiff_t n, int kind)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal others = load(s->others + i), own = load(s->own + i), distance = load(s->distance + i);
-        vreal log_sum = log1p_nonnegative(others + (own - ONE));
-        vreal inverse = ONE / (others + own);
-        store(s->inverse + i, inverse);
-        if (kind == ROW_LOSS) {
-            vreal w = load(s->weight + i);
-            terms t = f((probability){own * inverse, others * inverse, distance + log_sum, coefficients});
-            store(s->value + i, choose(eq(w, ZERO), ZERO, t.value * w));
-            store(s->first + i, t.first);
-            store(s->second + i, t.second);
-            store(s->bound + i, t.bound);
-        } else {
-            store(s->value + i, kind == ROW_LOGSUMEXP ? distance + log_sum : log_sum);
-        }
+        vreal log_sum = log_of_row_sum(s, i);
+        store(s->inverse + i, ONE / (load(s->others + i) + load(s->own + i)));
+        store(s->value + i, kind == ROW_LOGSUMEXP ? load(s->distance + i) + log_sum : log_sum);
     }
 }
 
-/* The curvature at p_j (1 - p_j) = p * rest, with the extras of the kind of curvature that is asked for. */
-ALWAYS_INLINE vreal curve(vreal first, vreal p, vreal rest, int curvature)
+/* What the Hessian of a row with a class index is made of. */
+typedef struct row_curve {
+    vreal first, second, bound, inverse, scaled;
+    vreal others, own, sum, rest_of_largest, per_other; /* per_other: 1 / others */
+} row_curve;
+
+ALWAYS_INLINE row_curve complete(row_curve c, vreal smaller)
 {
-    if (curvature == FL_PSD) rest = vmax(C(CURVATURE_FLOOR), rest);
-    return first * p * rest;
+    c.sum = c.others + c.own;
+    c.rest_of_largest = smaller * c.inverse;
+    c.per_other = choose(eq(c.others, ZERO), ZERO, ONE / c.others);
+    return c;
+}
+
+ALWAYS_INLINE row_curve row_curves(const row_stats *s, ptrdiff_t i)
+{
+    row_curve c = {.first = load(s->first + i), .second = load(s->second + i), .bound = load(s->bound + i),
+                   .inverse = load(s->inverse + i), .scaled = load(s->scaled + i), .others = load(s->others + i),
+                   .own = load(s->own + i)};
+    return complete(c, load(s->smaller + i));
+}
+
+ALWAYS_INLINE row_curve row_curve_at(const row_stats *s, ptrdiff_t r)
+{
+    row_curve c = {.first = splat(s->first[r]), .second = splat(s->second[r]), .bound = splat(s->bound[r]),
+                   .inverse = splat(s->inverse[r]), .scaled = splat(s->scaled[r]), .others = splat(s->others[r]),
+                   .own = splat(s->own[r])};
+    return complete(c, splat(s->smaller[r]));
+}
+
+/* The Hessian at a class that is not the target, from its exponential. */
+ALWAYS_INLINE vreal other_hessian(vreal e, const row_curve *c, int curvature)
+{
+    vreal p = e * c->inverse, q = e * c->per_other;
+    /* 1 - p as a sum: of all but the largest, if this is it */
+    vreal rest = choose(eq(e, ONE), c->rest_of_largest, (c->sum - e) * c->inverse);
+    if (curvature == FL_MAJORIZE) return choose(eq(p, p), c->bound, p) * c->scaled;
+    if (curvature == FL_PSD) return c->first * p * vmax(C(CURVATURE_FLOOR), rest) * c->scaled;
+    return fmadd(c->second, q * q, c->first * p * rest) * c->scaled;
+}
+
+/* And at the target. */
+ALWAYS_INLINE vreal own_hessian(const row_curve *c, int curvature)
+{
+    vreal p = c->own * c->inverse, rest = c->others * c->inverse;
+    if (curvature == FL_MAJORIZE) return choose(eq(p, p), c->bound, p) * c->scaled;
+    if (curvature == FL_PSD) return c->first * vmax(C(CURVATURE_FLOOR), p) * rest * c->scaled;
+    return fmadd(c->first * p, rest, c->second) * c->scaled;
 }
 
 #include "rows_tiled.h"
+#include "rows_long.h"
 
-ALWAYS_INLINE ptrdiff_t rowwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, row_formula f)
+/* Which driver a job goes through. */
+enum regime { TILED, MEDIUM, VERY_LONG };
+
+ALWAYS_INLINE enum regime regime_of(const fl_job *job)
 {
-    const int soft = job->soft || job->label_smoothing > 0;
-    switch (job->want) {
-#define CASE(want)                                                                             \
-    case want:                                                                                 \
-        return soft ? rows_tiled(job, first, count, sum, f, ROW_LOSS, 1, want)                 \
-                    : rows_tiled(job, first, count, sum, f, ROW_LOSS, 0, want);
-        CASE(FL_VALUE)
-        CASE(FL_VALUE | FL_GRADIENT)
-    default:
-        CASE(FL_VALUE | FL_GRADIENT | FL_HESSIAN)
-#undef CASE
+    const ptrdiff_t size = sizeof(real);
+    const int row_after_row = job->n_inner == 1 && job->prediction.classes == size &&
+                              (!job->gradient.data || job->gradient.classes == size) &&
+                              (!job->hessian.data || job->hessian.classes == size);
+    if (job->n_classes <= FEW_CLASSES || !row_after_row || is_soft(job)) return TILED;
+    if (job->n_classes <= PIECE) return MEDIUM;
+    return job->want & FL_HESSIAN ? TILED : VERY_LONG;
+}
+
+SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f, int kind)
+{
+    switch (regime_of(job)) {
+    case TILED: return rows_tiled(job, first, count, sum, f, kind);
+    case MEDIUM: return rows_medium(job, first, count, sum, f, kind);
+    default: return rows_very_long(job, first, count, sum, f, kind);
     }
 }
 
 /* Makes a loss of a formula. */
-#define ROWWISE(name)                                                                              \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
-    {                                                                                              \
-        return rowwise_block(job, first, count, sum, name);                                        \
-    }                                                                                              \
+#define ROWWISE(name)                                                                                            \
+    DEFINE_TERMS(name)                                                                                           \
+    DEFINE_SOFT(name)                                                                                            \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)              \
+    {                                                                                                            \
+        static const row_formula f = {name##_terms, name##_soft};                                                \
+        return run_rows(job, first, count, sum, &f, ROW_LOSS);                                                   \
+    }                                                                                                            \
     static const fl_loss name##_loss = {#name, name##_block, FL_UNIT_INTERVAL};
 
-/* The functions of a row: no target, the result is the "gradient", or for logsumexp the value. */
-ALWAYS_INLINE terms no_loss(probability y) { return (terms){y.loss, y.p, y.p, y.p}; }
-#define ROW_FUNCTION(name, kind, want)                                                             \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
-    {                                                                                              \
-        return rows_tiled(job, first, count, sum, no_loss, kind, 0, want);                          \
-    }                                                                                              \
+/* The functions of a row: no target, no formula; the result is the "gradient", or for logsumexp the value. */
+#define ROW_FUNCTION(name, kind)                                                                                 \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)              \
+    {                                                                                                            \
+        return run_rows(job, first, count, sum, NULL, kind);                                                     \
+    }                                                                                                            \
     static const fl_loss name##_loss = {#name, name##_block, FL_ANY};
 
-static ptrdiff_t rowwise_scratch(const fl_job *job) { return tiled_scratch(job); }
+static ptrdiff_t rowwise_scratch(const fl_job *job)
+{
+    switch (regime_of(job)) {
+    case TILED: return tiled_scratch(job);
+    case MEDIUM: return medium_scratch(job);
+    default: return long_scratch(job);
+    }
+}
 
 #endif

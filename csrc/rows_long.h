@@ -1,1 +1,425 @@
+/* Rows one after the other, a vector along the row: for C-ordered rows of many classes.
+ *
+ * A row is worked on in pieces that stay in L1. Each piece is copied while its largest logit is found, then turned into
+ * exponentials relative to that one and summed; when all pieces of a row are done, a factor per piece brings them to the
+ * row's largest logit. So the logits are read from memory once, whatever the length, and no piece waits for another.
+ * The exponentials wait in scratch until the factors are known. Going out they pass by the caches, and that is done for
+ * a piece of the row before while a piece of this row comes in: memory reads and writes at the same time.
+ */
 
+enum { PIECE = 16384 / sizeof(real) };
+enum { PACKED_CLASSES = 512 }; /* rows shorter than this go out together: their ends are not aligned */
+enum { PART = 32 * LANES };    /* a lane makes that many additions / LANES before its sum is put aside: less rounding */
+
+/* What is known of a piece of a row. */
+typedef struct piece_sum {
+    double others;        /* without the position left out */
+    double smaller, ties; /* for the Hessian: without those equal to the largest, and how many those are */
+} piece_sum;
+
+/* to[0, n) = from[0, n), padded with -inf to whole lanes; returns the largest, behind which nan may hide. */
+SHARED real copy_and_find_largest(real *to, const real *from, ptrdiff_t n)
+{
+    CACHE_ALIGNED real lane[LANES];
+    vreal largest[GROUP], also[GROUP];
+    for (int g = 0; g < GROUP; g++) largest[g] = also[g] = C(-REAL_INFINITY);
+    ptrdiff_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES)
+        for (int g = 0; g < GROUP; g++) {
+            vreal x = load(from + i + g * WIDTH), y = load(from + i + LANES + g * WIDTH);
+            store(to + i + g * WIDTH, x), store(to + i + LANES + g * WIDTH, y);
+            largest[g] = vmax(x, largest[g]), also[g] = vmax(y, also[g]);
+        }
+    for (; i + LANES <= n; i += LANES)
+        for (int g = 0; g < GROUP; g++) {
+            vreal x = load(from + i + g * WIDTH);
+            store(to + i + g * WIDTH, x);
+            largest[g] = vmax(x, largest[g]);
+        }
+    if (i < n) {
+        for (ptrdiff_t j = i; j < i + LANES; j++) to[j] = j < n ? from[j] : -REAL_INFINITY;
+        for (int g = 0; g < GROUP; g++) largest[g] = vmax(load(to + i + g * WIDTH), largest[g]);
+    }
+    for (int g = 0; g < GROUP; g++) store(lane + g * WIDTH, vmax(also[g], largest[g]));
+    real result = lane[0];
+    for (int j = 1; j < LANES; j++) result = lane[j] > result ? lane[j] : result;
+    return result;
+}
+
+/* The first position of x, which is there; 0 if it is not (nan). */
+SHARED ptrdiff_t find_first(const real *in, ptrdiff_t n, real x)
+{
+    for (ptrdiff_t i = 0; i < n; i += WIDTH)
+        if (any_true(eq(load(in + i), splat(x))))
+            for (; i < n; i++)
+                if (in[i] == x) return i;
+    return 0;
+}
+
+/* z -> exp(z - largest), n whole lanes, and their sum. */
+ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const int keep, const int want_smaller)
+{
+    CACHE_ALIGNED real lane[LANES], smaller_lane[LANES], ties_lane[LANES];
+    vreal total[GROUP], smaller[GROUP], ties[GROUP];
+    for (int g = 0; g < GROUP; g++) total[g] = smaller[g] = ties[g] = ZERO;
+    for (ptrdiff_t start = 0; start < n; start += PART) {
+        const ptrdiff_t end = start + PART < n ? start + PART : n;
+        vreal part[GROUP], smaller_part[GROUP];
+        for (int g = 0; g < GROUP; g++) part[g] = smaller_part[g] = ZERO;
+        for (ptrdiff_t i = start; i < end; i += LANES)
+            for (int g = 0; g < GROUP; g++) {
+                vreal e = exp_nonpositive(load(z + i + g * WIDTH) - splat(largest));
+                part[g] += e;
+                if (keep) store(z + i + g * WIDTH, e);
+                if (want_smaller) {
+                    vmask top = eq(e, ONE);
+                    smaller_part[g] += choose(top, ZERO, e);
+                    ties[g] += choose(top, ONE, ZERO);
+                }
+            }
+        for (int g = 0; g < GROUP; g++) total[g] += part[g], smaller[g] += smaller_part[g];
+    }
+    piece_sum result = {0, 0, 0};
+    for (int g = 0; g < GROUP; g++) {
+        store(lane + g * WIDTH, total[g]);
+        if (want_smaller) store(smaller_lane + g * WIDTH, smaller[g]), store(ties_lane + g * WIDTH, ties[g]);
+    }
+    result.others = fold_lanes(lane);
+    if (want_smaller) result.smaller = fold_lanes(smaller_lane), result.ties = fold_lanes(ties_lane);
+    return result;
+}
+
+SHARED piece_sum sum_only(real *z, ptrdiff_t n, real largest) { return exp_and_sum(z, n, largest, 0, 0); }
+SHARED piece_sum sum_and_keep(real *z, ptrdiff_t n, real largest) { return exp_and_sum(z, n, largest, 1, 0); }
+SHARED piece_sum sum_for_hessian(real *z, ptrdiff_t n, real largest) { return exp_and_sum(z, n, largest, 1, 1); }
+
+/* What becomes of the exponentials (or, for log_softmax, the logits) of a row on their way out. */
+typedef struct outgoing {
+    real factor;           /* of exponentials */
+    real largest, log_sum; /* off logits */
+    int kind;
+} outgoing;
+
+ALWAYS_INLINE vreal outgoing_vector(vreal x, const outgoing *o)
+{
+    return o->kind == ROW_LOG_SOFTMAX ? (x - splat(o->largest)) - splat(o->log_sum) : x * splat(o->factor);
+}
+
+/* to[0, n) = outgoing of from[0, n), which is padded to whole lanes; to, too, unless `exactly`. `ahead` is fetched meanwhile:
+ * what will be read next comes in while this goes out. */
+SHARED void put_piece(real *to, const real *from, ptrdiff_t n, const outgoing *o, int exactly, int streamed,
+                      const char *ahead, ptrdiff_t ahead_bytes)
+{
+    const outgoing own = *o;
+    ptrdiff_t i = 0;
+    if (!exactly) n = round_up(n, LANES);
+    if (exactly && streamed) {
+        CACHE_ALIGNED real first[2 * LANES];
+        ptrdiff_t head = (ptrdiff_t)((-(uintptr_t)to % 64) / sizeof(real));
+        if (head > n) head = n;
+        for (ptrdiff_t j = 0; j < head; j += WIDTH) store(first + j, outgoing_vector(load(from + j), &own));
+        for (; i < head; i++) to[i] = first[i];
+    }
+    for (; i + LANES <= n; i += LANES) {
+        if (ahead_bytes > 0) {
+            prefetch(ahead);
+            ahead += 64, ahead_bytes -= 64;
+        }
+        for (int g = 0; g < GROUP; g++) {
+            vreal x = outgoing_vector(load(from + i + g * WIDTH), &own);
+            if (exactly && streamed)
+                stream(to + i + g * WIDTH, x);
+            else
+                store(to + i + g * WIDTH, x);
+        }
+    }
+    if (i < n) {
+        CACHE_ALIGNED real last[LANES];
+        memcpy(last, from + i, (size_t)(n - i) * sizeof(real));
+        for (ptrdiff_t j = n - i; j < LANES; j++) last[j] = 0;
+        for (int g = 0; g < GROUP; g++) store(last + g * WIDTH, outgoing_vector(load(last + g * WIDTH), &own));
+        memcpy(to + i, last, (size_t)(n - i) * sizeof(real));
+    }
+    for (; ahead_bytes > 0; ahead += 64, ahead_bytes -= 64) prefetch(ahead);
+}
+
+ALWAYS_INLINE const real *real_row(const fl_array *array, ptrdiff_t row)
+{
+    return (const real *)(const void *)(array->data + row * array->outer);
+}
+
+/* Rows that fit a piece: several at a time, so that what is done once a row is done for whole vectors of rows. */
+ALWAYS_INLINE ptrdiff_t rows_in_piece(const fl_job *job)
+{
+    ptrdiff_t rows = PIECE / round_up(job->n_classes, LANES);
+    return rows < 1 ? 1 : rows > MAX_ROWS ? MAX_ROWS : rows;
+}
+
+ALWAYS_INLINE ptrdiff_t medium_scratch(const fl_job *job)
+{
+    return 2 * (rows_in_piece(job) * round_up(job->n_classes, LANES) + 2 * LANES) * (ptrdiff_t)sizeof(real) + 64;
+}
+
+ALWAYS_INLINE void put_hessian_row(real *to, const real *e, ptrdiff_t n, const row_stats *s, ptrdiff_t row, int curvature)
+{
+    row_curve c = row_curve_at(s, row);
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) store(to + i, other_hessian(load(e + i), &c, curvature));
+}
+
+/* `packed` rows to the rows of an array. */
+SHARED void put_packed(const fl_array *array, ptrdiff_t n_classes, ptrdiff_t first, ptrdiff_t n, const real *packed, int streamed)
+{
+    const int together = array->outer == n_classes * (ptrdiff_t)sizeof(real);
+    for (ptrdiff_t r = 0; r < n; r += together ? n : 1) {
+        real *to = (real *)(void *)(array->data + (first + r) * array->outer);
+        const ptrdiff_t count = together ? n * n_classes : n_classes;
+        if (streamed)
+            stream_copy(to, packed + r * n_classes, count);
+        else
+            memcpy(to, packed + r * n_classes, (size_t)count * sizeof(real));
+    }
+}
+
+SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f, int kind)
+{
+    const int want = job->want;
+    const ptrdiff_t n_classes = job->n_classes, pitch = round_up(n_classes, LANES), rows = rows_in_piece(job);
+    real *z = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = z + rows * pitch + LANES;
+    const int pack = n_classes < PACKED_CLASSES;
+    row_stats s;
+    double total = 0;
+    for (ptrdiff_t end = first + count; first < end; first += rows) {
+        const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
+        load_targets(job, first, n, &s);
+        for (ptrdiff_t r = 0; r < n; r++) {
+            real *row = z + r * pitch;
+            if (s.weight[r] == 0) { /* counts nowhere, whatever it holds */
+                for (ptrdiff_t k = 0; k < pitch; k++) row[k] = 0;
+                s.others[r] = s.own[r] = s.smaller[r] = 1, s.distance[r] = 0;
+                continue;
+            }
+            real largest = copy_and_find_largest(row, real_row(&job->prediction, first + r), n_classes), reported = largest;
+            if (largest == REAL_INFINITY || largest == -REAL_INFINITY) {
+                settle_infinite_row(row, 1, n_classes, largest, kind);
+                largest = 0;
+            }
+            if (kind != ROW_LOSS) s.target[r] = (real_int)find_first(row, n_classes, largest);
+            const ptrdiff_t y = s.target[r];
+            const real own = row[y];
+            row[y] = -REAL_INFINITY;
+            piece_sum p = (want & FL_HESSIAN)                                             ? sum_for_hessian(row, pitch, largest)
+                          : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE) ? sum_and_keep(row, pitch, largest)
+                                                                                          : sum_only(row, pitch, largest);
+            s.others[r] = (real)p.others;
+            s.distance[r] = largest - own;
+            s.first[r] = largest;
+            s.smaller[r] = (real)(own == largest ? p.smaller + p.ties : 0);
+            if (want & FL_HESSIAN && own != largest) s.smaller[r] = (real)(p.smaller + (p.ties - 1)); /* own is added below */
+            if (kind == ROW_LOSS) row[y] = -s.others[r];
+            if (kind == ROW_SOFTMAX) row[y] = 1;
+            if (kind == ROW_LOG_SOFTMAX) row[y] = own;
+            if (kind == ROW_LOGSUMEXP) s.value[r] = reported;
+        }
+        for (ptrdiff_t r = n; r < padded; r++) s.others[r] = s.smaller[r] = 1, s.distance[r] = 0;
+        for (ptrdiff_t r = 0; r < padded; r += WIDTH) {
+            vreal distance = load(s.distance + r), own = exp_nonpositive(-distance);
+            store(s.own + r, own);
+            if (want & FL_HESSIAN)
+                store(s.smaller + r, load(s.smaller + r) + choose(eq(distance, ZERO), ZERO, own));
+            if (kind == ROW_LOGSUMEXP) store(s.distance + r, load(s.value + r));
+        }
+        if (kind == ROW_LOSS)
+            f->terms(&s, padded, job->coefficients);
+        else
+            sum_terms(&s, padded, kind);
+
+        const ptrdiff_t next = end - first - n < rows ? end - first - n : rows;
+        const char *ahead = job->prediction.data + (first + n) * job->prediction.outer;
+        const ptrdiff_t ahead_bytes = next > 0 ? n_classes * (ptrdiff_t)sizeof(real) : 0;
+        if (job->gradient.data) {
+            for (ptrdiff_t r = 0; r < n; r++) {
+                outgoing o = {.kind = kind, .largest = s.first[r], .log_sum = s.value[r], .factor = s.inverse[r]};
+                if (kind == ROW_LOSS) o.factor = s.first[r] * s.inverse[r] * s.scaled[r];
+                put_piece(pack ? packed + r * n_classes : (real *)(void *)(job->gradient.data + (first + r) * job->gradient.outer),
+                          z + r * pitch, n_classes, &o, !pack, job->stream, ahead + r * job->prediction.outer,
+                          r < next ? ahead_bytes : 0);
+            }
+            if (pack) put_packed(&job->gradient, n_classes, first, n, packed, job->stream);
+        }
+        if (job->hessian.data) {
+            for (ptrdiff_t r = 0; r < n; r++) {
+                put_hessian_row(packed + r * n_classes, z + r * pitch, pitch, &s, r, job->curvature);
+                row_curve c = row_curve_at(&s, r);
+                packed[r * n_classes + s.target[r]] = own_hessian(&c, job->curvature)[0];
+            }
+            put_packed(&job->hessian, n_classes, first, n, packed, job->stream);
+        }
+        if (want & FL_VALUE) {
+            if (job->value.data)
+                store_elements(&job->value, job->n_inner, first, n, s.value);
+            else
+                for (ptrdiff_t r = 0; r < n; r++) total += (double)s.value[r];
+        }
+    }
+    if (job->stream) stream_end();
+    *sum = total;
+    return -1;
+}
+
+/* A row on its way out. */
+typedef struct long_row {
+    const real *factor; /* of each piece's exponentials */
+    outgoing out;
+    ptrdiff_t row, target; /* row -1: none; target -1: nothing is to be put in its place */
+    real at_target;
+} long_row;
+
+ALWAYS_INLINE ptrdiff_t pieces_of(const fl_job *job) { return (job->n_classes + PIECE - 1) / PIECE; }
+ALWAYS_INLINE ptrdiff_t piece_length(const fl_job *job, ptrdiff_t p)
+{
+    return job->n_classes - p * PIECE < PIECE ? job->n_classes - p * PIECE : PIECE;
+}
+
+/* The exponentials of a row, one piece, and a few numbers for each piece. */
+ALWAYS_INLINE ptrdiff_t long_scratch(const fl_job *job)
+{
+    const ptrdiff_t slots = round_up(pieces_of(job), LANES);
+    return (ptrdiff_t)sizeof(real) * (round_up(job->n_classes, LANES) + PIECE + LANES + 3 * slots) +
+           (ptrdiff_t)sizeof(double) * slots + 64;
+}
+
+ALWAYS_INLINE void put_long_piece(const fl_job *job, const long_row *r, ptrdiff_t p, const real *e, real *piece,
+                                  const char *ahead)
+{
+    const ptrdiff_t start = p * PIECE, n = piece_length(job, p);
+    const ptrdiff_t ahead_bytes = ahead ? n * (ptrdiff_t)sizeof(real) : 0;
+    real *to = (real *)(void *)(job->gradient.data + r->row * job->gradient.outer) + start;
+    outgoing o = r->out;
+    o.factor *= r->factor[p];
+    if (r->target < start || r->target >= start + n) {
+        put_piece(to, e + start, n, &o, 1, job->stream, ahead, ahead_bytes);
+        return;
+    }
+    put_piece(piece, e + start, n, &o, 0, 0, ahead, ahead_bytes);
+    piece[r->target - start] = r->at_target;
+    if (job->stream)
+        stream_copy(to, piece, n);
+    else
+        memcpy(to, piece, (size_t)n * sizeof(real));
+}
+
+/* A row whose largest logit is infinite: one +inf is probability 1; of two, or of none but -inf, nothing can be told. */
+SHARED void settle_infinite_long_row(const real *x, real *e, ptrdiff_t n, real largest, int kind, row_stats *s)
+{
+    const real nan = (real)__builtin_nan("");
+    ptrdiff_t n_infinite = 0, at = -1;
+    int has_nan = 0;
+    for (ptrdiff_t k = 0; k < n; k++) {
+        if (x[k] == REAL_INFINITY) n_infinite++, at = k;
+        has_nan |= x[k] != x[k];
+    }
+    const int is_target = at == s->target[0];
+    s->first[0] = 0;
+    if (has_nan || (kind != ROW_LOGSUMEXP && n_infinite != 1)) {
+        s->others[0] = s->own[0] = s->distance[0] = nan;
+        return;
+    }
+    s->others[0] = kind == ROW_LOSS && !is_target ? 1 : 0;
+    s->own[0] = kind == ROW_LOSS && !is_target ? 0 : 1;
+    s->distance[0] = kind == ROW_LOGSUMEXP ? largest : is_target ? 0 : REAL_INFINITY;
+    if (e)
+        for (ptrdiff_t k = 0; k < n; k++)
+            e[k] = kind == ROW_LOG_SOFTMAX ? (k == at ? 0 : -REAL_INFINITY) : (real)(k == at);
+}
+
+SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
+                                int kind)
+{
+    const int want = job->want;
+    const ptrdiff_t n_pieces = pieces_of(job), slots = round_up(n_pieces, LANES);
+    const int keep = kind == ROW_LOG_SOFTMAX || kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE);
+    const int keep_exponentials = keep && kind != ROW_LOG_SOFTMAX;
+    real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *piece = e + round_up(job->n_classes, LANES);
+    real *largest_of = piece + PIECE + LANES, *factor = largest_of + slots, *factor_before = factor + slots;
+    double *part = (double *)(void *)(factor_before + slots);
+    long_row before = {.row = -1};
+    row_stats s;
+    double total = 0;
+
+    for (ptrdiff_t row = first; row < first + count; row++) {
+        const real *x = real_row(&job->prediction, row);
+        real largest = -REAL_INFINITY, own = 0;
+        load_targets(job, row, 1, &s);
+        const ptrdiff_t y = kind == ROW_LOSS ? (ptrdiff_t)s.target[0] : -1;
+        const int counts = s.weight[0] != 0;
+        for (ptrdiff_t p = 0; p < n_pieces; p++) {
+            const ptrdiff_t start = p * PIECE, n = piece_length(job, p), padded = round_up(n, LANES);
+            real *z = keep ? e + start : piece;
+            if (before.row >= 0) put_long_piece(job, &before, p, e, piece, (const char *)(x + start));
+            if (!counts) { /* whatever it holds */
+                for (ptrdiff_t k = 0; k < padded; k++) z[k] = 0;
+                largest_of[p] = part[p] = 0;
+                continue;
+            }
+            const real top = copy_and_find_largest(z, x + start, n);
+            if (y >= start && y < start + n) own = z[y - start], z[y - start] = -REAL_INFINITY;
+            /* a piece of nothing but -inf has exponentials all the same; +inf is settled below */
+            const real reference = top == REAL_INFINITY || top == -REAL_INFINITY ? 0 : top;
+            part[p] = (keep_exponentials ? sum_and_keep(z, padded, reference) : sum_only(z, padded, reference)).others;
+            largest_of[p] = top;
+            largest = top > largest ? top : largest;
+        }
+
+        if (!counts) largest = own = 0;
+        for (ptrdiff_t p = 0; p < slots; p++) factor[p] = p < n_pieces ? largest_of[p] - largest : 0;
+        for (ptrdiff_t p = 0; p < slots; p += WIDTH) store(factor + p, exp_nonpositive(load(factor + p)));
+        double others = 0;
+        for (ptrdiff_t p = 0; p < n_pieces; p++) others += part[p] * (double)factor[p];
+        if (kind != ROW_LOSS) {
+            /* The largest one's 1 is in the sum. Where it is most of it, what is left when it is taken off would be what
+             * rounding has left: sum its piece again without it. */
+            others -= 1;
+            if (others < 1) {
+                ptrdiff_t p = find_first(largest_of, n_pieces, largest), n = piece_length(job, p);
+                copy_and_find_largest(piece, x + p * PIECE, n);
+                piece[find_first(piece, n, largest)] = -REAL_INFINITY;
+                others = sum_only(piece, round_up(n, LANES), largest).others;
+                for (ptrdiff_t q = 0; q < n_pieces; q++)
+                    if (q != p) others += part[q] * (double)factor[q];
+            }
+        }
+        s.others[0] = counts ? (real)others : 1;
+        s.distance[0] = kind == ROW_LOSS ? largest - own : 0;
+        for (ptrdiff_t i = 1; i < LANES; i++) s.others[i] = 1, s.distance[i] = 0;
+        for (ptrdiff_t i = 0; i < LANES; i += WIDTH) store(s.own + i, exp_nonpositive(-load(s.distance + i)));
+        s.first[0] = largest;
+        if (kind == ROW_LOGSUMEXP) s.distance[0] = largest;
+        if (counts && (largest == REAL_INFINITY || largest == -REAL_INFINITY)) {
+            settle_infinite_long_row(x, keep ? e : NULL, job->n_classes, largest, kind, &s);
+            for (ptrdiff_t p = 0; p < slots; p++) factor[p] = 1;
+        }
+        const real off = s.first[0];
+        if (kind == ROW_LOSS)
+            f->terms(&s, LANES, job->coefficients);
+        else
+            sum_terms(&s, LANES, kind);
+
+        if (keep) {
+            before = (long_row){.factor = factor, .row = row, .target = y};
+            before.out = (outgoing){.kind = kind, .largest = off, .log_sum = s.value[0], .factor = s.inverse[0]};
+            if (kind == ROW_LOSS) before.out.factor = s.first[0] * s.inverse[0] * s.scaled[0];
+            before.at_target = -(s.others[0] * before.out.factor);
+            real *swap = factor;
+            factor = factor_before, factor_before = swap;
+        }
+        if (job->value.data && (want & FL_VALUE))
+            store_elements(&job->value, job->n_inner, row, 1, s.value);
+        else if (want & FL_VALUE)
+            total += (double)s.value[0];
+    }
+    if (before.row >= 0)
+        for (ptrdiff_t p = 0; p < n_pieces; p++) put_long_piece(job, &before, p, e, piece, NULL);
+    if (job->stream) stream_end();
+    *sum = total;
+    return -1;
+}

@@ -37,15 +37,14 @@ SHARED void load_tile(real *tile, ptrdiff_t rows, const fl_array *array, const f
 {
     const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
     FOR_EACH_RUN(array, job->n_inner, first, n, {
-        if (array->type == REAL_TYPE && array->inner == size && run > 1)
+        if (array->type == REAL_TYPE && stride == size)
             for (ptrdiff_t k = 0; k < n_classes; k++)
                 memcpy(tile + k * rows + done, at + k * array->classes, (size_t)(run * size));
-        else if (array->type == REAL_TYPE && array->classes == size && job->n_inner == 1)
-            run = n, rows_to_tile(tile, rows, (const real *)(const void *)at, array->outer / size, n_classes, n,
-                                  first + n < job->n_outer);
+        else if (array->type == REAL_TYPE && array->classes == size && stride % size == 0)
+            rows_to_tile(tile + done, rows, (const real *)(const void *)at, stride / size, n_classes, run);
         else
             for (ptrdiff_t k = 0; k < n_classes; k++)
-                load_strided(tile + k * rows + done, at + k * array->classes, array->inner, array->type, run);
+                load_strided(tile + k * rows + done, at + k * array->classes, stride, array->type, run);
     })
     if (n % LANES)
         for (ptrdiff_t k = 0; k < n_classes; k++)
@@ -58,11 +57,7 @@ SHARED void store_tile(const real *tile, ptrdiff_t rows, const fl_array *array, 
     const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
     if (array->classes == size && job->n_inner == 1 && (array->outer == n_classes * size || n == 1)) {
         real *to = (real *)(void *)(array->data + first * array->outer);
-        if (!job->stream && array->data != job->prediction.data) {
-            tile_to_rows(tile, rows, to, n_classes, n, 0);
-            return;
-        }
-        tile_to_rows(tile, rows, packed, n_classes, n, 1);
+        tile_to_rows(tile, rows, packed, n_classes, n);
         if (job->stream)
             stream_copy(to, packed, n * n_classes);
         else
@@ -73,8 +68,8 @@ SHARED void store_tile(const real *tile, ptrdiff_t rows, const fl_array *array, 
         for (ptrdiff_t k = 0; k < n_classes; k++) {
             char *to = at + k * array->classes;
             const real *from = tile + k * rows + done;
-            if (array->inner != size)
-                store_strided(to, array->inner, from, run);
+            if (stride != size)
+                store_strided(to, stride, from, run);
             else if (job->stream)
                 stream_copy((real *)(void *)to, from, run);
             else
@@ -138,12 +133,13 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
             *(vint_unaligned *)(s->target + i) = (vint_unaligned)target;
         }
         exact_sum others = {ZERO, ZERO};
-        vreal own = ZERO, distance = ZERO, smaller = ZERO, ties = ZERO;
+        exact_sum smaller = {ZERO, ZERO};
+        vreal own = ZERO, distance = ZERO, ties = ZERO;
         vreal lower = ZERO;
         if (n_classes == 2) lower = exp_nonpositive(-vabs(load(z + i) - load(z + rows + i)));
         for (ptrdiff_t k0 = 0; k0 < n_classes; k0 += 8) {
             const ptrdiff_t k1 = k0 + 8 < n_classes ? k0 + 8 : n_classes;
-            vreal chunk = ZERO;
+            vreal chunk = ZERO, smaller_chunk = ZERO;
             for (ptrdiff_t k = k0; k < k1; k++) {
                 vreal x = load(z + k * rows + i) - largest;
                 /* of two classes one exponential is 1; nan != nan keeps a nan */
@@ -154,7 +150,7 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
                 distance = choose(mine, -x, distance);
                 if (want_smaller) {
                     vmask top = eq(y, ONE);
-                    smaller += choose(top, ZERO, y);
+                    smaller_chunk += choose(top, ZERO, y);
                     ties += choose(top, ONE, ZERO);
                 }
                 if (keep) store(e + k * rows + i, y);
@@ -164,11 +160,12 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
                 others.sum = chunk;
             else
                 add_to(&others, chunk);
+            if (want_smaller) add_to(&smaller, smaller_chunk);
         }
         store(s->others + i, n_classes <= 8 ? others.sum : value_of(others));
         store(s->own + i, own);
         store(s->distance + i, kind == ROW_LOGSUMEXP ? reported : distance);
-        if (want_smaller) store(s->smaller + i, smaller + (ties - ONE));
+        if (want_smaller) store(s->smaller + i, value_of(smaller) + (ties - ONE));
         if (kind == ROW_LOG_SOFTMAX) store(s->first + i, largest);
     }
 }
@@ -193,29 +190,18 @@ ALWAYS_INLINE void tile_hard(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t n
                              const int want)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal first = load(s->first + i), second = load(s->second + i), inverse = load(s->inverse + i);
-        vreal others = load(s->others + i), own = load(s->own + i), scaled = load(s->scaled + i);
         vint target = load_int(s->target + i);
-        vreal others_gradient = first * inverse * scaled;
-        vreal own_gradient = -(others * others_gradient);
-        vreal per_other = choose(eq(others, ZERO), ZERO, ONE / others);
-        vreal rest_of_largest = load(s->smaller + i) * inverse;
-        vreal bound = load(s->bound + i) * scaled;
+        vreal others_gradient = load(s->first + i) * load(s->inverse + i) * load(s->scaled + i);
+        vreal own_gradient = -(load(s->others + i) * others_gradient);
+        row_curve c;
+        vreal own_curvature = ZERO;
+        if (want & FL_HESSIAN) c = row_curves(s, i), own_curvature = own_hessian(&c, job->curvature);
         for (ptrdiff_t k = 0; k < job->n_classes; k++) {
             vreal y = load(e + k * rows + i);
             vmask mine = eq_int(target, splat_int((real_int)k));
             if (want & FL_GRADIENT) store(e + k * rows + i, choose(mine, own_gradient, y * others_gradient));
-            if (want & FL_HESSIAN) {
-                vreal p = y * inverse, q = y * per_other;
-                vreal rest = choose(mine, others * inverse,
-                                    choose(eq(y, ONE), rest_of_largest, (others + own - y) * inverse));
-                /* for the target itself, the smaller factor is p, for the others 1 - p */
-                vreal h = job->curvature == FL_PSD ? choose(mine, curve(first, rest, p, FL_PSD), curve(first, p, rest, FL_PSD))
-                                                   : curve(first, p, rest, FL_EXACT);
-                if (job->curvature == FL_EXACT) h = fmadd(second, choose(mine, ONE, q * q), h);
-                h = job->curvature == FL_MAJORIZE ? choose(eq(y, y), bound, y) : h * scaled;
-                store(hessian + k * rows + i, h);
-            }
+            if (want & FL_HESSIAN)
+                store(hessian + k * rows + i, choose(mine, own_curvature, other_hessian(y, &c, job->curvature)));
         }
     }
 }
@@ -232,9 +218,10 @@ SHARED void tile_hard_hessian(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t 
 
 /* Probabilities: every class counts with weight a_k. e becomes the gradient. */
 ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n,
-                             const fl_job *job, row_stats *s, row_formula f, const int want)
+                             const fl_job *job, row_stats *s, terms (*f)(probability))
 {
     const ptrdiff_t n_classes = job->n_classes;
+    const int want = job->want;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal inverse = load(s->inverse + i), others = load(s->others + i), scaled = load(s->scaled + i);
         vreal sum = others + load(s->own + i), log_sum = log1p_nonnegative(others), w = load(s->weight + i);
@@ -274,7 +261,7 @@ ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptr
             if (want & FL_GRADIENT) /* total p - b, without the difference of the two where b is all there is */
                 store(e + k * rows + i, fmadd(p, total - b, -(b * rest)) * scaled);
             if (want & FL_HESSIAN) {
-                vreal h = curve(total, p, rest, FL_EXACT);
+                vreal h = total * p * rest;
                 if (job->curvature == FL_PSD) h = vmax(h, C(CURVATURE_FLOOR) * total);
                 if (job->curvature == FL_EXACT) {
                     vreal second = load(hessian + k * rows + i), q = y * per_other;
@@ -289,6 +276,13 @@ ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptr
     }
 }
 
+#define DEFINE_SOFT(name)                                                                                          \
+    static void name##_soft(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n,          \
+                            const fl_job *job, row_stats *s)                                                      \
+    {                                                                                                             \
+        tile_soft(z, e, a, hessian, rows, n, job, s, name);                                                       \
+    }
+
 /* a_k of every class: what the targets of this tile weigh, with class weights and label smoothing. */
 SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, ptrdiff_t first, ptrdiff_t n,
                                    const row_stats *s)
@@ -300,7 +294,7 @@ SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, p
         if (job->check_target)
             for (ptrdiff_t k = 0; k < n_classes; k++)
                 for (ptrdiff_t i = 0; i < n; i++)
-                    if (!(a[k * rows + i] >= 0 && a[k * rows + i] <= 1))
+                    if (!(a[k * rows + i] >= 0 && a[k * rows + i] <= 1) && s->weight[i] != 0)
                         return ((first + i) / job->n_inner * n_classes + k) * job->n_inner + (first + i) % job->n_inner;
     }
     for (ptrdiff_t k = 0; k < n_classes; k++) {
@@ -308,13 +302,16 @@ SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, p
         real *to = a + k * rows;
         for (ptrdiff_t i = 0; i < round_up(n, LANES); i++)
             to[i] = class_weight * (keep * (job->soft ? to[i] : (real)(s->target[i] == (real_int)k)) + each);
+        if (job->soft && job->weight.data)
+            for (ptrdiff_t i = 0; i < n; i++)
+                if (s->weight[i] == 0) to[i] = 0;
     }
     return -1;
 }
 
-ALWAYS_INLINE ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, row_formula f,
-                                   const int kind, const int soft, const int want)
+SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f, int kind)
 {
+    const int soft = is_soft(job), want = job->want;
     const ptrdiff_t rows = rows_in_tile(job), tile_size = round_up(rows * job->n_classes + LANES, LANES);
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64);
     real *hessian = z + tile_size, *packed = hessian + tile_size, *a = packed + tile_size, *e = soft ? a + tile_size : z;
@@ -341,10 +338,13 @@ ALWAYS_INLINE ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t
          : want == FL_VALUE       ? statistics_value
          : (want & FL_HESSIAN)    ? statistics_hessian
                                   : statistics_gradient)(z, e, rows, padded, job, &s, ahead, ahead_bytes);
-        row_terms(&s, padded, f, job->coefficients, soft ? ROW_LOG_SOFTMAX : kind);
+        if (kind != ROW_LOSS || soft)
+            sum_terms(&s, padded, kind);
+        else
+            f->terms(&s, padded, job->coefficients);
         if (kind == ROW_LOSS) {
             if (soft)
-                tile_soft(z, e, a, hessian, rows, padded, job, &s, f, want);
+                f->soft(z, e, a, hessian, rows, padded, job, &s);
             else if (want & FL_HESSIAN)
                 tile_hard_hessian(e, hessian, rows, padded, job, &s);
             else if (want & FL_GRADIENT)

@@ -112,6 +112,7 @@ ALWAYS_INLINE vreal choose(vmask m, vreal a, vreal b) { return SELECT(m, a, b); 
 ALWAYS_INLINE vmask both(vmask a, vmask b) { return (vmask)(a & b); }
 ALWAYS_INLINE vmask either(vmask a, vmask b) { return (vmask)(a | b); }
 ALWAYS_INLINE int all_true(vmask m) { return m == (vmask)((1u << WIDTH) - 1); }
+ALWAYS_INLINE int any_true(vmask m) { return m != 0; }
 #if FL_REAL == 32
 ALWAYS_INLINE vmask eq_int(vint a, vint b) { return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b); }
 #else
@@ -121,6 +122,7 @@ ALWAYS_INLINE vmask eq_int(vint a, vint b) { return _mm512_cmpeq_epi64_mask((__m
 ALWAYS_INLINE vmask both(vmask a, vmask b) { return OP(and)(a, b); }
 ALWAYS_INLINE vmask either(vmask a, vmask b) { return OP(or)(a, b); }
 ALWAYS_INLINE int all_true(vmask m) { return OP(movemask)(m) == (1 << WIDTH) - 1; }
+ALWAYS_INLINE int any_true(vmask m) { return OP(movemask)(m) != 0; }
 ALWAYS_INLINE vmask eq_int(vint a, vint b) { return (vmask)(a == b); }
 #endif
 ALWAYS_INLINE void stream(real *aligned, vreal v) { OP(stream)(aligned, v); }
@@ -136,6 +138,7 @@ ALWAYS_INLINE vreal choose(vmask m, vreal a, vreal b) { return OP(or)(OP(and)(m,
 ALWAYS_INLINE vmask both(vmask a, vmask b) { return OP(and)(a, b); }
 ALWAYS_INLINE vmask either(vmask a, vmask b) { return OP(or)(a, b); }
 ALWAYS_INLINE int all_true(vmask m) { return OP(movemask)(m) == (1 << WIDTH) - 1; }
+ALWAYS_INLINE int any_true(vmask m) { return OP(movemask)(m) != 0; }
 ALWAYS_INLINE vmask eq_int(vint a, vint b) { return (vmask)(a == b); }
 ALWAYS_INLINE void stream(real *aligned, vreal v) { OP(stream)(aligned, v); }
 ALWAYS_INLINE void stream_end(void) { _mm_sfence(); }
@@ -150,12 +153,13 @@ ALWAYS_INLINE vmask either(vmask a, vmask b) { return a | b; }
 ALWAYS_INLINE vreal choose(vmask m, vreal a, vreal b) { return from_bits((m & bits(a)) | (~m & bits(b))); }
 ALWAYS_INLINE vreal vmax(vreal a, vreal b) { return choose(lt(b, a), a, b); }
 ALWAYS_INLINE vreal vmin(vreal a, vreal b) { return choose(lt(a, b), a, b); }
-ALWAYS_INLINE int all_true(vmask m)
+ALWAYS_INLINE int any_true(vmask m)
 {
     for (int i = 0; i < WIDTH; i++)
-        if (!m[i]) return 0;
-    return 1;
+        if (m[i]) return 1;
+    return 0;
 }
+ALWAYS_INLINE int all_true(vmask m) { return !any_true(~m); }
 #if defined(__aarch64__) && FL_REAL == 32
 ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return vfmaq_f32(c, a, b); }
 #elif defined(__aarch64__)

@@ -46,23 +46,27 @@ SHARED void store_strided(char *to, ptrdiff_t stride, const real *tile, ptrdiff_
 }
 
 /* Elements [first, first + count) of an (outer, inner) array, in C order, one run of constant stride at a time:
- * the body sees `run` elements from `at`, `done` elements after `first`. */
+ * the body sees `run` elements from `at`, `stride` bytes apart, `done` elements after `first`. */
 #define FOR_EACH_RUN(array, n_inner, first, count, ...)                                                     \
     for (ptrdiff_t done = 0, run; done < (count); done += run) {                                            \
-        ptrdiff_t row_ = ((first) + done) / (n_inner), column_ = ((first) + done) % (n_inner);              \
+        const int column_only_ = (n_inner) == 1;                                                            \
+        const ptrdiff_t stride = column_only_ ? (array)->outer : (array)->inner;                            \
+        const ptrdiff_t row_ = column_only_ ? (first) + done : ((first) + done) / (n_inner);                \
+        const ptrdiff_t column_ = column_only_ ? 0 : ((first) + done) % (n_inner);                          \
         char *at = (array)->data + row_ * (array)->outer + column_ * (array)->inner;                        \
-        run = (n_inner)-column_ < (count)-done ? (n_inner)-column_ : (count)-done;                          \
+        run = (count)-done;                                                                                 \
+        if (!column_only_ && run > (n_inner)-column_) run = (n_inner)-column_;                              \
         __VA_ARGS__;                                                                                        \
     }
 
 SHARED void load_elements(real *tile, const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count)
 {
-    FOR_EACH_RUN(array, n_inner, first, count, load_strided(tile + done, at, array->inner, array->type, run))
+    FOR_EACH_RUN(array, n_inner, first, count, load_strided(tile + done, at, stride, array->type, run))
 }
 
 SHARED void store_elements(const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count, const real *tile)
 {
-    FOR_EACH_RUN(array, n_inner, first, count, store_strided(at, array->inner, tile + done, run))
+    FOR_EACH_RUN(array, n_inner, first, count, store_strided(at, stride, tile + done, run))
 }
 
 /* One run of consecutive reals from end to end? */

@@ -1,18 +1,218 @@
-/* Between rows (class after class) and tiles (row after row). */
+/* Between rows (class after class, as they lie in memory) and tiles (row after row, as the loops want them).
+ *
+ * Few classes: WIDTH rows are K whole vectors, and each vector of the other side is picked from them, one source after the
+ * other. More classes: a square of WIDTH x WIDTH at a time, by the usual network of unpacks, 128 bits being the unit
+ * inside which x86 shuffles at no extra cost. What is left over, and other processors, go element by element.
+ */
 
-/* `beyond` says whether whole vectors may be read past the last row's end. */
-ALWAYS_INLINE void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t row_stride, ptrdiff_t n_classes,
-                                ptrdiff_t n, int beyond)
+enum { PICKED_CLASSES = 8 }; /* fewer than this are picked */
+
+ALWAYS_INLINE void rows_to_tile_plain(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t row_stride,
+                                      ptrdiff_t n_classes, ptrdiff_t n)
 {
-    (void)beyond;
     for (ptrdiff_t i = 0; i < n; i++)
         for (ptrdiff_t k = 0; k < n_classes; k++) tile[k * rows + i] = from[i * row_stride + k];
 }
 
-/* `beyond` says whether `to` has room for one more vector past the last row's end. */
-ALWAYS_INLINE void tile_to_rows(const real *tile, ptrdiff_t rows, real *to, ptrdiff_t n_classes, ptrdiff_t n, int beyond)
+ALWAYS_INLINE void tile_to_rows_plain(const real *tile, ptrdiff_t rows, real *to, ptrdiff_t n_classes, ptrdiff_t n)
 {
-    (void)beyond;
     for (ptrdiff_t i = 0; i < n; i++)
         for (ptrdiff_t k = 0; k < n_classes; k++) to[i * n_classes + k] = tile[k * rows + i];
+}
+
+#if VECTOR_BYTES == 64
+#define CAN_PICK 1
+#if FL_REAL == 32
+#define PICK(a, b, index) _mm512_permutex2var_ps(a, (__m512i)(index), b)
+#else
+#define PICK(a, b, index) _mm512_permutex2var_pd(a, (__m512i)(index), b)
+#endif
+#elif !defined(__clang__)
+#define CAN_PICK 1
+#define PICK(a, b, index) __builtin_shuffle(a, b, index)
+#else
+#define CAN_PICK 0
+#endif
+
+#if CAN_PICK
+/* The vector whose lane j is element source(j) of `from`, WIDTH elements to a vector. All of this is known at compile
+ * time but the elements themselves: an index vector is a constant. */
+#define PICK_ALL(result, from, n_sources, source)                                       \
+    do {                                                                                \
+        vreal picked_ = (from)[0];                                                      \
+        _Pragma("GCC unroll 8") for (int s_ = 1; s_ < (n_sources); s_++)                \
+        {                                                                               \
+            vint index_;                                                                \
+            _Pragma("GCC unroll 16") for (int j = 0; j < WIDTH; j++)                    \
+            {                                                                           \
+                int at_ = (source);                                                     \
+                index_[j] = at_ / WIDTH == s_             ? WIDTH + at_ % WIDTH          \
+                            : s_ == 1 && at_ / WIDTH == 0 ? at_ % WIDTH                  \
+                                                          : j;                           \
+            }                                                                           \
+            picked_ = PICK(picked_, (from)[s_], index_);                                \
+        }                                                                               \
+        result = picked_;                                                               \
+    } while (0)
+
+ALWAYS_INLINE void pick_to_tile(real *tile, ptrdiff_t rows, const real *from, const int n_classes, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i + WIDTH <= n; i += WIDTH) {
+        vreal in[PICKED_CLASSES], out;
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) in[k] = load(from + i * n_classes + k * WIDTH);
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
+        {
+            PICK_ALL(out, in, n_classes, j * n_classes + k);
+            store(tile + k * rows + i, out);
+        }
+    }
+}
+
+ALWAYS_INLINE void pick_to_rows(const real *tile, ptrdiff_t rows, real *to, const int n_classes, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i + WIDTH <= n; i += WIDTH) {
+        vreal in[PICKED_CLASSES], out;
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) in[k] = load(tile + k * rows + i);
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
+        {
+            PICK_ALL(out, in, n_classes, (k * WIDTH + j) % n_classes * WIDTH + (k * WIDTH + j) / n_classes);
+            store(to + i * n_classes + k * WIDTH, out);
+        }
+    }
+}
+#define FOR_PICKED_CLASSES(CASE) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7)
+#endif
+
+#if defined(__SSE2__)
+enum { PER_LANE = 16 / sizeof(real), SHUFFLE_LANES = WIDTH / PER_LANE };
+
+ALWAYS_INLINE vreal unpack_low(vreal a, vreal b) { return OP(unpacklo)(a, b); }
+ALWAYS_INLINE vreal unpack_high(vreal a, vreal b) { return OP(unpackhi)(a, b); }
+#if VECTOR_BYTES == 64
+#define PAIR_OP(name, a, b) (vreal) PASTE(_mm512_, name)((__m512d)(a), (__m512d)(b))
+#if FL_REAL == 32
+#define MIX_LANES(a, b, how) _mm512_shuffle_f32x4(a, b, how)
+#define LOAD_SOME(p, count) _mm512_maskz_loadu_ps((__mmask16)((1u << (count)) - 1), p)
+#else
+#define MIX_LANES(a, b, how) _mm512_shuffle_f64x2(a, b, how)
+#define LOAD_SOME(p, count) _mm512_maskz_loadu_pd((__mmask8)((1u << (count)) - 1), p)
+#endif
+#elif VECTOR_BYTES == 32
+#define PAIR_OP(name, a, b) (vreal) PASTE(_mm256_, name)((__m256d)(a), (__m256d)(b))
+#define MIX_LANES(a, b, how) OP(permute2f128)(a, b, how)
+#else
+#define PAIR_OP(name, a, b) (vreal) PASTE(_mm_, name)((__m128d)(a), (__m128d)(b))
+#endif
+
+/* The first `count` <= WIDTH elements; the others are 0, and are not read. */
+ALWAYS_INLINE vreal load_some(const real *p, ptrdiff_t count)
+{
+    if (count == WIDTH) return load(p);
+#ifdef LOAD_SOME
+    return LOAD_SOME(p, count);
+#else
+    CACHE_ALIGNED real padded[WIDTH] = {0};
+    for (ptrdiff_t i = 0; i < count; i++) padded[i] = p[i];
+    return load(padded);
+#endif
+}
+
+/* v[i] lane j to v[j] lane i */
+ALWAYS_INLINE void transpose(vreal *v)
+{
+    vreal t[WIDTH];
+    _Pragma("GCC unroll 8") for (int q = 0; q < SHUFFLE_LANES; q++)
+    {
+        const vreal *r = v + q * PER_LANE;
+        vreal *o = t + q * PER_LANE;
+#if FL_REAL == 32
+        vreal a = unpack_low(r[0], r[1]), b = unpack_high(r[0], r[1]);
+        vreal c = unpack_low(r[2], r[3]), d = unpack_high(r[2], r[3]);
+        o[0] = PAIR_OP(unpacklo_pd, a, c), o[1] = PAIR_OP(unpackhi_pd, a, c);
+        o[2] = PAIR_OP(unpacklo_pd, b, d), o[3] = PAIR_OP(unpackhi_pd, b, d);
+#else
+        o[0] = unpack_low(r[0], r[1]), o[1] = unpack_high(r[0], r[1]);
+#endif
+    }
+    _Pragma("GCC unroll 8") for (int c = 0; c < PER_LANE; c++)
+    {
+#if VECTOR_BYTES == 64
+        vreal t0 = t[c], t1 = t[PER_LANE + c], t2 = t[2 * PER_LANE + c], t3 = t[3 * PER_LANE + c];
+        vreal low01 = MIX_LANES(t0, t1, 0x44), high01 = MIX_LANES(t0, t1, 0xEE);
+        vreal low23 = MIX_LANES(t2, t3, 0x44), high23 = MIX_LANES(t2, t3, 0xEE);
+        v[c] = MIX_LANES(low01, low23, 0x88), v[PER_LANE + c] = MIX_LANES(low01, low23, 0xDD);
+        v[2 * PER_LANE + c] = MIX_LANES(high01, high23, 0x88), v[3 * PER_LANE + c] = MIX_LANES(high01, high23, 0xDD);
+#elif VECTOR_BYTES == 32
+        v[c] = MIX_LANES(t[c], t[PER_LANE + c], 0x20);
+        v[PER_LANE + c] = MIX_LANES(t[c], t[PER_LANE + c], 0x31);
+#else
+        v[c] = t[c];
+#endif
+    }
+}
+#endif
+
+SHARED void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t row_stride, ptrdiff_t n_classes, ptrdiff_t n)
+{
+    ptrdiff_t whole = 0;
+#if CAN_PICK
+    if (n_classes < PICKED_CLASSES && row_stride == n_classes) {
+        switch (n_classes) {
+#define CASE(k) \
+    case k: whole = n / WIDTH * WIDTH, pick_to_tile(tile, rows, from, k, n); break;
+            FOR_PICKED_CLASSES(CASE)
+#undef CASE
+        }
+    }
+#endif
+#if defined(__SSE2__)
+    if (n_classes >= PICKED_CLASSES)
+        for (; whole + WIDTH <= n; whole += WIDTH)
+            for (ptrdiff_t k = 0; k < n_classes; k += WIDTH) {
+                const ptrdiff_t count = n_classes - k < WIDTH ? n_classes - k : WIDTH;
+                vreal v[WIDTH];
+                _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++)
+                    v[i] = load_some(from + (whole + i) * row_stride + k, count);
+                transpose(v);
+                real *to = tile + k * rows + whole;
+                _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++)
+                {
+                    if (i == count) break;
+                    store(to + i * rows, v[i]);
+                }
+            }
+#endif
+    rows_to_tile_plain(tile + whole, rows, from + whole * row_stride, row_stride, n_classes, n - whole);
+}
+
+/* May write up to a vector past the last row's end. */
+SHARED void tile_to_rows(const real *tile, ptrdiff_t rows, real *to, ptrdiff_t n_classes, ptrdiff_t n)
+{
+    ptrdiff_t whole = 0;
+#if CAN_PICK
+    if (n_classes < PICKED_CLASSES) {
+        switch (n_classes) {
+#define CASE(k) \
+    case k: whole = n / WIDTH * WIDTH, pick_to_rows(tile, rows, to, k, n); break;
+            FOR_PICKED_CLASSES(CASE)
+#undef CASE
+        }
+    }
+#endif
+#if defined(__SSE2__)
+    /* The last block of classes first: what its whole vectors write past a row's end is written over by the blocks and
+     * rows that follow. */
+    if (n_classes >= PICKED_CLASSES)
+        for (; whole + WIDTH <= n; whole += WIDTH)
+            for (ptrdiff_t k = (n_classes - 1) / WIDTH * WIDTH; k >= 0; k -= WIDTH) {
+                const ptrdiff_t count = n_classes - k < WIDTH ? n_classes - k : WIDTH;
+                vreal v[WIDTH];
+                _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++)
+                    v[i] = i < count ? load(tile + (k + i) * rows + whole) : ZERO;
+                transpose(v);
+                real *out = to + whole * n_classes + k;
+                _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) store(out + i * n_classes, v[i]);
+            }
+#endif
+    tile_to_rows_plain(tile + whole, rows, to + whole * n_classes, n_classes, n - whole);
 }

@@ -40,8 +40,6 @@ CURVATURES = ("exact", "psd", "majorize")
 
 # Overlap of strided arrays is an integer problem that can take for ever; more work than this, and a copy is cheaper.
 OVERLAP_WORK = 100_000
-# Below this length a loop over the inner dimension does not pay, if the outer one is longer.
-SHORT_INNER = 16
 
 
 # ------------------------------------------------------------------------------------------- pointwise losses
@@ -102,16 +100,16 @@ def general_pointwise(
 
     sizes = [size for size, _ in _merged(z.shape, together)]
     outer, inner = [1] * (2 - len(sizes)) + sizes
-    swap = inner < SHORT_INNER and inner < outer
 
     def flat(array: Any) -> Any:
-        if array is None:
-            return None
-        array = array.reshape(outer, inner)
-        return array.T if swap else array
+        return None if array is None else array.reshape(outer, inner)
 
+    t, w_flat, pos_weight = map(flat, inputs)
+    value, gradient, hessian = map(flat, buffers)
     try:
-        total = _kernels.run_pointwise(loss, flat(z), *map(flat, inputs), reduction, curvature, *map(flat, buffers))
+        total = _kernels.run_pointwise(
+            loss, flat(z), t, w_flat, pos_weight, reduction, curvature, value, gradient, hessian
+        )
     except _kernels.BadElement as error:
         raise_bad_element(loss, error, given, target, None, sample_weight)
     outputs.collect([buffer if buffer is None else buffer.transpose(_inverse(order)) for buffer in buffers])

@@ -1,6 +1,7 @@
 from typing import Any, Literal, TypeAlias, overload
 
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import disjoint_base
 
 _Array: TypeAlias = NDArray[Any]
 _Reduction: TypeAlias = Literal["mean", "sum", "none"]
@@ -9,14 +10,16 @@ _Curvature: TypeAlias = Literal["exact", "psd", "majorize"]
 class BadElement(ValueError):
     argument: str
     position: int
+    def __init__(self, argument: str, position: int) -> None: ...
 
+@disjoint_base
 class Loss:
     def __init__(self, kernel: str, parameters: dict[str, Any], coefficients: tuple[float, ...] = ()) -> None: ...
     @property
     def name(self) -> str: ...
     @property
     def parameters(self) -> dict[str, Any]: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __copy__(self) -> Loss: ...
     def __deepcopy__(self, memo: dict[int, Any]) -> Loss: ...
@@ -136,6 +139,7 @@ class PointwiseLoss(Loss):
         hessian_out: _Array | None = None,
     ) -> tuple[Any, _Array, _Array]: ...
 
+@disjoint_base
 class RowwiseLoss(Loss):
     def __init__(
         self,

@@ -303,6 +303,8 @@ cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss,
         or (float_targets and not fresh and elements * item <= CHECK_FIRST_BYTES)
     ):
         check_all(check, job, rows, size, threads, &weight_sum)
+        if not rowwise:
+            job.check_target = 0
     job.scale = 1
     if mean:
         job.scale = 1 / weight_sum if weight_sum > 0 else 0
@@ -613,7 +615,7 @@ cdef class PointwiseLoss(Loss):
     cdef object call(self, int want, object prediction, object target, object sample_weight, object reduction,
                      object curvature, object gradient, object hessian):
         cdef fl_job job
-        cdef int reduced = reduction_code(reduction), type, i, ndim, target_type
+        cdef int reduced = reduction_code(reduction), number, i, ndim, target_type
         cdef bint fresh = gradient is None and hessian is None, single
         cdef double total
         cdef cnp.ndarray z, t
@@ -630,7 +632,7 @@ cdef class PointwiseLoss(Loss):
         ndim = cnp.PyArray_NDIM(z)
         target_type = element_type(t)
         memset(&job, 0, sizeof(job))
-        job.curvature = FL_EXACT if curvature is None else curvature_code(curvature)
+        job.curvature = curvature_code(curvature)
         if not (
             cnp.PyArray_SIZE(z) > 0
             and target_type >= 0
@@ -645,15 +647,15 @@ cdef class PointwiseLoss(Loss):
         ):
             return self.call_general(want, prediction, target, sample_weight, reduction, curvature, gradient, hessian)
 
-        type = cnp.PyArray_TYPE(z)
-        single = type == cnp.NPY_FLOAT32
+        number = cnp.PyArray_TYPE(z)
+        single = number == cnp.NPY_FLOAT32
         value = None
         if reduced == 2 and want & FL_VALUE:
-            value = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), type, 0)
+            value = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
         if want & FL_GRADIENT and gradient is None:
-            gradient = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), type, 0)
+            gradient = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
         if want & FL_HESSIAN and hessian is None:
-            hessian = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), type, 0)
+            hessian = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
         job.n_outer = job.n_classes = 1
         job.n_inner = cnp.PyArray_SIZE(z)
         job.want = want
@@ -683,7 +685,7 @@ cdef class PointwiseLoss(Loss):
                              object curvature, object gradient, object hessian):
         self.check_ready()
         return general().general_pointwise(
-            self, want, prediction, target, sample_weight, reduction, curvature or "exact", gradient, hessian
+            self, want, prediction, target, sample_weight, reduction, curvature, gradient, hessian
         )
 
     def __call__(self, prediction, target, *, sample_weight=None, reduction="mean"):
@@ -705,7 +707,7 @@ cdef class PointwiseLoss(Loss):
         float or ndarray
             The mean or sum as a Python float; for "none" an array like the prediction.
         """
-        return self.call(FL_VALUE, prediction, target, sample_weight, reduction, None, None, None)
+        return self.call(FL_VALUE, prediction, target, sample_weight, reduction, "exact", None, None)
 
     def gradient(self, prediction, target, *, sample_weight=None, reduction="mean", gradient_out=None):
         """Gradient of the reduced value with respect to the prediction.
@@ -719,11 +721,11 @@ cdef class PointwiseLoss(Loss):
             An array of the prediction's shape and dtype, of any strides, to write into; it is returned. It may be the
             prediction itself.
         """
-        return self.call(FL_GRADIENT, prediction, target, sample_weight, reduction, None, gradient_out, None)
+        return self.call(FL_GRADIENT, prediction, target, sample_weight, reduction, "exact", gradient_out, None)
 
     def value_and_gradient(self, prediction, target, *, sample_weight=None, reduction="mean", gradient_out=None):
         """Value and gradient in one pass over memory: ``(value, gradient)``."""
-        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, sample_weight, reduction, None, gradient_out, None)
+        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, sample_weight, reduction, "exact", gradient_out, None)
 
     def gradient_and_hessian(self, prediction, target, *, sample_weight=None, reduction="mean", curvature="exact",
                              gradient_out=None, hessian_out=None):
@@ -774,7 +776,7 @@ cdef class RowwiseLoss(Loss):
     cdef object call(self, int want, object prediction, object target, object axis, object sample_weight,
                      object reduction, object curvature, object gradient, object hessian):
         cdef fl_job job
-        cdef int reduced = reduction_code(reduction), type, ndim, target_type
+        cdef int reduced = reduction_code(reduction), number, ndim, target_type
         cdef bint fresh = gradient is None and hessian is None, single, soft
         cdef double total
         cdef cnp.ndarray z, t
@@ -783,7 +785,7 @@ cdef class RowwiseLoss(Loss):
             and is_plain(target)
             and reduced >= 0
             and is_real(prediction)
-            and (axis is MINUS_ONE or axis == -1)
+            and (type(axis) is int and <object>axis == -1)
             and (sample_weight is None or (is_plain(sample_weight) and is_real(sample_weight)))
         ):
             return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
@@ -794,7 +796,7 @@ cdef class RowwiseLoss(Loss):
         target_type = element_type(t)
         soft = cnp.PyArray_NDIM(t) == ndim
         memset(&job, 0, sizeof(job))
-        job.curvature = FL_EXACT if curvature is None else curvature_code(curvature)
+        job.curvature = curvature_code(curvature)
         if not (
             cnp.PyArray_SIZE(z) > 0
             and ndim > 0
@@ -813,15 +815,15 @@ cdef class RowwiseLoss(Loss):
             return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
                                      hessian)
 
-        type = cnp.PyArray_TYPE(z)
-        single = type == cnp.NPY_FLOAT32
+        number = cnp.PyArray_TYPE(z)
+        single = number == cnp.NPY_FLOAT32
         value = None
         if reduced == 2 and want & FL_VALUE:
-            value = cnp.PyArray_EMPTY(ndim - 1, cnp.PyArray_DIMS(z), type, 0)
+            value = cnp.PyArray_EMPTY(ndim - 1, cnp.PyArray_DIMS(z), number, 0)
         if want & FL_GRADIENT and gradient is None:
-            gradient = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), type, 0)
+            gradient = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
         if want & FL_HESSIAN and hessian is None:
-            hessian = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), type, 0)
+            hessian = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
         self.fill(&job)
         job.soft = soft
         job.want = want
@@ -856,7 +858,7 @@ cdef class RowwiseLoss(Loss):
                              object reduction, object curvature, object gradient, object hessian):
         self.check_ready()
         return general().general_rowwise(
-            self, want, prediction, target, axis, sample_weight, reduction, curvature or "exact", gradient, hessian
+            self, want, prediction, target, axis, sample_weight, reduction, curvature, gradient, hessian
         )
 
     def __call__(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean"):
@@ -882,7 +884,7 @@ cdef class RowwiseLoss(Loss):
         float or ndarray
             The mean or sum as a Python float; for "none" an array with one value per row.
         """
-        return self.call(FL_VALUE, prediction, target, axis, sample_weight, reduction, None, None, None)
+        return self.call(FL_VALUE, prediction, target, axis, sample_weight, reduction, "exact", None, None)
 
     def gradient(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean", gradient_out=None):
         """Gradient of the reduced value with respect to the logits.
@@ -896,12 +898,12 @@ cdef class RowwiseLoss(Loss):
             An array of the logits' shape and dtype, of any strides, to write into; it is returned. It may be the logits
             themselves.
         """
-        return self.call(FL_GRADIENT, prediction, target, axis, sample_weight, reduction, None, gradient_out, None)
+        return self.call(FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact", gradient_out, None)
 
     def value_and_gradient(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean",
                            gradient_out=None):
         """Value and gradient in one pass over memory: ``(value, gradient)``."""
-        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, axis, sample_weight, reduction, None, gradient_out,
+        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact", gradient_out,
                          None)
 
     def gradient_and_hessian(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean",
@@ -924,8 +926,6 @@ cdef class RowwiseLoss(Loss):
                          curvature, gradient_out, hessian_out)
 
 
-cdef object MINUS_ONE = -1
-
 
 cdef inline void rows_of(fl_array *out, cnp.ndarray a, ptrdiff_t per_row, int type) noexcept:
     out.data = <char *>cnp.PyArray_DATA(a)
@@ -939,31 +939,31 @@ def row_function(str kind not None, x, axis, out):
     """log_softmax, softmax or logsumexp of any array; see `rowwise.py`."""
     cdef fl_job job
     cdef cnp.ndarray a
-    cdef int ndim, type
+    cdef int ndim, number
     cdef bint reduces = kind == "logsumexp"
-    if not (is_plain(x) and is_real(x) and axis == -1 and out is None):
-        if not (not reduces and is_plain(x) and is_real(x) and axis == -1
+    if not (is_plain(x) and is_real(x) and type(axis) is int and axis == -1 and out is None):
+        if not (not reduces and is_plain(x) and is_real(x) and type(axis) is int and axis == -1
                 and is_plain_output(out, <cnp.ndarray>x, <cnp.ndarray>_nothing, None)):
             return general().general_row_function(kind, x, axis, out)
     a = x
     ndim = cnp.PyArray_NDIM(a)
     if ndim == 0 or cnp.PyArray_SIZE(a) == 0:
         return general().general_row_function(kind, x, axis, out)
-    type = cnp.PyArray_TYPE(a)
+    number = cnp.PyArray_TYPE(a)
     memset(&job, 0, sizeof(job))
     job.n_classes = cnp.PyArray_DIM(a, ndim - 1)
     job.n_outer = cnp.PyArray_SIZE(a) // job.n_classes
     job.n_inner = 1
-    rows_of(&job.prediction, a, job.n_classes, FL_F32 if type == cnp.NPY_FLOAT32 else FL_F64)
+    rows_of(&job.prediction, a, job.n_classes, FL_F32 if number == cnp.NPY_FLOAT32 else FL_F64)
     if out is None:
-        out = cnp.PyArray_EMPTY(ndim - 1 if reduces else ndim, cnp.PyArray_DIMS(a), type, 0)
+        out = cnp.PyArray_EMPTY(ndim - 1 if reduces else ndim, cnp.PyArray_DIMS(a), number, 0)
     if reduces:
         rows_of(&job.value, <cnp.ndarray>out, 1, job.prediction.type)
         job.want = FL_VALUE
     else:
         rows_of(&job.gradient, <cnp.ndarray>out, job.n_classes, job.prediction.type)
         job.want = FL_GRADIENT
-    execute_named(&job, kind, type == cnp.NPY_FLOAT32, True)
+    execute_named(&job, kind, number == cnp.NPY_FLOAT32, True)
     return out[()] if reduces and ndim == 1 else out
 
 

@@ -66,7 +66,7 @@ def binary_focal_log_odds(z: np.ndarray, gamma: float) -> np.ndarray:
 
 def focal_log_odds(z: np.ndarray, gamma: float) -> np.ndarray:
     """Return the log odds, up to a constant, of the classes whose expected focal loss is least at logits z."""
-    log_p = rowwise.log_softmax(z)
+    log_p: np.ndarray = rowwise.log_softmax(z)
     with np.errstate(divide="ignore", invalid="ignore"):
         margin = log_p - np.log(-np.expm1(log_p))
         return log_p - focal_log_factor(margin, gamma)[0]
@@ -86,7 +86,9 @@ def in_float64(z: ArrayLike, function: Callable[[np.ndarray], np.ndarray], axis:
     return np.moveaxis(function(np.moveaxis(wide, axis, -1)), -1, axis).astype(dtype)
 
 
-def binary_posterior(log_odds: np.ndarray, label_smoothing: float, positive: float, negative: float) -> np.ndarray:
+def binary_posterior(
+    log_odds: np.ndarray, label_smoothing: float, positive: float | np.ndarray, negative: float
+) -> np.ndarray:
     """
     Return the probability of the positive class, given the log odds under weights of the two classes.
 
@@ -210,9 +212,9 @@ def softmax_focal_scores(shares: np.ndarray, gamma: float) -> np.ndarray:
     to share_j: log p - log c rises with the margin of p, and is inverted for each class at a common level,
     which is sought so that the probabilities sum to 1.
     """
-    if len(shares) == 1:
-        return np.zeros(1)
     log_shares = np.log(shares)
+    if gamma == 0.0 or len(shares) == 1:
+        return log_shares - log_shares.mean()
     margins = log_shares.copy()
 
     def excess(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

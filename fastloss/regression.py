@@ -232,7 +232,7 @@ class Huber(_RegressionLoss):
         --------
         >>> import fastloss as fl
         >>> fl.Huber(delta=1.0).init_score([0.0, 1.0, 2.0, 100.0])
-        1.3333333333333333
+        1.5
         """
         t, w, _ = _posterior.elements_that_count(target, sample_weight)
 

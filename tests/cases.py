@@ -6,14 +6,15 @@ An exact result is the text-book twin (`fastloss.reference`) in a wider type: fl
 extended precision for float64 kernels; the twins themselves are checked against mpmath. A kernel's result may be
 wrong by
 
-* 4 ulp (12 for focal losses; with a gamma that is not whole, gamma times the margin more: a power is
-  ``exp(gamma log(1 - p))``, whose argument is rounded),
+* 4 ulp, 8 for the Hessian of cross-entropies, the product of two such results; focal losses 8 + 2 gamma (12 for the
+  usual gamma), for a power multiplies the error of its base, and with a gamma that is not whole 12 + gamma times the
+  margin, for then it is ``exp(gamma log(1 - p))``, whose argument is rounded,
 * and by what half an ulp of its input does to the exact result: of the logit, of the residual, of each
   difference from the largest logit of the row.
 
 Where two terms cancel (a probability and a soft target, the two parts of the focal Hessian), ulps are those of the
 sum of the terms' magnitudes. A sample weight and the division by the sum of weights add one ulp each.
-Kernels avoid subnormal numbers, so what is below the smallest normal number may be 0.
+Kernels avoid subnormal numbers: a probability below the smallest normal number may be lost.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Case:
     refused: tuple[tuple[dict[str, Any], str], ...]  # parameters, and the one the message has to name
     exact: Callable[..., Any]  # value in mpmath
     ulps: Callable[..., Any] = lambda dtype, z, t, **parameters: 4.0
+    hessian_ulps: float = 4.0  # at least
     terms: Callable[..., Any] | None = None  # magnitudes of the terms, where they cancel
     kinks: Callable[..., tuple[float, ...]] = lambda **parameters: ()  # residuals where a derivative jumps
     convex: bool = True
@@ -129,7 +131,7 @@ def _binary_focal_terms(z, t, gamma=2.0, alpha=None, label_smoothing=0.0):
 
 def _power_ulps(gamma, rest):
     if gamma == int(gamma):
-        return 12.0
+        return 8.0 + 2 * gamma
     return 12.0 + gamma * np.abs(np.log(np.maximum(rest, np.finfo(rest.dtype).tiny)))
 
 
@@ -221,6 +223,7 @@ CASES = (
         ),
         refused=_BAD_ROWWISE,
         exact=_mp_cross_entropy,
+        hessian_ulps=8.0,
         terms=_cross_entropy_terms,
     ),
     Case(
@@ -255,6 +258,7 @@ CASES = (
         refused=_BAD_SMOOTHING
         + tuple(({"pos_weight": q}, "pos_weight") for q in (-1.0, np.nan, np.inf, "heavy")),
         exact=_mp_binary_cross_entropy,
+        hessian_ulps=8.0,
         terms=_binary_cross_entropy_terms,
     ),
     Case(
@@ -471,7 +475,7 @@ def _difference(changed, base):
 
 
 @np.errstate(all="ignore")
-def _input_slack(case, parameters, z, t, dtype, base):
+def _input_slack(case, parameters, z, t, dtype, base, magnitudes):
     """What half an ulp of the input does to the exact value, gradient and Hessian."""
     half = np.finfo(dtype).eps / z.dtype.type(2)
     if not case.rowwise:
@@ -506,8 +510,8 @@ def _input_slack(case, parameters, z, t, dtype, base):
     order = 1 + parameters.get("gamma", 0.0)
     slack = [
         half * np.sum(np.abs(base[1]) * finite, axis=-1),
-        order * relative * np.abs(base[1]),
-        2 * order * relative * np.abs(base[2]),
+        order * relative * magnitudes[1],
+        2 * order * relative * magnitudes[2],
     ]
     return [np.where(np.isfinite(s), s, 0.0) for s in slack]
 
@@ -531,14 +535,22 @@ def expected(
 
     base = case.twin(z, t, **parameters)
     terms = (None, None, None) if case.terms is None else case.terms(z, t, **parameters)
-    slack = _input_slack(case, parameters, z, t, dtype, base)
+    terms = [
+        np.abs(exact) if magnitude is None else np.maximum(magnitude, np.abs(exact))
+        for exact, magnitude in zip(base, terms, strict=True)
+    ]
+    slack = _input_slack(case, parameters, z, t, dtype, base, terms)
     ulps = np.asarray(case.ulps(dtype, z, t, **parameters))
     tolerance = []
-    # Each class's probability may be lost below the smallest normal number.
-    lost = (4 + (z.shape[-1] if case.rowwise else 0)) * real(np.finfo(dtype).tiny)
-    for exact, magnitude, extra in zip(base, terms, slack, strict=True):
-        magnitude = np.abs(exact) if magnitude is None else np.maximum(magnitude, np.abs(exact))
+    # Each class's probability may be lost, and with it what focal losses make of it: up to (1 + gamma)^2 |log p| p.
+    tiny = real(np.finfo(dtype).tiny)
+    lost = (4 + (z.shape[-1] if case.rowwise else 0)) * tiny
+    if "focal" in case.function:
+        lost *= (1 + parameters.get("gamma", 2.0)) ** 2 * -np.log(tiny)
+    for i, (exact, magnitude, extra) in enumerate(zip(base, terms, slack, strict=True)):
         allowed = ulps.reshape(exact.shape) if ulps.size == exact.size else ulps
+        if i == 2:
+            allowed = np.maximum(allowed, case.hessian_ulps)
         tolerance.append(allowed * ulp(magnitude, dtype) + extra + lost)
 
     if case.rowwise:

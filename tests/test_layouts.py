@@ -246,7 +246,7 @@ def test_broadcast_inputs(few_setup, dtype):
     for part in (np.arange(6), np.arange(9)[:, np.newaxis]):
         a = loss.value_gradient_and_hessian(z, t, sample_weight=part)
         b = loss.value_gradient_and_hessian(z, t, sample_weight=np.broadcast_to(part, shape).astype(float))
-        assert a[0] == pytest.approx(b[0], rel=1e-13)
+        assert a[0] == pytest.approx(b[0], rel=float(16 * np.finfo(dtype).eps))
         assert all(cases.same_bits(x, y) for x, y in zip(a[1:], b[1:], strict=True))
 
 

@@ -78,6 +78,20 @@ print(total, rows, step, probability, fl.Huber(delta=2.0).name, fl.config()["isa
     assert process.returncode == 0, process.stdout + process.stderr
 
 
+def test_stubs_agree_with_the_compiled_module(tmp_path):
+    pytest.importorskip("mypy")
+    allowed = tmp_path / "allowed"
+    allowed.write_text("fastloss._kernels.__test__\n", encoding="utf-8")  # Cython adds it
+    process = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "fastloss._kernels", "--allowlist", str(allowed)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
 def test_import_needs_numpy_alone():
     modules = output_of(
         "import sys, numpy; before = set(sys.modules); import fastloss;"

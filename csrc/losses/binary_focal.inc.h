@@ -34,7 +34,9 @@ ALWAYS_INLINE point binary_focal_margin(operands o, vreal m, vreal a)
         hessian = vmax(C(CURVATURE_FLOOR) * slope, s * slope);
         if (o.curvature == FL_MAJORIZE) hessian = (ONE + g) * hessian;
     }
-    return (point){.value = scale * loss, .gradient = -slope, .hessian = hessian};
+    /* no weight or no power left: nothing, even of an infinite loss */
+    vreal value = choose(eq(scale, ZERO), ZERO, scale * loss);
+    return (point){.value = value, .gradient = -slope, .hessian = hessian};
 }
 
 ALWAYS_INLINE point binary_focal(operands o)
