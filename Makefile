@@ -20,7 +20,7 @@ doctest:  ## run the examples in the docstrings of the installed package
 
 sanitize:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer, in a virtual environment of its own
 	$(PYTHON) -m venv .venv-sanitize
-	FASTLOSS_EXTRA_FLAGS='-g -fsanitize=address,undefined -fno-sanitize-recover=undefined' \
+	FASTLOSS_EXTRA_FLAGS='-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined' \
 	    .venv-sanitize/bin/pip install '.[test]'
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 .venv-sanitize/bin/pytest
 

@@ -36,6 +36,56 @@ typedef point (*formula)(operands o);
 
 #define UNIFORM(c) splat((real)(c))
 
+/* t (1 - s) + s / 2: label smoothing of a binary target */
+ALWAYS_INLINE vreal smoothed(vreal t, double s) { return fmadd(t, UNIFORM(1 - s), UNIFORM(0.5 * s)); }
+
+/* A sum in double precision of LANES lanes of reals. */
+typedef struct lane_sums {
+#if FL_REAL == 32
+    vdouble low[GROUP], high[GROUP]; /* the lower and the upper half of each vector */
+#else
+    vreal lane[GROUP];
+#endif
+} lane_sums;
+
+ALWAYS_INLINE lane_sums no_sums(void) { return (lane_sums){0}; }
+
+ALWAYS_INLINE void add_lanes(lane_sums *s, int g, vreal x)
+{
+#if FL_REAL == 32
+    s->low[g] += low_half(x), s->high[g] += high_half(x);
+#else
+    s->lane[g] += x;
+#endif
+}
+
+ALWAYS_INLINE double total_of(const lane_sums *s)
+{
+    double lane[LANES], total = 0;
+    for (int j = 0; j < LANES; j++)
+#if FL_REAL == 32
+        lane[j] = j % WIDTH < WIDTH / 2 ? s->low[j / WIDTH][j % WIDTH] : s->high[j / WIDTH][j % WIDTH - WIDTH / 2];
+#else
+        lane[j] = s->lane[j / WIDTH][j % WIDTH];
+#endif
+    for (int n = LANES / 2; n; n /= 2)
+        for (int j = 0; j < n; j++) lane[j] += lane[j + n];
+    total = lane[0];
+    return total;
+}
+
+/* The sum of n reals. */
+SHARED double sum_reals(const real *x, ptrdiff_t n)
+{
+    lane_sums sums = no_sums();
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int g = 0; g < GROUP; g++) add_lanes(&sums, g, load(x + i + g * WIDTH));
+    double total = total_of(&sums);
+    for (; i < n; i++) total += (double)x[i];
+    return total;
+}
+
 /* The tile as consecutive reals: the array itself where it can be used as it is, else a copy padded with 0. */
 SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count,
                                   int dense, real *tile)
@@ -59,26 +109,6 @@ SHARED void put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, 
         stream_copy(to, tile, count);
     else if (to != tile)
         memcpy(to, tile, (size_t)count * sizeof(real));
-}
-
-/* tile *= weight * scale; a weight of 0 gives 0 whatever stands there */
-SHARED void weigh(real *tile, const real *weight, real scale, ptrdiff_t count)
-{
-    for (ptrdiff_t i = 0; i < count; i += WIDTH) {
-        vreal w = load(weight + i);
-        store(tile + i, choose(eq(w, ZERO), ZERO, load(tile + i) * (w * splat(scale))));
-    }
-}
-
-/* Pairwise over the tile: the same order for every width, error like that of log2(TILE) additions. */
-SHARED double sum_tile(real *tile, ptrdiff_t count)
-{
-    while (count > LANES) {
-        ptrdiff_t half = (count / 2 + LANES - 1) / LANES * LANES;
-        for (ptrdiff_t i = 0; i < count - half; i += WIDTH) store(tile + i, load(tile + i) + load(tile + half + i));
-        count = half;
-    }
-    return fold_lanes(tile);
 }
 
 /* Position of the first target outside [0, 1] (or nan), or -1; *hard says whether all are 0 or 1. */
@@ -109,7 +139,7 @@ ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrd
     const int gradient_dense = DENSE(job->gradient), hessian_dense = DENSE(job->hessian);
 #undef DENSE
     const real scale = (real)job->scale;
-    double total = 0;
+    lane_sums sums = no_sums();
 
     for (ptrdiff_t end = first + count; first < end; first += TILE) {
         const ptrdiff_t n = end - first < TILE ? end - first : TILE;
@@ -124,7 +154,6 @@ ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrd
             if (bad >= 0 && job->check_target) return first + bad;
         }
         const int direct = n == padded && !job->stream;
-        real *value = value_tile;
         real *gradient = direct && gradient_dense ? (real *)(void *)job->gradient.data + first : gradient_tile;
         real *hessian = direct && hessian_dense ? (real *)(void *)job->hessian.data + first : hessian_tile;
 
@@ -135,35 +164,40 @@ ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrd
             for (ptrdiff_t i = 0; i < padded; i += WIDTH) store(l_tile + i, log1p_unit(load(e_tile + i)));
         operands o = {.p = job->coefficients, .curvature = job->curvature, .hard = hard};
         o.pos_weight = splat((real)job->coefficients[0]);
-        for (ptrdiff_t i = 0; i < padded; i += WIDTH) {
-            o.z = load(z + i);
-            o.t = load(t + i);
-            if (stages & STAGE_EXP) o.e = load(e_tile + i);
-            if (stages & STAGE_LOG1P) o.l = load(l_tile + i);
-            if (q) o.pos_weight = load(q + i);
-            point result = f(o);
-            if (want & FL_VALUE) store(value + i, result.value);
-            if (want & FL_GRADIENT) store(gradient + i, w ? result.gradient : result.gradient * splat(scale));
-            if (want & FL_HESSIAN) store(hessian + i, w ? result.hessian : result.hessian * splat(scale));
-        }
-        if (w) {
-            if (want & FL_VALUE) weigh(value, w, 1, padded);
-            if (want & FL_GRADIENT) weigh(gradient, w, scale, padded);
-            if (want & FL_HESSIAN) weigh(hessian, w, scale, padded);
-        }
+        for (ptrdiff_t i = 0; i < padded; i += LANES)
+            for (int g = 0; g < GROUP; g++) {
+                const ptrdiff_t at = i + g * WIDTH;
+                o.z = load(z + at);
+                o.t = load(t + at);
+                if (stages & STAGE_EXP) o.e = load(e_tile + at);
+                if (stages & STAGE_LOG1P) o.l = load(l_tile + at);
+                if (q) o.pos_weight = load(q + at);
+                point result = f(o);
+                vreal factor = splat(scale);
+                if (w) { /* what weighs 0 gives 0, whatever it is */
+                    vreal weight = load(w + at);
+                    vmask nothing = eq(weight, ZERO);
+                    factor *= weight;
+                    if (want & FL_VALUE) result.value = choose(nothing, ZERO, result.value * weight);
+                    if (want & FL_GRADIENT) result.gradient = choose(nothing, ZERO, result.gradient);
+                    if (want & FL_HESSIAN) result.hessian = choose(nothing, ZERO, result.hessian);
+                }
+                if (want & FL_GRADIENT) store(gradient + at, result.gradient * factor);
+                if (want & FL_HESSIAN) store(hessian + at, result.hessian * factor);
+                if (!(want & FL_VALUE)) continue;
+                if (job->value.data)
+                    store(value_tile + at, result.value);
+                else if (i + LANES > n) /* the padding does not count */
+                    add_lanes(&sums, g, first_lanes(result.value, n - at));
+                else
+                    add_lanes(&sums, g, result.value);
+            }
         if ((want & FL_GRADIENT) && job->gradient.data) put_tile(&job->gradient, job, first, n, gradient_dense, gradient);
         if ((want & FL_HESSIAN) && job->hessian.data) put_tile(&job->hessian, job, first, n, hessian_dense, hessian);
-        if (want & FL_VALUE) {
-            if (job->value.data) {
-                put_tile(&job->value, job, first, n, value_dense, value);
-            } else {
-                for (ptrdiff_t i = n; i < padded; i++) value[i] = 0;
-                total += sum_tile(value, padded);
-            }
-        }
+        if ((want & FL_VALUE) && job->value.data) put_tile(&job->value, job, first, n, value_dense, value_tile);
     }
     if (job->stream) stream_end();
-    *sum = total;
+    *sum = total_of(&sums);
     return -1;
 }
 
@@ -206,9 +240,7 @@ SHARED double sum_weights(real *tile, const fl_array *weight, ptrdiff_t n_inner,
     if (!all_true(ok) && *bad < 0)
         for (ptrdiff_t i = n - 1; i >= 0; i--)
             if (!(tile[i] >= 0 && tile[i] < REAL_INFINITY)) *bad = first + i;
-    CACHE_ALIGNED real copy[TILE];
-    memcpy(copy, tile, (size_t)padded * sizeof(real));
-    return sum_tile(copy, padded);
+    return sum_reals(tile, n);
 }
 
 /* Targets inside the domain, weights finite and >= 0; adds the weights up. */

@@ -86,26 +86,55 @@ ALWAYS_INLINE int is_ignored(const fl_job *job, int64_t target)
     return job->has_ignore_index && target == job->ignore_index;
 }
 
+ALWAYS_INLINE int is_weighted(const fl_job *job)
+{
+    return job->weight.data || job->has_ignore_index || (job->class_weight && job->label_smoothing == 0);
+}
+
+/* What holds for all tiles of a block whose rows all weigh 1. */
+ALWAYS_INLINE void start_weights(const fl_job *job, ptrdiff_t n, row_stats *s)
+{
+    if (is_weighted(job)) return;
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) store(s->weight + i, ONE), store(s->scaled + i, splat((real)job->scale));
+}
+
 /* Class indices and weights of rows [first, first + n), n <= MAX_ROWS. The indices have been checked. */
 SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_stats *s)
 {
     const ptrdiff_t padded = round_up(n, LANES);
+    const int by_class = job->target.data && !job->soft;
+    for (ptrdiff_t i = n; i < padded; i++) s->target[i] = 0;
+    if (!is_weighted(job)) {
+        if (!by_class) return;
+        FOR_EACH_RUN(&job->target, job->n_inner, first, n, {
+            real_int *to = s->target + done;
+            if (job->target.type == FL_I64 && stride == 8)
+                for (ptrdiff_t i = 0; i < run; i++) to[i] = (real_int)((const int64_t *)(const void *)at)[i];
+            else if (job->target.type == FL_I32 && stride == 4)
+                for (ptrdiff_t i = 0; i < run; i++) to[i] = ((const int32_t *)(const void *)at)[i];
+            else {
+                int64_t target[MAX_ROWS];
+                load_integers(target, at, stride, job->target.type, run);
+                for (ptrdiff_t i = 0; i < run; i++) to[i] = (real_int)target[i];
+            }
+        })
+        return;
+    }
     if (job->weight.data)
         load_elements(s->weight, &job->weight, job->n_inner, first, n);
     else
         for (ptrdiff_t i = 0; i < n; i++) s->weight[i] = 1;
-    if (job->target.data && !job->soft) {
+    if (by_class) {
         int64_t target[MAX_ROWS];
         FOR_EACH_RUN(&job->target, job->n_inner, first, n,
                      load_integers(target + done, at, stride, job->target.type, run))
-        if (job->has_ignore_index || job->weight.data)
-            for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
-                if (s->weight[i] == 0 || is_ignored(job, target[i])) s->weight[i] = 0, target[i] = 0;
+        for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
+            if (s->weight[i] == 0 || is_ignored(job, target[i])) s->weight[i] = 0, target[i] = 0;
         if (job->class_weight && job->label_smoothing == 0) /* smoothed targets carry the class weights themselves */
             for (ptrdiff_t i = 0; i < n; i++) s->weight[i] *= (real)job->class_weight[target[i]];
         for (ptrdiff_t i = 0; i < n; i++) s->target[i] = (real_int)target[i];
     }
-    for (ptrdiff_t i = n; i < padded; i++) s->weight[i] = 0, s->target[i] = 0;
+    for (ptrdiff_t i = n; i < padded; i++) s->weight[i] = 0;
     for (ptrdiff_t i = 0; i < padded; i++) s->scaled[i] = s->weight[i] * (real)job->scale;
 }
 
@@ -154,27 +183,31 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
 
 /* The two places where a formula is evaluated, compiled for each loss; everything else is shared by all. */
 typedef struct row_formula {
-    void (*terms)(row_stats *s, ptrdiff_t n, const double *coefficients);
+    void (*terms)(row_stats *s, ptrdiff_t n, const fl_job *job);
     void (*soft)(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s);
 } row_formula;
 
-ALWAYS_INLINE vreal log_of_row_sum(const row_stats *s, ptrdiff_t i)
+/* log of (others + own), where the larger of the two holds the 1 of the largest logit */
+ALWAYS_INLINE vreal log_of_row_sum(vreal others, vreal own, ptrdiff_t n_classes)
 {
-    return log1p_nonnegative(load(s->others + i) + (load(s->own + i) - ONE));
+    vreal above_one = others + (own - ONE);
+    return n_classes == 2 ? log1p_unit(above_one) : log1p_nonnegative(above_one);
 }
 
 /* Row statistics to value and coefficients, a vector of rows at a time. */
 #define DEFINE_TERMS(name)                                                                                      \
-    static void name##_terms(row_stats *s, ptrdiff_t n, const double *coefficients)                             \
+    static void name##_terms(row_stats *s, ptrdiff_t n, const fl_job *job)                                      \
     {                                                                                                           \
         for (ptrdiff_t i = 0; i < n; i += WIDTH) {                                                              \
             vreal others = load(s->others + i), own = load(s->own + i), w = load(s->weight + i);                \
             vreal inverse = ONE / (others + own);                                                               \
-            terms t = name((probability){own * inverse, others * inverse,                                       \
-                                         load(s->distance + i) + log_of_row_sum(s, i), coefficients});          \
-            store(s->inverse + i, inverse);                                                                     \
+            vreal loss = load(s->distance + i) + log_of_row_sum(others, own, job->n_classes);                   \
+            terms t = name((probability){own * inverse, others * inverse, loss, job->coefficients});            \
             store(s->value + i, choose(eq(w, ZERO), ZERO, t.value * w));                                        \
+            if (job->want == FL_VALUE) continue;                                                                \
+            store(s->inverse + i, inverse);                                                                     \
             store(s->first + i, t.first);                                                                       \
+            if (!(job->want & FL_HESSIAN)) continue;                                                            \
             store(s->second + i, t.second);                                                                     \
             store(s->bound + i, t.bound);                                                                       \
         }                                                                                                       \
@@ -182,10 +215,10 @@ ALWAYS_INLINE vreal log_of_row_sum(const row_stats *s, ptrdiff_t i)
 
 /* For the functions of a row, and as the first step with soft targets: value = log of the sum, plus the largest logit for
  * logsumexp. */
-SHARED void sum_terms(row_stats *s, ptrdiff_t n, int kind)
+SHARED void sum_terms(row_stats *s, ptrdiff_t n, const fl_job *job, int kind)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal log_sum = log_of_row_sum(s, i);
+        vreal log_sum = log_of_row_sum(load(s->others + i), load(s->own + i), job->n_classes);
         store(s->inverse + i, ONE / (load(s->others + i) + load(s->own + i)));
         store(s->value + i, kind == ROW_LOGSUMEXP ? load(s->distance + i) + log_sum : log_sum);
     }

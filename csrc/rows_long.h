@@ -20,7 +20,6 @@ typedef struct piece_sum {
 /* to[0, n) = from[0, n), padded with -inf to whole lanes; returns the largest, behind which nan may hide. */
 SHARED real copy_and_find_largest(real *to, const real *from, ptrdiff_t n)
 {
-    CACHE_ALIGNED real lane[LANES];
     vreal largest[GROUP], also[GROUP];
     for (int g = 0; g < GROUP; g++) largest[g] = also[g] = C(-REAL_INFINITY);
     ptrdiff_t i = 0;
@@ -36,14 +35,16 @@ SHARED real copy_and_find_largest(real *to, const real *from, ptrdiff_t n)
             store(to + i + g * WIDTH, x);
             largest[g] = vmax(x, largest[g]);
         }
-    if (i < n) {
-        for (ptrdiff_t j = i; j < i + LANES; j++) to[j] = j < n ? from[j] : -REAL_INFINITY;
-        for (int g = 0; g < GROUP; g++) largest[g] = vmax(load(to + i + g * WIDTH), largest[g]);
-    }
-    for (int g = 0; g < GROUP; g++) store(lane + g * WIDTH, vmax(also[g], largest[g]));
-    real result = lane[0];
-    for (int j = 1; j < LANES; j++) result = lane[j] > result ? lane[j] : result;
-    return result;
+    if (i < n)
+        for (int g = 0; g < GROUP; g++) {
+            const ptrdiff_t count = n - i - g * WIDTH;
+            vreal x = C(-REAL_INFINITY);
+            if (count > 0) x = load_some_or(from + i + g * WIDTH, count < WIDTH ? count : WIDTH, -REAL_INFINITY);
+            store(to + i + g * WIDTH, x);
+            largest[g] = vmax(x, largest[g]);
+        }
+    for (int g = 0; g < GROUP; g++) largest[g] = vmax(also[g], largest[g]);
+    return largest_lane(largest);
 }
 
 /* The first position of x, which is there; 0 if it is not (nan). */
@@ -59,7 +60,6 @@ SHARED ptrdiff_t find_first(const real *in, ptrdiff_t n, real x)
 /* z -> exp(z - largest), n whole lanes, and their sum. */
 ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const int keep, const int want_smaller)
 {
-    CACHE_ALIGNED real lane[LANES], smaller_lane[LANES], ties_lane[LANES];
     vreal total[GROUP], smaller[GROUP], ties[GROUP];
     for (int g = 0; g < GROUP; g++) total[g] = smaller[g] = ties[g] = ZERO;
     for (ptrdiff_t start = 0; start < n; start += PART) {
@@ -79,14 +79,9 @@ ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const in
             }
         for (int g = 0; g < GROUP; g++) total[g] += part[g], smaller[g] += smaller_part[g];
     }
-    piece_sum result = {0, 0, 0};
-    for (int g = 0; g < GROUP; g++) {
-        store(lane + g * WIDTH, total[g]);
-        if (want_smaller) store(smaller_lane + g * WIDTH, smaller[g]), store(ties_lane + g * WIDTH, ties[g]);
-    }
-    result.others = fold_lanes(lane);
-    if (want_smaller) result.smaller = fold_lanes(smaller_lane), result.ties = fold_lanes(ties_lane);
-    return result;
+    return (piece_sum){.others = sum_lanes(total),
+                       .smaller = want_smaller ? sum_lanes(smaller) : 0,
+                       .ties = want_smaller ? sum_lanes(ties) : 0};
 }
 
 SHARED piece_sum sum_only(real *z, ptrdiff_t n, real largest) { return exp_and_sum(z, n, largest, 0, 0); }
@@ -186,14 +181,16 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
     const ptrdiff_t n_classes = job->n_classes, pitch = round_up(n_classes, LANES), rows = rows_in_piece(job);
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = z + rows * pitch + LANES;
     const int pack = n_classes < PACKED_CLASSES;
+    const int weighted = is_weighted(job);
     row_stats s;
     double total = 0;
+    start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
         load_targets(job, first, n, &s);
         for (ptrdiff_t r = 0; r < n; r++) {
             real *row = z + r * pitch;
-            if (s.weight[r] == 0) { /* counts nowhere, whatever it holds */
+            if (weighted && s.weight[r] == 0) { /* counts nowhere, whatever it holds */
                 for (ptrdiff_t k = 0; k < pitch; k++) row[k] = 0;
                 s.others[r] = s.own[r] = s.smaller[r] = 1, s.distance[r] = 0;
                 continue;
@@ -229,9 +226,9 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             if (kind == ROW_LOGSUMEXP) store(s.distance + r, load(s.value + r));
         }
         if (kind == ROW_LOSS)
-            f->terms(&s, padded, job->coefficients);
+            f->terms(&s, padded, job);
         else
-            sum_terms(&s, padded, kind);
+            sum_terms(&s, padded, job, kind);
 
         const ptrdiff_t next = end - first - n < rows ? end - first - n : rows;
         const char *ahead = job->prediction.data + (first + n) * job->prediction.outer;
@@ -258,7 +255,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             if (job->value.data)
                 store_elements(&job->value, job->n_inner, first, n, s.value);
             else
-                for (ptrdiff_t r = 0; r < n; r++) total += (double)s.value[r];
+                total += sum_reals(s.value, n);
         }
     }
     if (job->stream) stream_end();
@@ -346,6 +343,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
     row_stats s;
     double total = 0;
 
+    start_weights(job, LANES, &s);
     for (ptrdiff_t row = first; row < first + count; row++) {
         const real *x = real_row(&job->prediction, row);
         real largest = -REAL_INFINITY, own = 0;
@@ -400,9 +398,9 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
         }
         const real off = s.first[0];
         if (kind == ROW_LOSS)
-            f->terms(&s, LANES, job->coefficients);
+            f->terms(&s, LANES, job);
         else
-            sum_terms(&s, LANES, kind);
+            sum_terms(&s, LANES, job, kind);
 
         if (keep) {
             before = (long_row){.factor = factor, .row = row, .target = y};

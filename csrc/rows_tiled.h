@@ -139,13 +139,16 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
         if (n_classes == 2) lower = exp_nonpositive(-vabs(load(z + i) - load(z + rows + i)));
         for (ptrdiff_t k0 = 0; k0 < n_classes; k0 += 8) {
             const ptrdiff_t k1 = k0 + 8 < n_classes ? k0 + 8 : n_classes;
-            vreal chunk = ZERO, smaller_chunk = ZERO;
+            vreal even = ZERO, odd = ZERO, smaller_chunk = ZERO;
             for (ptrdiff_t k = k0; k < k1; k++) {
                 vreal x = load(z + k * rows + i) - largest;
                 /* of two classes one exponential is 1; nan != nan keeps a nan */
                 vreal y = n_classes == 2 ? choose(eq(x, ZERO), ONE, lower) : exp_nonpositive(x);
                 vmask mine = eq_int(target, splat_int((real_int)k));
-                chunk += choose(mine, ZERO, y);
+                if (k & 1)
+                    odd += choose(mine, ZERO, y);
+                else
+                    even += choose(mine, ZERO, y);
                 own = choose(mine, y, own);
                 distance = choose(mine, -x, distance);
                 if (want_smaller) {
@@ -157,9 +160,9 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
                 if (fetched < ahead_bytes) prefetch(ahead + fetched), fetched += 64;
             }
             if (n_classes <= 8)
-                others.sum = chunk;
+                others.sum = even + odd;
             else
-                add_to(&others, chunk);
+                add_to(&others, even + odd);
             if (want_smaller) add_to(&smaller, smaller_chunk);
         }
         store(s->others + i, n_classes <= 8 ? others.sum : value_of(others));
@@ -224,7 +227,7 @@ ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptr
     const int want = job->want;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal inverse = load(s->inverse + i), others = load(s->others + i), scaled = load(s->scaled + i);
-        vreal sum = others + load(s->own + i), log_sum = log1p_nonnegative(others), w = load(s->weight + i);
+        vreal sum = others + load(s->own + i), log_sum = log_of_row_sum(others, ONE, n_classes), w = load(s->weight + i);
         vint target = load_int(s->target + i); /* here the largest logit */
         vreal largest = load(z + i), bound = ZERO;
         for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows + i), largest);
@@ -250,7 +253,8 @@ ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptr
                 own_second = choose(mine, second, own_second);
             }
         }
-        store(s->value + i, choose(eq(w, ZERO), ZERO, value_of(value) * w));
+        vreal loss = choose(eq(sum, sum), value_of(value), sum); /* undefined even if no class weighs anything */
+        store(s->value + i, choose(eq(w, ZERO), ZERO, loss * w));
         if (!(want & (FL_GRADIENT | FL_HESSIAN))) continue;
         vreal total = value_of(weight);
         vreal per_other = choose(eq(others, ZERO), ZERO, ONE / others);
@@ -315,13 +319,15 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
     const ptrdiff_t rows = rows_in_tile(job), tile_size = round_up(rows * job->n_classes + LANES, LANES);
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64);
     real *hessian = z + tile_size, *packed = hessian + tile_size, *a = packed + tile_size, *e = soft ? a + tile_size : z;
+    const int weighted = is_weighted(job);
     row_stats s;
     double total = 0;
+    start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
         load_targets(job, first, n, &s);
         load_tile(z, rows, &job->prediction, job, first, n);
-        for (ptrdiff_t i = 0; i < n; i++) /* rows that count nowhere are computed from zeros, and weigh nothing */
+        for (ptrdiff_t i = 0; weighted && i < n; i++) /* rows that count nowhere are computed from zeros */
             if (s.weight[i] == 0)
                 for (ptrdiff_t k = 0; k < job->n_classes; k++) z[k * rows + i] = 0;
         if (soft) {
@@ -339,9 +345,9 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
          : (want & FL_HESSIAN)    ? statistics_hessian
                                   : statistics_gradient)(z, e, rows, padded, job, &s, ahead, ahead_bytes);
         if (kind != ROW_LOSS || soft)
-            sum_terms(&s, padded, kind);
+            sum_terms(&s, padded, job, kind);
         else
-            f->terms(&s, padded, job->coefficients);
+            f->terms(&s, padded, job);
         if (kind == ROW_LOSS) {
             if (soft)
                 f->soft(z, e, a, hessian, rows, padded, job, &s);
@@ -363,10 +369,8 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
         }
         if (job->value.data && (want & FL_VALUE))
             store_elements(&job->value, job->n_inner, first, n, s.value);
-        else if (want & FL_VALUE) {
-            for (ptrdiff_t i = n; i < padded; i++) s.value[i] = 0;
-            total += sum_tile(s.value, padded);
-        }
+        else if (want & FL_VALUE)
+            total += sum_reals(s.value, n);
     }
     if (job->stream) stream_end();
     *sum = total;

@@ -173,14 +173,103 @@ ALWAYS_INLINE void stream_end(void) {}
 
 ALWAYS_INLINE void prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 
-/* The sum of one vector's worth of LANES logical lanes, folded in halves: the same order on every width. */
-ALWAYS_INLINE double fold_lanes(const real *lane)
+/* The first `count` <= WIDTH elements, `otherwise` in the lanes beyond, which are not read. */
+ALWAYS_INLINE vreal load_some_or(const real *p, ptrdiff_t count, real otherwise)
+{
+    if (count == WIDTH) return load(p);
+#if VECTOR_BYTES == 64 && FL_REAL == 32
+    return _mm512_mask_loadu_ps(splat(otherwise), (__mmask16)((1u << count) - 1), p);
+#elif VECTOR_BYTES == 64
+    return _mm512_mask_loadu_pd(splat(otherwise), (__mmask8)((1u << count) - 1), p);
+#else
+    CACHE_ALIGNED real padded[WIDTH];
+    for (ptrdiff_t i = 0; i < WIDTH; i++) padded[i] = i < count ? p[i] : otherwise;
+    return load(padded);
+#endif
+}
+
+/* The first n lanes, 0 beyond; n may be negative. */
+ALWAYS_INLINE vreal first_lanes(vreal x, ptrdiff_t n)
+{
+    CACHE_ALIGNED real lane[WIDTH];
+    store(lane, x);
+    for (ptrdiff_t i = n > 0 ? n : 0; i < WIDTH; i++) lane[i] = 0;
+    return load(lane);
+}
+
+#if FL_REAL == 32
+/* Half a vector of floats as doubles. */
+typedef double vdouble __attribute__((vector_size(VECTOR_BYTES)));
+#if VECTOR_BYTES == 64
+ALWAYS_INLINE vdouble low_half(vreal x) { return _mm512_cvtps_pd(_mm512_castps512_ps256(x)); }
+ALWAYS_INLINE vdouble high_half(vreal x) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)); }
+#elif VECTOR_BYTES == 32
+ALWAYS_INLINE vdouble low_half(vreal x) { return _mm256_cvtps_pd(_mm256_castps256_ps128(x)); }
+ALWAYS_INLINE vdouble high_half(vreal x) { return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)); }
+#elif defined(__SSE2__)
+ALWAYS_INLINE vdouble low_half(vreal x) { return _mm_cvtps_pd(x); }
+ALWAYS_INLINE vdouble high_half(vreal x) { return _mm_cvtps_pd(_mm_movehl_ps(x, x)); }
+#else
+ALWAYS_INLINE vdouble low_half(vreal x) { return (vdouble){x[0], x[1]}; }
+ALWAYS_INLINE vdouble high_half(vreal x) { return (vdouble){x[2], x[3]}; }
+#endif
+#endif
+
+/* LANES logical lanes to one number. The sum is taken in double and in halves, the same order on every width. */
+#if VECTOR_BYTES == 64 && FL_REAL == 32
+ALWAYS_INLINE double sum_lanes(const vreal *v)
+{
+    __m512d eight = _mm512_cvtps_pd(_mm512_castps512_ps256(v[0])) + _mm512_cvtps_pd(_mm512_extractf32x8_ps(v[0], 1));
+    __m256d four = _mm512_castpd512_pd256(eight) + _mm512_extractf64x4_pd(eight, 1);
+    __m128d two = _mm256_castpd256_pd128(four) + _mm256_extractf128_pd(four, 1);
+    return two[0] + two[1];
+}
+#elif VECTOR_BYTES == 64
+ALWAYS_INLINE double sum_lanes(const vreal *v)
+{
+    __m256d four = _mm512_castpd512_pd256(v[0]) + _mm512_extractf64x4_pd(v[0], 1);
+    __m128d two = _mm256_castpd256_pd128(four) + _mm256_extractf128_pd(four, 1);
+    return two[0] + two[1];
+}
+#elif VECTOR_BYTES == 32 && FL_REAL == 32
+ALWAYS_INLINE double sum_lanes(const vreal *v)
+{
+    __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(v[0])) + _mm256_cvtps_pd(_mm256_castps256_ps128(v[1]));
+    __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(v[0], 1)) + _mm256_cvtps_pd(_mm256_extractf128_ps(v[1], 1));
+    __m256d four = low + high;
+    __m128d two = _mm256_castpd256_pd128(four) + _mm256_extractf128_pd(four, 1);
+    return two[0] + two[1];
+}
+#elif VECTOR_BYTES == 32
+ALWAYS_INLINE double sum_lanes(const vreal *v)
+{
+    __m256d four = v[0] + v[1];
+    __m128d two = _mm256_castpd256_pd128(four) + _mm256_extractf128_pd(four, 1);
+    return two[0] + two[1];
+}
+#else
+ALWAYS_INLINE double sum_lanes(const vreal *v)
 {
     double half[LANES / 2];
-    for (int i = 0; i < LANES / 2; i++) half[i] = (double)lane[i] + (double)lane[i + LANES / 2];
+    for (int i = 0; i < LANES / 2; i++)
+        half[i] = (double)v[i / WIDTH][i % WIDTH] + (double)v[(i + LANES / 2) / WIDTH][(i + LANES / 2) % WIDTH];
     for (int n = LANES / 4; n; n /= 2)
         for (int i = 0; i < n; i++) half[i] += half[i + n];
     return half[0];
+}
+#endif
+
+ALWAYS_INLINE real largest_lane(const vreal *v)
+{
+#if VECTOR_BYTES == 64
+    return OP(reduce_max)(v[0]);
+#else
+    vreal most = v[0];
+    for (int g = 1; g < GROUP; g++) most = vmax(v[g], most);
+    real result = most[0];
+    for (int i = 1; i < WIDTH; i++) result = most[i] > result ? most[i] : result;
+    return result;
+#endif
 }
 
 #endif

@@ -92,10 +92,8 @@ ALWAYS_INLINE vreal unpack_high(vreal a, vreal b) { return OP(unpackhi)(a, b); }
 #define PAIR_OP(name, a, b) (vreal) PASTE(_mm512_, name)((__m512d)(a), (__m512d)(b))
 #if FL_REAL == 32
 #define MIX_LANES(a, b, how) _mm512_shuffle_f32x4(a, b, how)
-#define LOAD_SOME(p, count) _mm512_maskz_loadu_ps((__mmask16)((1u << (count)) - 1), p)
 #else
 #define MIX_LANES(a, b, how) _mm512_shuffle_f64x2(a, b, how)
-#define LOAD_SOME(p, count) _mm512_maskz_loadu_pd((__mmask8)((1u << (count)) - 1), p)
 #endif
 #elif VECTOR_BYTES == 32
 #define PAIR_OP(name, a, b) (vreal) PASTE(_mm256_, name)((__m256d)(a), (__m256d)(b))
@@ -103,19 +101,6 @@ ALWAYS_INLINE vreal unpack_high(vreal a, vreal b) { return OP(unpackhi)(a, b); }
 #else
 #define PAIR_OP(name, a, b) (vreal) PASTE(_mm_, name)((__m128d)(a), (__m128d)(b))
 #endif
-
-/* The first `count` <= WIDTH elements; the others are 0, and are not read. */
-ALWAYS_INLINE vreal load_some(const real *p, ptrdiff_t count)
-{
-    if (count == WIDTH) return load(p);
-#ifdef LOAD_SOME
-    return LOAD_SOME(p, count);
-#else
-    CACHE_ALIGNED real padded[WIDTH] = {0};
-    for (ptrdiff_t i = 0; i < count; i++) padded[i] = p[i];
-    return load(padded);
-#endif
-}
 
 /* v[i] lane j to v[j] lane i */
 ALWAYS_INLINE void transpose(vreal *v)
@@ -172,7 +157,7 @@ SHARED void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t
                 const ptrdiff_t count = n_classes - k < WIDTH ? n_classes - k : WIDTH;
                 vreal v[WIDTH];
                 _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++)
-                    v[i] = load_some(from + (whole + i) * row_stride + k, count);
+                    v[i] = load_some_or(from + (whole + i) * row_stride + k, count, 0);
                 transpose(v);
                 real *to = tile + k * rows + whole;
                 _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++)

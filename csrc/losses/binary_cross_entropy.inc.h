@@ -6,11 +6,9 @@
  * majorize is the tightest parabola above the loss that touches it at z (Jaakkola & Jordan 2000,
  * doi:10.1023/A:1008932416310): (q t + 1 - t) tanh(z / 2) / (2 z).
  */
-ALWAYS_INLINE point binary_cross_entropy(operands o)
+ALWAYS_INLINE point weighted_cross_entropy(operands o, vreal positive, vreal negative)
 {
-    vreal smoothing = UNIFORM(o.p[1]);
-    vreal t = fmadd(o.t, ONE - smoothing, C(0.5) * smoothing);
-    vreal positive = o.pos_weight * t, negative = ONE - t, both_weights = positive + negative;
+    vreal both_weights = positive + negative;
     vmask right = le(ZERO, o.z);
 
     vreal slope = choose(right, negative, positive);
@@ -24,14 +22,23 @@ ALWAYS_INLINE point binary_cross_entropy(operands o)
     vreal curvature = large * small;
     if (o.curvature == FL_PSD) curvature = vmax(C(CURVATURE_FLOOR), curvature);
     if (o.curvature == FL_MAJORIZE) {
-        vreal distance = vabs(o.z);
         /* tanh(|z| / 2) / (2 |z|) = (1 - e) / (1 + e) / (2 |z|); where the difference loses digits, three terms of its
          * alternating series, which are never below it */
-        vreal far = (ONE - o.e) * large / (distance + distance), square = distance * distance;
+        vreal distance = vabs(o.z), square = distance * distance;
+        vreal far = (ONE - o.e) * large / (distance + distance);
         vreal near = fmadd(square, fmadd(square, C(1.0 / 480), C(-1.0 / 48)), C(0.25));
         curvature = choose(lt(distance, C(0x1p-3)), near, far);
         curvature = vmax(C(CURVATURE_FLOOR), curvature);
     }
     return (point){.value = value, .gradient = gradient, .hessian = both_weights * curvature};
+}
+
+ALWAYS_INLINE point binary_cross_entropy(operands o)
+{
+    /* 1 - t is smoothed like t, not taken from the smoothed t: that would cancel */
+    const double smoothing = o.p[1];
+    vreal t = o.t, other = ONE - o.t;
+    if (smoothing != 0) t = smoothed(t, smoothing), other = smoothed(other, smoothing);
+    return weighted_cross_entropy(o, o.pos_weight * t, other);
 }
 POINTWISE(binary_cross_entropy, STAGE_EXP, STAGE_LOG1P, FL_UNIT_INTERVAL)

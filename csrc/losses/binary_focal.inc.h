@@ -6,8 +6,8 @@
  * Soft targets are the mixture t F(z) + (1 - t) F(-z).
  *
  * This form divides by nothing and takes no logarithm of rho, so it stays finite for g < 1 and saturated logits, where the
- * usual rho^(g - 1) is infinite. s and rho are both quotients by 1 + exp(-|m|), never 1 minus the other. g = 0 is
- * binary cross-entropy to the last bit.
+ * usual rho^(g - 1) is infinite. s and rho are both quotients by 1 + exp(-|m|), never 1 minus the other. g = 0
+ * goes to binary cross-entropy's formula: equal to the last bit.
  * psd: binary cross-entropy's curvature with the weights that make its gradient this one, s |d / dm| (Gauss-Newton).
  * majorize: (1 + g) times that, the least multiple which is nowhere below the exact one.
  */
@@ -43,18 +43,17 @@ ALWAYS_INLINE point binary_focal(operands o)
 {
     vreal positive = UNIFORM(o.p[1]), negative = UNIFORM(o.p[2]);
     const double smoothing = o.p[3];
+    vreal t = o.t, other = ONE - o.t;
+    if (smoothing != 0) t = smoothed(t, smoothing), other = smoothed(other, smoothing);
+    if (o.p[0] == 0) return weighted_cross_entropy(o, t * positive, other * negative);
     if (o.hard && smoothing == 0) {
-        vmask is_positive = eq(o.t, ONE);
+        vmask is_positive = eq(t, ONE);
         point f = binary_focal_margin(o, choose(is_positive, o.z, -o.z), choose(is_positive, positive, negative));
         f.gradient = choose(is_positive, f.gradient, -f.gradient);
         return f;
     }
-    vreal t = fmadd(o.t, UNIFORM(1 - smoothing), UNIFORM(0.5 * smoothing));
-    point one = binary_focal_margin(o, o.z, t * positive);
-    point zero = binary_focal_margin(o, -o.z, (ONE - t) * negative);
-    /* a label of weight 0 counts nothing, not even an infinite loss */
-    vreal one_value = choose(eq(t, ZERO), ZERO, one.value), zero_value = choose(eq(t, ONE), ZERO, zero.value);
-    return (point){.value = one_value + zero_value,
+    point one = binary_focal_margin(o, o.z, t * positive), zero = binary_focal_margin(o, -o.z, other * negative);
+    return (point){.value = one.value + zero.value,
                    .gradient = one.gradient - zero.gradient,
                    .hessian = one.hessian + zero.hessian};
 }
