@@ -294,7 +294,11 @@ ALWAYS_INLINE enum regime regime_of(const fl_job *job)
 SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f, int kind)
 {
     switch (regime_of(job)) {
-    case TILED: return rows_tiled(job, first, count, sum, f, kind);
+    case TILED:
+#if CAN_PICK
+        if (kind == ROW_LOSS && is_few(job)) return rows_few(job, first, count, sum, f);
+#endif
+        return rows_tiled(job, first, count, sum, f, kind);
     case MEDIUM: return rows_medium(job, first, count, sum, f, kind);
     default: return rows_very_long(job, first, count, sum, f, kind);
     }

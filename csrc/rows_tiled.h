@@ -100,6 +100,26 @@ SHARED void settle_infinite_row(real *tile, ptrdiff_t rows, ptrdiff_t n_classes,
             tile[k * rows] = -REAL_INFINITY;
 }
 
+enum { PARTIAL = 6 }; /* additions before a sum is put aside exactly: rounding stays near one ulp for any number of classes */
+
+/* The largest of each row of a vector of rows, infinite ones settled. *reported: before that. */
+ALWAYS_INLINE vreal largest_of_rows(real *z, ptrdiff_t rows, ptrdiff_t n_classes, int kind, vreal *reported)
+{
+    vreal largest = load(z);
+    for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows), largest);
+    *reported = largest;
+    if (all_true(lt(vabs(largest), C(REAL_INFINITY)))) return largest;
+    for (ptrdiff_t j = 0; j < WIDTH; j++) {
+        real m = z[j];
+        for (ptrdiff_t k = 1; k < n_classes; k++)
+            if (z[k * rows + j] > m || m != m) m = z[k * rows + j];
+        if (m == REAL_INFINITY || m == -REAL_INFINITY) settle_infinite_row(z + j, rows, n_classes, m, kind);
+    }
+    largest = load(z);
+    for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows), largest);
+    return largest;
+}
+
 /* The statistics of all rows of a tile, and the exponentials, which take the logits' place where e == z. */
 ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s,
                                    const int kind, const int keep, const int by_target, const int want_smaller,
@@ -108,19 +128,7 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
     const ptrdiff_t n_classes = job->n_classes;
     ptrdiff_t fetched = 0;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal largest = load(z + i);
-        for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows + i), largest);
-        vreal reported = largest;
-        if (!all_true(lt(vabs(largest), C(REAL_INFINITY)))) {
-            for (ptrdiff_t j = i; j < i + WIDTH; j++) {
-                real m = z[j];
-                for (ptrdiff_t k = 1; k < n_classes; k++)
-                    if (z[k * rows + j] > m || m != m) m = z[k * rows + j];
-                if (m == REAL_INFINITY || m == -REAL_INFINITY) settle_infinite_row(z + j, rows, n_classes, m, kind);
-            }
-            largest = load(z + i);
-            for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows + i), largest);
-        }
+        vreal reported, largest = largest_of_rows(z + i, rows, n_classes, kind, &reported);
         vint target;
         if (by_target) {
             target = load_int(s->target + i);
@@ -132,40 +140,35 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
             target = bits(at);
             *(vint_unaligned *)(s->target + i) = (vint_unaligned)target;
         }
-        exact_sum others = {ZERO, ZERO};
-        exact_sum smaller = {ZERO, ZERO};
-        vreal own = ZERO, distance = ZERO, ties = ZERO;
-        vreal lower = ZERO;
+        exact_sum others = {ZERO, ZERO}, smaller = {ZERO, ZERO};
+        vreal own = ZERO, distance = ZERO, ties = ZERO, lower = ZERO;
         if (n_classes == 2) lower = exp_nonpositive(-vabs(load(z + i) - load(z + rows + i)));
-        for (ptrdiff_t k0 = 0; k0 < n_classes; k0 += 8) {
-            const ptrdiff_t k1 = k0 + 8 < n_classes ? k0 + 8 : n_classes;
-            vreal even = ZERO, odd = ZERO, smaller_chunk = ZERO;
+        for (ptrdiff_t k0 = 0; k0 < n_classes; k0 += PARTIAL) {
+            const ptrdiff_t k1 = k0 + PARTIAL < n_classes ? k0 + PARTIAL : n_classes;
+            vreal part = ZERO, smaller_part = ZERO;
             for (ptrdiff_t k = k0; k < k1; k++) {
                 vreal x = load(z + k * rows + i) - largest;
                 /* of two classes one exponential is 1; nan != nan keeps a nan */
                 vreal y = n_classes == 2 ? choose(eq(x, ZERO), ONE, lower) : exp_nonpositive(x);
                 vmask mine = eq_int(target, splat_int((real_int)k));
-                if (k & 1)
-                    odd += choose(mine, ZERO, y);
-                else
-                    even += choose(mine, ZERO, y);
+                part += choose(mine, ZERO, y);
                 own = choose(mine, y, own);
                 distance = choose(mine, -x, distance);
                 if (want_smaller) {
                     vmask top = eq(y, ONE);
-                    smaller_chunk += choose(top, ZERO, y);
+                    smaller_part += choose(top, ZERO, y);
                     ties += choose(top, ONE, ZERO);
                 }
                 if (keep) store(e + k * rows + i, y);
                 if (fetched < ahead_bytes) prefetch(ahead + fetched), fetched += 64;
             }
-            if (n_classes <= 8)
-                others.sum = even + odd;
+            if (n_classes <= PARTIAL)
+                others.sum = part;
             else
-                add_to(&others, even + odd);
-            if (want_smaller) add_to(&smaller, smaller_chunk);
+                add_to(&others, part);
+            if (want_smaller) add_to(&smaller, smaller_part);
         }
-        store(s->others + i, n_classes <= 8 ? others.sum : value_of(others));
+        store(s->others + i, n_classes <= PARTIAL ? others.sum : value_of(others));
         store(s->own + i, own);
         store(s->distance + i, kind == ROW_LOGSUMEXP ? reported : distance);
         if (want_smaller) store(s->smaller + i, value_of(smaller) + (ties - ONE));
@@ -218,6 +221,136 @@ SHARED void tile_hard_hessian(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t 
 {
     tile_hard(e, hessian, rows, n, job, s, FL_GRADIENT | FL_HESSIAN);
 }
+
+#if CAN_PICK
+/* The common case of few classes, C-ordered rows that all count, on its own: from memory to registers and back, with one stop
+ * on the way for the exponentials. */
+ALWAYS_INLINE int is_few(const fl_job *job)
+{
+    const ptrdiff_t size = sizeof(real), pitch = job->n_classes * size;
+    return job->n_classes >= 2 && job->n_classes < PICKED_CLASSES && job->n_inner == 1 && !is_weighted(job) &&
+           !is_soft(job) && !(job->want & FL_HESSIAN) && job->prediction.classes == size &&
+           job->prediction.outer == pitch &&
+           (!job->gradient.data || (job->gradient.classes == size && job->gradient.outer == pitch));
+}
+
+ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, const int n_classes, ptrdiff_t n, row_stats *s,
+                                  const int keep)
+{
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+        vreal in[PICKED_CLASSES], z[PICKED_CLASSES];
+        const ptrdiff_t left = (n - i) * n_classes;
+        if (left >= n_classes * WIDTH) {
+            _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) in[k] = load(from + i * n_classes + k * WIDTH);
+        } else {
+            for (int k = 0; k < n_classes; k++) {
+                ptrdiff_t count = left - k * WIDTH;
+                in[k] = load_some_or(from + i * n_classes + k * WIDTH, count < 0 ? 0 : count < WIDTH ? count : WIDTH, 0);
+            }
+        }
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) PICK_ALL(z[k], in, n_classes, j * n_classes + k);
+        vreal largest = z[0];
+        _Pragma("GCC unroll 8") for (int k = 1; k < n_classes; k++) largest = vmax(z[k], largest);
+        if (!all_true(lt(vabs(largest), C(REAL_INFINITY)))) {
+            CACHE_ALIGNED real aside[PICKED_CLASSES * WIDTH];
+            for (int k = 0; k < n_classes; k++) store(aside + k * WIDTH, z[k]);
+            largest = largest_of_rows(aside, WIDTH, n_classes, ROW_LOSS, &largest);
+            for (int k = 0; k < n_classes; k++) z[k] = load(aside + k * WIDTH);
+        }
+        vint target = load_int(s->target + i);
+        vreal others = ZERO, own = ZERO, distance = ZERO, lower = ZERO;
+        if (n_classes == 2) lower = exp_nonpositive(-vabs(z[0] - z[1]));
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
+        {
+            vreal x = z[k] - largest;
+            vreal y = n_classes == 2 ? choose(eq(x, ZERO), ONE, lower) : exp_nonpositive(x);
+            vmask mine = eq_int(target, splat_int((real_int)k));
+            others += choose(mine, ZERO, y);
+            own = choose(mine, y, own);
+            distance = choose(mine, -x, distance);
+            if (keep) store(e + k * rows + i, y);
+        }
+        store(s->others + i, others);
+        store(s->own + i, own);
+        store(s->distance + i, distance);
+    }
+}
+
+ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t rows, const int n_classes, ptrdiff_t n, const row_stats *s)
+{
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+        vreal g[PICKED_CLASSES], out[PICKED_CLASSES];
+        vint target = load_int(s->target + i);
+        vreal others_gradient = load(s->first + i) * load(s->inverse + i) * load(s->scaled + i);
+        vreal own_gradient = -(load(s->others + i) * others_gradient);
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
+            g[k] = choose(eq_int(target, splat_int((real_int)k)), own_gradient, load(e + k * rows + i) * others_gradient);
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
+            PICK_ALL(out[k], g, n_classes, (k * WIDTH + j) % n_classes * WIDTH + (k * WIDTH + j) / n_classes);
+        const ptrdiff_t left = (n - i) * n_classes;
+        if (left >= n_classes * WIDTH) {
+            _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) store(to + i * n_classes + k * WIDTH, out[k]);
+        } else {
+            CACHE_ALIGNED real last[PICKED_CLASSES * WIDTH];
+            for (int k = 0; k < n_classes; k++) store(last + k * WIDTH, out[k]);
+            memcpy(to + i * n_classes, last, (size_t)left * sizeof(real));
+        }
+    }
+}
+
+#define FEW(k)                                                                                                       \
+    SHARED void few_statistics_##k(const real *from, real *e, ptrdiff_t rows, ptrdiff_t n, row_stats *s, int keep)     \
+    {                                                                                                                \
+        if (keep)                                                                                                    \
+            few_statistics(from, e, rows, k, n, s, 1);                                                               \
+        else                                                                                                         \
+            few_statistics(from, e, rows, k, n, s, 0);                                                               \
+    }                                                                                                                \
+    SHARED void few_gradient_##k(const real *e, real *to, ptrdiff_t rows, ptrdiff_t n, const row_stats *s)             \
+    {                                                                                                                \
+        few_gradient(e, to, rows, k, n, s);                                                                          \
+    }
+FOR_PICKED_CLASSES(FEW)
+#undef FEW
+
+SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f)
+{
+    const ptrdiff_t n_classes = job->n_classes, rows = rows_in_tile(job);
+    real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = e + rows * n_classes + LANES;
+    row_stats s;
+    double total = 0;
+    start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
+    for (ptrdiff_t end = first + count; first < end; first += rows) {
+        const ptrdiff_t n = end - first < rows ? end - first : rows;
+        const real *from = (const real *)(const void *)job->prediction.data + first * n_classes;
+        load_targets(job, first, n, &s);
+        switch (n_classes) {
+#define CASE(k) \
+    case k: few_statistics_##k(from, e, rows, n, &s, job->want != FL_VALUE); break;
+            FOR_PICKED_CLASSES(CASE)
+#undef CASE
+        }
+        f->terms(&s, round_up(n, LANES), job);
+        if (job->gradient.data) {
+            real *gradient = (real *)(void *)job->gradient.data + first * n_classes, *to = job->stream ? packed : gradient;
+            switch (n_classes) {
+#define CASE(k) \
+    case k: few_gradient_##k(e, to, rows, n, &s); break;
+                FOR_PICKED_CLASSES(CASE)
+#undef CASE
+            }
+            if (job->stream) stream_copy(gradient, packed, n * n_classes);
+        }
+        if (job->value.data && (job->want & FL_VALUE))
+            store_elements(&job->value, job->n_inner, first, n, s.value);
+        else if (job->want & FL_VALUE)
+            total += sum_reals(s.value, n);
+    }
+    if (job->stream) stream_end();
+    *sum = total;
+    return -1;
+}
+#endif
 
 /* Probabilities: every class counts with weight a_k. e becomes the gradient. */
 ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n,
