@@ -43,13 +43,13 @@ def atanh_tail(z):
     return (2 * mp.atanh(s) - 2 * s) / (s * z)
 
 
-HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.0001")
+REDUCED = mp.log(2) / 32 * mp.mpf("1.0001")  # exp is reduced by a table of 16 powers of 2^(1/16)
 SQRT2 = mp.sqrt(2)
 
 # name, tail, how much an error of the tail weighs in the result, interval, degree, type
 FITS = [
-    ("exp", exp_tail, lambda r: r**2 / mp.exp(r), -HALF_LN2, HALF_LN2, 4, np.float32),
-    ("exp", exp_tail, lambda r: r**2 / mp.exp(r), -HALF_LN2, HALF_LN2, 9, np.float64),
+    ("exp", exp_tail, lambda r: r**2 / mp.exp(r), -REDUCED, REDUCED, 1, np.float32),
+    ("exp", exp_tail, lambda r: r**2 / mp.exp(r), -REDUCED, REDUCED, 4, np.float64),
     ("log1p_unit", log1p_tail, lambda e: e**2 / mp.log1p(e), mp.mpf("1e-9"), mp.mpf(1), 8, np.float32),
     ("log1p_unit", atanh_tail, lambda z: z, mp.mpf("1e-12"), mp.mpf(1) / 9, 9, np.float64),
     ("log", log1p_cubic_tail, lambda f: abs(f**3 / mp.log1p(f)) if f else f, 1 / SQRT2 - 1, SQRT2 - 1, 7, np.float32),
@@ -57,8 +57,11 @@ FITS = [
 ]
 
 
-def remez(function, weight, low, high, degree, fixed):
-    """Coefficients of least weighted error; ``fixed`` holds the leading ones that are given already."""
+def remez(function, weight, low, high, degree, fixed, known_good):
+    """Coefficients of least weighted error; ``fixed`` holds the leading ones that are given already.
+
+    ``known_good`` are coefficients to start from: where the exchange does not converge, they are not made worse.
+    """
     n_free = degree + 1 - len(fixed)
     known = lambda x: mp.polyval(fixed[::-1], x) if fixed else mp.mpf(0)
     # an even number of points: the weight may vanish in the middle
@@ -67,6 +70,9 @@ def remez(function, weight, low, high, degree, fixed):
     scale = [weight(x) for x in grid]
     nodes = [round(601 * (i + 0.5) / (n_free + 1)) for i in range(n_free + 1)]
     best = None
+    if known_good:
+        start = fixed + known_good[len(fixed) :]
+        best = start, max(abs(scale[i] * (function(x) - mp.polyval(start[::-1], x))) for i, x in enumerate(grid))
     for _ in range(30):
         rows = mp.matrix(n_free + 1, n_free + 1)
         right = mp.matrix(n_free + 1, 1)
@@ -98,16 +104,28 @@ def remez(function, weight, low, high, degree, fixed):
 
 
 def fit(function, weight, low, high, degree, dtype):
-    fixed = []
+    fixed, coefficients = [], None
     while len(fixed) <= degree:
-        coefficients, _ = remez(function, weight, low, high, degree, fixed)
+        coefficients, _ = remez(function, weight, low, high, degree, fixed, coefficients)
         fixed.append(mp.mpf(float(dtype(float(coefficients[len(fixed)])))))
     grid = [low + (high - low) * mp.mpf(i) / 1000 for i in range(1001)]
     worst = max(abs(weight(x) * (function(x) - mp.polyval(fixed[::-1], x))) for x in grid)
     return fixed, worst / mp.mpf(float(np.finfo(dtype).eps) / 2)
 
 
+def split_ln2(dtype, bits):
+    """ln(2) / 16 as a number of few bits, whose products with whole numbers are exact, and what is missing."""
+    step = mp.log(2) / 16
+    exponent = int(mp.floor(mp.log(step, 2)))
+    unit = mp.mpf(2) ** (exponent - bits + 1)
+    high = mp.floor(step / unit) * unit
+    return high, mp.mpf(float(dtype(float(step - high))))
+
+
 if __name__ == "__main__":
+    for dtype, bits in ((np.float32, 13), (np.float64, 38)):
+        print(f"ln(2) / 16 {dtype.__name__}:", *(float(x).hex() for x in split_ln2(dtype, bits)))
+        print("powers:", *(float(dtype(float(mp.mpf(2) ** (mp.mpf(i) / 16)))).hex() for i in range(16)))
     for name, function, weight, low, high, degree, dtype in FITS:
         coefficients, error = fit(function, weight, low, high, degree, dtype)
         print(f"{name} {dtype.__name__} on [{mp.nstr(low, 6)}, {mp.nstr(high, 6)}]: "

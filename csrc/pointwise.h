@@ -26,7 +26,8 @@ typedef struct operands {
     vreal pos_weight;
     const double *p;     /* the loss's coefficients */
     int curvature;
-    int hard;            /* every target of this tile is 0 or 1 */
+    int hard;            /* every target of this tile is 0 or 1, and pos_weight, if any, a number */
+    int want_hessian;
 } operands;
 
 typedef point (*formula)(operands o);
@@ -115,17 +116,62 @@ SHARED void put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, 
 SHARED ptrdiff_t check_unit_interval(const real *t, ptrdiff_t count, int *hard)
 {
     ptrdiff_t padded = (count + LANES - 1) / LANES * LANES;
-    vmask ok = eq(ZERO, ZERO);
-    for (ptrdiff_t i = 0; i < padded; i += WIDTH)
-        ok = both(ok, either(eq(load(t + i), ZERO), eq(load(t + i), ONE)));
-    *hard = all_true(ok);
+    vint soft = splat_int(0);
+    for (ptrdiff_t i = 0; i < padded; i += WIDTH) /* t^2 - t is +0 for 0, -0 and 1, and for nothing else */
+        soft |= bits(fmadd(load(t + i), load(t + i), -load(t + i)));
+    *hard = all_true(eq_int(soft, splat_int(0)));
     if (*hard) return -1;
+    vmask ok;
     ok = eq(ZERO, ZERO);
     for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, both(le(ZERO, load(t + i)), le(load(t + i), ONE)));
     if (all_true(ok)) return -1;
     for (ptrdiff_t i = 0; i < count; i++)
         if (!(t[i] >= 0 && t[i] <= 1)) return i;
     return -1;
+}
+
+/* The arrays of a tile, all padded to whole lanes. */
+typedef struct tile_arrays {
+    const real *z, *t, *w, *q, *e, *l; /* w, q: NULL where there are none */
+    real *value, *gradient, *hessian;  /* value NULL: into the sums */
+    ptrdiff_t n, padded;
+    real scale;
+} tile_arrays;
+
+/* The formula over a tile. `plain`: no weights, no array of pos_weight, values summed, no padding. */
+ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, const int stages,
+                                 const int want, const int plain)
+{
+    lane_sums local = *sums;
+    for (ptrdiff_t i = 0; i < a->padded; i += LANES)
+        for (int g = 0; g < GROUP; g++) {
+            const ptrdiff_t at = i + g * WIDTH;
+            o.z = load(a->z + at);
+            o.t = load(a->t + at);
+            if (stages & STAGE_EXP) o.e = load(a->e + at);
+            if (stages & STAGE_LOG1P) o.l = load(a->l + at);
+            if (!plain && a->q) o.pos_weight = load(a->q + at);
+            point result = f(o);
+            vreal factor = splat(a->scale);
+            if (!plain && a->w) { /* what weighs 0 gives 0, whatever it is */
+                vreal weight = load(a->w + at);
+                vmask nothing = eq(weight, ZERO);
+                factor *= weight;
+                if (want & FL_VALUE) result.value = choose(nothing, ZERO, result.value * weight);
+                if (want & FL_GRADIENT) result.gradient = choose(nothing, ZERO, result.gradient);
+                if (want & FL_HESSIAN) result.hessian = choose(nothing, ZERO, result.hessian);
+            }
+            if (want & FL_GRADIENT) store(a->gradient + at, result.gradient * factor);
+            if (want & FL_HESSIAN) store(a->hessian + at, result.hessian * factor);
+            if (!(want & FL_VALUE)) continue;
+            if (!plain && a->value)
+                store(a->value + at, result.value);
+            else if (!plain && i + LANES > a->n) /* the padding does not count */
+                add_lanes(&local, g, first_lanes(result.value, a->n - at));
+            else
+                add_lanes(&local, g, result.value);
+        }
+    *sums = local;
 }
 
 ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, formula f,
@@ -139,6 +185,9 @@ ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrd
     const int gradient_dense = DENSE(job->gradient), hessian_dense = DENSE(job->hessian);
 #undef DENSE
     const real scale = (real)job->scale;
+    const int curvature = job->curvature;
+    double p[FL_MAX_COEFFICIENTS]; /* a copy that no store can be suspected to change */
+    memcpy(p, job->coefficients, sizeof p);
     lane_sums sums = no_sums();
 
     for (ptrdiff_t end = first + count; first < end; first += TILE) {
@@ -162,36 +211,14 @@ ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrd
                 store(e_tile + i, exp_nonpositive(-vabs(load(z + i))));
         if (stages & STAGE_LOG1P)
             for (ptrdiff_t i = 0; i < padded; i += WIDTH) store(l_tile + i, log1p_unit(load(e_tile + i)));
-        operands o = {.p = job->coefficients, .curvature = job->curvature, .hard = hard};
-        o.pos_weight = splat((real)job->coefficients[0]);
-        for (ptrdiff_t i = 0; i < padded; i += LANES)
-            for (int g = 0; g < GROUP; g++) {
-                const ptrdiff_t at = i + g * WIDTH;
-                o.z = load(z + at);
-                o.t = load(t + at);
-                if (stages & STAGE_EXP) o.e = load(e_tile + at);
-                if (stages & STAGE_LOG1P) o.l = load(l_tile + at);
-                if (q) o.pos_weight = load(q + at);
-                point result = f(o);
-                vreal factor = splat(scale);
-                if (w) { /* what weighs 0 gives 0, whatever it is */
-                    vreal weight = load(w + at);
-                    vmask nothing = eq(weight, ZERO);
-                    factor *= weight;
-                    if (want & FL_VALUE) result.value = choose(nothing, ZERO, result.value * weight);
-                    if (want & FL_GRADIENT) result.gradient = choose(nothing, ZERO, result.gradient);
-                    if (want & FL_HESSIAN) result.hessian = choose(nothing, ZERO, result.hessian);
-                }
-                if (want & FL_GRADIENT) store(gradient + at, result.gradient * factor);
-                if (want & FL_HESSIAN) store(hessian + at, result.hessian * factor);
-                if (!(want & FL_VALUE)) continue;
-                if (job->value.data)
-                    store(value_tile + at, result.value);
-                else if (i + LANES > n) /* the padding does not count */
-                    add_lanes(&sums, g, first_lanes(result.value, n - at));
-                else
-                    add_lanes(&sums, g, result.value);
-            }
+        tile_arrays a = {.z = z, .t = t, .w = w, .q = q, .e = e_tile, .l = l_tile, .n = n, .padded = padded, .scale = scale,
+                         .gradient = gradient, .hessian = hessian, .value = job->value.data ? value_tile : NULL};
+        operands o = {.p = p, .curvature = curvature, .hard = hard && !q, .want_hessian = want & FL_HESSIAN,
+                      .pos_weight = UNIFORM(p[0])};
+        if (!w && !q && !a.value && n == padded)
+            evaluate_tile(&a, o, &sums, f, stages, want, 1);
+        else
+            evaluate_tile(&a, o, &sums, f, stages, want, 0);
         if ((want & FL_GRADIENT) && job->gradient.data) put_tile(&job->gradient, job, first, n, gradient_dense, gradient);
         if ((want & FL_HESSIAN) && job->hessian.data) put_tile(&job->hessian, job, first, n, hessian_dense, hessian);
         if ((want & FL_VALUE) && job->value.data) put_tile(&job->value, job, first, n, value_dense, value_tile);

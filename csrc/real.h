@@ -19,8 +19,11 @@
 #define LN2 0x1.62e430p-1f
 #define LN2_HIGH 0x1.62e400p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
+#define LN2_16TH_HIGH 0x1.62ep-5f
+#define LN2_16TH_LOW 0x1.0bfbe8p-19f
 #define EXP_UNDERFLOW -0x1.5d589ep+6f /* log of the smallest normal number */
 #define SMALLEST_NORMAL 0x1p-126f
+#define LARGEST 0x1.fffffep127f
 #define SQRT_HALF 0x1.6a09e6p-1f
 #else
 #define MANTISSA_BITS 52
@@ -30,8 +33,11 @@
 #define LN2 0x1.62e42fefa39efp-1
 #define LN2_HIGH 0x1.62e42fefa3800p-1
 #define LN2_LOW 0x1.ef35793c76730p-45
+#define LN2_16TH_HIGH 0x1.62e42fefap-5
+#define LN2_16TH_LOW 0x1.cf79abc9e3b3ap-44
 #define EXP_UNDERFLOW -0x1.6232bdd7abcd2p+9
 #define SMALLEST_NORMAL 0x1p-1022
+#define LARGEST 0x1.fffffffffffffp1023
 #define SQRT_HALF 0x1.6a09e667f3bcdp-1
 #endif
 
@@ -43,34 +49,42 @@
 /* fmadd with numbers for coefficients, so that a polynomial reads as one */
 #define HORNER(x, higher, c) fmadd(higher, x, C(c))
 
-/* x <= 0. At most 1.02 ulp; 0 below EXP_UNDERFLOW; exp(-inf) = 0. */
+/* x <= 0. At most 1.0 ulp; 0 below EXP_UNDERFLOW; exp(-inf) = 0.
+ * exp(x) = 2^k 2^(i / 16) exp(r), |r| <= log(2) / 32: a table for the second factor makes the polynomial short, and
+ * looking it up runs beside the arithmetic. The last fmadd rounds the product and the sum at once.
+ */
 ALWAYS_INLINE vreal exp_nonpositive(vreal x)
 {
-    vreal rounded = fmadd(x, C(LOG2_E), C(ROUND));
-    vreal n = rounded - C(ROUND);
-    vreal r = fmadd(n, C(-LN2_HIGH), x);
-    r = fmadd(n, C(-LN2_LOW), r);
 #if FL_REAL == 32
-    vreal q = C(0x1.6ac7b4p-10);
-    q = HORNER(r, q, 0x1.123de4p-7);
-    q = HORNER(r, q, 0x1.555858p-5);
-    q = HORNER(r, q, 0x1.55548cp-3);
-    q = HORNER(r, q, 0x1.fffffcp-2);
+    static const CACHE_ALIGNED real powers[16] = {
+        0x1.000000p+0, 0x1.0b5586p+0, 0x1.172b84p+0, 0x1.2387a6p+0, 0x1.306fe0p+0, 0x1.3dea64p+0,
+        0x1.4bfdaep+0, 0x1.5ab07ep+0, 0x1.6a09e6p+0, 0x1.7a1148p+0, 0x1.8ace54p+0, 0x1.9c4918p+0,
+        0x1.ae89fap+0, 0x1.c199bep+0, 0x1.d5818ep+0, 0x1.ea4afap+0};
 #else
-    vreal q = C(0x1.ae03fd136cc2dp-26);
-    q = HORNER(r, q, 0x1.28aee7adfbabdp-22);
-    q = HORNER(r, q, 0x1.71dee3cd4ed17p-19);
-    q = HORNER(r, q, 0x1.a01998897bf8bp-16);
-    q = HORNER(r, q, 0x1.a01a01409105dp-13);
-    q = HORNER(r, q, 0x1.6c16c184b4610p-10);
-    q = HORNER(r, q, 0x1.1111111124a27p-7);
-    q = HORNER(r, q, 0x1.555555555060ap-5);
-    q = HORNER(r, q, 0x1.5555555555503p-3);
-    q = HORNER(r, q, 0x1.000000000000ap-1);
+    static const CACHE_ALIGNED real powers[16] = {
+        0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
+        0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0,
+        0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
+        0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0};
+#endif
+    vreal rounded = fmadd(x, C(16 * LOG2_E), C(ROUND)); /* 16 k + i in the low bits */
+    vreal n = rounded - C(ROUND);
+    vreal r = fmadd(n, C(-LN2_16TH_HIGH), x);
+    r = fmadd(n, C(-LN2_16TH_LOW), r);
+#if FL_REAL == 32
+    vreal q = C(0x1.55559ap-3);
+    q = HORNER(r, q, 0x1.00021ep-1);
+#else
+    vreal q = C(0x1.6c14ce049217cp-10);
+    q = HORNER(r, q, 0x1.11123ac01fd74p-7);
+    q = HORNER(r, q, 0x1.55555558f6227p-5);
+    q = HORNER(r, q, 0x1.555555548f71ap-3);
+    q = HORNER(r, q, 0x1.fffffffffffb9p-2);
 #endif
     vreal u = fmadd(r * r, q, r); /* exp(r) - 1 */
-    vreal power = from_bits((bits(rounded) << MANTISSA_BITS) + bits(ONE));
-    vreal y = fmadd(power, u, power); /* one rounding for the sum and the product */
+    vint k = (bits(rounded) >> 4) << MANTISSA_BITS;
+    vreal power = from_bits(bits(look_up_16(powers, bits(rounded))) + k);
+    vreal y = fmadd(power, u, power);
     return choose(lt(x, C(EXP_UNDERFLOW)), ZERO, y);
 }
 

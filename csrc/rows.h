@@ -138,6 +138,16 @@ SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_st
     for (ptrdiff_t i = 0; i < padded; i++) s->scaled[i] = s->weight[i] * (real)job->scale;
 }
 
+/* Whether all lie in [0, n_classes). A loop without comparisons, which every instruction set has vectors for: the sign bit of
+ * t | (n_classes - 1 - t) is set just where t lies outside. */
+ALWAYS_INLINE int all_classes(const int64_t *target, ptrdiff_t n, ptrdiff_t n_classes)
+{
+    uint64_t outside = 0;
+    for (ptrdiff_t i = 0; i < n; i++)
+        outside |= (uint64_t)target[i] | ((uint64_t)(n_classes - 1) - (uint64_t)target[i]);
+    return (int64_t)outside >= 0;
+}
+
 /* Targets are classes or probabilities, weights finite and >= 0; adds up the weights of the rows that count. */
 SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, fl_checked *result)
 {
@@ -158,6 +168,10 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
         }
         FOR_EACH_RUN(&job->target, job->n_inner, first, n,
                      load_integers(target + done, at, stride, job->target.type, run))
+        if (all_classes(target, n, job->n_classes) && !is_weighted(job) && !job->class_weight) {
+            weight_sum += (double)n;
+            continue;
+        }
         if (job->weight.data)
             for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
                 if (weight[i] == 0) target[i] = 0;
@@ -168,10 +182,6 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
             if ((uint64_t)target[i] >= (uint64_t)job->n_classes && !is_ignored(job, target[i]))
                 result->bad_target = first + i;
         if (bad) return;
-        if (!job->weight.data && !job->class_weight && !job->has_ignore_index) {
-            weight_sum += (double)n;
-            continue;
-        }
         for (ptrdiff_t i = 0; i < n; i++) {
             double w = job->weight.data ? (double)weight[i] : 1;
             if (is_ignored(job, target[i])) continue;

@@ -173,6 +173,26 @@ ALWAYS_INLINE void stream_end(void) {}
 
 ALWAYS_INLINE void prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 
+/* table[index % 16] in each lane; the table is CACHE_ALIGNED. */
+ALWAYS_INLINE vreal look_up_16(const real *table, vint index)
+{
+#if VECTOR_BYTES == 64 && FL_REAL == 32
+    return _mm512_permutexvar_ps((__m512i)index, load(table));
+#elif VECTOR_BYTES == 64
+    return _mm512_permutex2var_pd(load(table), (__m512i)index, load(table + 8));
+#elif VECTOR_BYTES == 32 && FL_REAL == 32
+    vreal low = _mm256_permutevar8x32_ps(load(table), (__m256i)index);
+    vreal high = _mm256_permutevar8x32_ps(load(table + 8), (__m256i)index);
+    return _mm256_blendv_ps(low, high, (vreal)(index << 28)); /* by the sign bit */
+#elif VECTOR_BYTES == 32
+    return _mm256_i64gather_pd(table, (__m256i)(index & 15), 8);
+#else
+    vreal result = {0};
+    for (int i = 0; i < WIDTH; i++) result[i] = table[index[i] & 15];
+    return result;
+#endif
+}
+
 /* The first `count` <= WIDTH elements, `otherwise` in the lanes beyond, which are not read. */
 ALWAYS_INLINE vreal load_some_or(const real *p, ptrdiff_t count, real otherwise)
 {

@@ -33,8 +33,18 @@ ALWAYS_INLINE point weighted_cross_entropy(operands o, vreal positive, vreal neg
     return (point){.value = value, .gradient = gradient, .hessian = both_weights * curvature};
 }
 
+/* The same for labels 0 and 1 that weigh alike, with the products by 0 and 1 left out: equal to the last bit. */
+ALWAYS_INLINE point hard_cross_entropy(operands o)
+{
+    vmask is_positive = eq(o.t, ONE);
+    vreal m = choose(is_positive, -o.z, o.z); /* softplus(m) is the loss */
+    vreal large = ONE / (ONE + o.e), sigmoid_m = choose(le(ZERO, m), large, o.e * large);
+    return (point){.value = vmax(ZERO, m) + o.l, .gradient = choose(is_positive, -sigmoid_m, sigmoid_m)};
+}
+
 ALWAYS_INLINE point binary_cross_entropy(operands o)
 {
+    if (o.hard && !o.want_hessian && o.p[0] == 1 && o.p[1] == 0) return hard_cross_entropy(o);
     /* 1 - t is smoothed like t, not taken from the smoothed t: that would cancel */
     const double smoothing = o.p[1];
     vreal t = o.t, other = ONE - o.t;

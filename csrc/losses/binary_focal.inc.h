@@ -22,7 +22,7 @@ ALWAYS_INLINE point binary_focal_margin(operands o, vreal m, vreal a)
     vreal power = gamma <= 64 && gamma == (int)gamma
                       ? whole_power(rho, (int)gamma)
                       : exp_nonpositive(-g * choose(right, o.l + vabs(m), o.l)); /* log rho = -softplus(m) */
-    vreal s_loss = choose(eq(s, ZERO), ZERO, s * loss);
+    vreal s_loss = s * vmin(C(LARGEST), loss); /* where s is 0 and the loss infinite, 0 */
     vreal scale = a * power;
     vreal slope = scale * fmadd(g, s_loss, rho);
 
@@ -34,8 +34,8 @@ ALWAYS_INLINE point binary_focal_margin(operands o, vreal m, vreal a)
         hessian = vmax(C(CURVATURE_FLOOR) * slope, s * slope);
         if (o.curvature == FL_MAJORIZE) hessian = (ONE + g) * hessian;
     }
-    /* no weight or no power left: nothing, even of an infinite loss */
-    vreal value = choose(eq(scale, ZERO), ZERO, scale * loss);
+    vreal value = scale * loss;
+    if (!o.hard || o.p[1] == 0 || o.p[2] == 0) value = choose(eq(a, ZERO), ZERO, value); /* of an infinite loss, too */
     return (point){.value = value, .gradient = -slope, .hessian = hessian};
 }
 
