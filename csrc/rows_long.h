@@ -138,6 +138,85 @@ SHARED void put_piece(real *to, const real *from, ptrdiff_t n, const outgoing *o
     for (; ahead_bytes > 0; ahead += 64, ahead_bytes -= 64) prefetch(ahead);
 }
 
+/* A row, or a piece of one, on its way out while something else is computed. */
+typedef struct pending {
+    const real *from;
+    real *to; /* NULL: none */
+    ptrdiff_t n;
+    outgoing out;
+} pending;
+
+/* Exponentials of `from` (n whole lanes), their sum, and in the same loop the pending one's way out: its stores wait for memory
+ * while the arithmetic goes on, and what will be read next, `ahead`, comes in.
+ * `keep`: 1 puts the exponentials, 2 the logits to z, where the pending one may still stand; 0 nothing. */
+ALWAYS_INLINE piece_sum exp_sum_and_put(const real *from, real *z, ptrdiff_t n, real largest, const pending *before,
+                                        const char *ahead, const int keep, const int kind, const int streamed)
+{
+    outgoing out = before->out;
+    out.kind = kind;
+    /* what is not whole lanes from a cache line's start on goes first */
+    ptrdiff_t head = streamed ? (ptrdiff_t)((-(uintptr_t)before->to % 64) / sizeof(real)) : 0;
+    if (head > before->n) head = before->n;
+    const ptrdiff_t body = (before->n - head) / LANES * LANES;
+    CACHE_ALIGNED real edge[2 * LANES];
+    for (ptrdiff_t j = 0; j < head; j += WIDTH) store(edge + j, outgoing_vector(load(before->from + j), &out));
+    for (ptrdiff_t j = 0; j < head; j++) before->to[j] = edge[j];
+    const ptrdiff_t done = head + body, rest = before->n - done;
+    for (ptrdiff_t j = 0; j < rest; j += WIDTH) store(edge + j, outgoing_vector(load(before->from + done + j), &out));
+    for (ptrdiff_t j = 0; j < rest; j++) before->to[done + j] = edge[j];
+    const real *put_from = before->from + head;
+    real *put_to = before->to + head;
+
+    vreal total[GROUP];
+    for (int g = 0; g < GROUP; g++) total[g] = ZERO;
+    for (ptrdiff_t start = 0; start < n; start += PART) {
+        const ptrdiff_t end = start + PART < n ? start + PART : n;
+        vreal part[GROUP];
+        for (int g = 0; g < GROUP; g++) part[g] = ZERO;
+        for (ptrdiff_t i = start; i < end; i += LANES) {
+            prefetch_far(ahead + i * (ptrdiff_t)sizeof(real));
+            for (int g = 0; g < GROUP; g++) {
+                const ptrdiff_t at = i + g * WIDTH;
+                vreal x = load(from + at), e = exp_nonpositive(x - splat(largest));
+                part[g] += e;
+                if (i < body) {
+                    vreal y = outgoing_vector(load(put_from + at), &out);
+                    if (streamed)
+                        stream(put_to + at, y);
+                    else
+                        store(put_to + at, y);
+                }
+                if (keep) store(z + at, keep == 1 ? e : x);
+            }
+        }
+        for (int g = 0; g < GROUP; g++) total[g] += part[g];
+    }
+    return (piece_sum){.others = sum_lanes(total)};
+}
+
+#define EXP_SUM_AND_PUT(name, keep, kind, streamed)                                                                      \
+    SHARED piece_sum name(const real *from, real *z, ptrdiff_t n, real largest, const pending *before, const char *ahead) \
+    {                                                                                                                    \
+        return exp_sum_and_put(from, z, n, largest, before, ahead, keep, kind, streamed);                                \
+    }
+EXP_SUM_AND_PUT(scale_and_keep, 1, ROW_LOSS, 0)
+EXP_SUM_AND_PUT(stream_and_keep, 1, ROW_LOSS, 1)
+EXP_SUM_AND_PUT(shift_and_copy, 2, ROW_LOG_SOFTMAX, 0)
+EXP_SUM_AND_PUT(stream_shift_and_copy, 2, ROW_LOG_SOFTMAX, 1)
+
+/* The loop that fits: a row of `kind` comes in as exponentials or, for log_softmax, as logits. */
+ALWAYS_INLINE piece_sum take_and_put(const real *from, real *z, ptrdiff_t n, real largest, const pending *before,
+                                     const char *ahead, int kind, int streamed)
+{
+    return (kind == ROW_LOG_SOFTMAX ? (streamed ? stream_shift_and_copy : shift_and_copy)
+                                    : (streamed ? stream_and_keep : scale_and_keep))(from, z, n, largest, before, ahead);
+}
+
+ALWAYS_INLINE real *gradient_row(const fl_job *job, ptrdiff_t row)
+{
+    return (real *)(void *)(job->gradient.data + row * job->gradient.outer);
+}
+
 ALWAYS_INLINE const real *real_row(const fl_array *array, ptrdiff_t row)
 {
     return (const real *)(const void *)(array->data + row * array->outer);
@@ -152,7 +231,7 @@ ALWAYS_INLINE ptrdiff_t rows_in_piece(const fl_job *job)
 
 ALWAYS_INLINE ptrdiff_t medium_scratch(const fl_job *job)
 {
-    return 2 * (rows_in_piece(job) * round_up(job->n_classes, LANES) + 2 * LANES) * (ptrdiff_t)sizeof(real) + 64;
+    return 2 * ((rows_in_piece(job) + 1) * round_up(job->n_classes, LANES) + 2 * LANES) * (ptrdiff_t)sizeof(real) + 64;
 }
 
 ALWAYS_INLINE void put_hessian_row(real *to, const real *e, ptrdiff_t n, const row_stats *s, ptrdiff_t row, int curvature)
@@ -181,8 +260,12 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
     const ptrdiff_t n_classes = job->n_classes, pitch = round_up(n_classes, LANES), rows = rows_in_piece(job);
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = z + rows * pitch + LANES;
     const int pack = n_classes < PACKED_CLASSES;
+    /* Longer rows go out while those at the same place of the next group come in. */
+    const int overlap = job->gradient.data && !pack && !job->hessian.data;
     const int weighted = is_weighted(job);
     row_stats s;
+    CACHE_ALIGNED outgoing out[MAX_ROWS];
+    ptrdiff_t n_waiting = 0;
     double total = 0;
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
@@ -190,6 +273,15 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
         load_targets(job, first, n, &s);
         for (ptrdiff_t r = 0; r < n; r++) {
             real *row = z + r * pitch;
+            pending before = {.to = NULL};
+            if (overlap && r < n_waiting) {
+                before = (pending){row, gradient_row(job, first - rows + r), n_classes, out[r]};
+                row = packed; /* the row that comes in stands here until the other has gone */
+            }
+            if (before.to && weighted && s.weight[r] == 0) {
+                put_piece(before.to, before.from, n_classes, &before.out, 1, job->stream, NULL, 0);
+                row = z + r * pitch;
+            }
             if (weighted && s.weight[r] == 0) { /* counts nowhere, whatever it holds */
                 for (ptrdiff_t k = 0; k < pitch; k++) row[k] = 0;
                 s.others[r] = s.own[r] = s.smaller[r] = 1, s.distance[r] = 0;
@@ -204,9 +296,12 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             const ptrdiff_t y = s.target[r];
             const real own = row[y];
             row[y] = -REAL_INFINITY;
-            piece_sum p = (want & FL_HESSIAN)                                             ? sum_for_hessian(row, pitch, largest)
+            const char *ahead = (const char *)(real_row(&job->prediction, first + r) + rows * n_classes);
+            piece_sum p = before.to ? take_and_put(row, z + r * pitch, pitch, largest, &before, ahead, kind, job->stream)
+                          : (want & FL_HESSIAN)                                             ? sum_for_hessian(row, pitch, largest)
                           : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE) ? sum_and_keep(row, pitch, largest)
                                                                                           : sum_only(row, pitch, largest);
+            row = z + r * pitch;
             s.others[r] = (real)p.others;
             s.distance[r] = largest - own;
             s.first[r] = largest;
@@ -230,17 +325,18 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
         else
             sum_terms(&s, padded, job, kind);
 
-        const ptrdiff_t next = end - first - n < rows ? end - first - n : rows;
-        const char *ahead = job->prediction.data + (first + n) * job->prediction.outer;
-        const ptrdiff_t ahead_bytes = next > 0 ? n_classes * (ptrdiff_t)sizeof(real) : 0;
         if (job->gradient.data) {
+            for (ptrdiff_t r = n; r < n_waiting; r++) /* the last group may be smaller */
+                put_piece(gradient_row(job, first - rows + r), z + r * pitch, n_classes, &out[r], 1, job->stream, NULL, 0);
+            const int last = first + n == end;
             for (ptrdiff_t r = 0; r < n; r++) {
-                outgoing o = {.kind = kind, .largest = s.first[r], .log_sum = s.value[r], .factor = s.inverse[r]};
-                if (kind == ROW_LOSS) o.factor = s.first[r] * s.inverse[r] * s.scaled[r];
-                put_piece(pack ? packed + r * n_classes : (real *)(void *)(job->gradient.data + (first + r) * job->gradient.outer),
-                          z + r * pitch, n_classes, &o, !pack, job->stream, ahead + r * job->prediction.outer,
-                          r < next ? ahead_bytes : 0);
+                out[r] = (outgoing){.kind = kind, .largest = s.first[r], .log_sum = s.value[r], .factor = s.inverse[r]};
+                if (kind == ROW_LOSS) out[r].factor = s.first[r] * s.inverse[r] * s.scaled[r];
+                if (overlap && !last) continue;
+                put_piece(pack ? packed + r * n_classes : gradient_row(job, first + r), z + r * pitch, n_classes, &out[r],
+                          !pack, job->stream, NULL, 0);
             }
+            n_waiting = overlap && !last ? n : 0;
             if (pack) put_packed(&job->gradient, n_classes, first, n, packed, job->stream);
         }
         if (job->hessian.data) {
@@ -285,24 +381,18 @@ ALWAYS_INLINE ptrdiff_t long_scratch(const fl_job *job)
            (ptrdiff_t)sizeof(double) * slots + 64;
 }
 
-ALWAYS_INLINE void put_long_piece(const fl_job *job, const long_row *r, ptrdiff_t p, const real *e, real *piece,
-                                  const char *ahead)
+/* Piece p of a row that waits. */
+ALWAYS_INLINE pending pending_piece(const fl_job *job, const long_row *r, ptrdiff_t p, const real *e)
 {
-    const ptrdiff_t start = p * PIECE, n = piece_length(job, p);
-    const ptrdiff_t ahead_bytes = ahead ? n * (ptrdiff_t)sizeof(real) : 0;
-    real *to = (real *)(void *)(job->gradient.data + r->row * job->gradient.outer) + start;
-    outgoing o = r->out;
-    o.factor *= r->factor[p];
-    if (r->target < start || r->target >= start + n) {
-        put_piece(to, e + start, n, &o, 1, job->stream, ahead, ahead_bytes);
-        return;
-    }
-    put_piece(piece, e + start, n, &o, 0, 0, ahead, ahead_bytes);
-    piece[r->target - start] = r->at_target;
-    if (job->stream)
-        stream_copy(to, piece, n);
-    else
-        memcpy(to, piece, (size_t)n * sizeof(real));
+    pending b = {e + p * PIECE, gradient_row(job, r->row) + p * PIECE, piece_length(job, p), r->out};
+    b.out.factor *= r->factor[p];
+    return b;
+}
+
+/* After the row has gone out: what stands at the target is no product of an exponential. */
+ALWAYS_INLINE void put_target(const fl_job *job, const long_row *r, ptrdiff_t p)
+{
+    if (r->target >= p * PIECE && r->target < (p + 1) * PIECE) gradient_row(job, r->row)[r->target] = r->at_target;
 }
 
 /* A row whose largest logit is infinite: one +inf is probability 1; of two, or of none but -inf, nothing can be told. */
@@ -352,18 +442,28 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
         const int counts = s.weight[0] != 0;
         for (ptrdiff_t p = 0; p < n_pieces; p++) {
             const ptrdiff_t start = p * PIECE, n = piece_length(job, p), padded = round_up(n, LANES);
-            real *z = keep ? e + start : piece;
-            if (before.row >= 0) put_long_piece(job, &before, p, e, piece, (const char *)(x + start));
+            pending waiting = {.to = NULL};
+            if (before.row >= 0) waiting = pending_piece(job, &before, p, e);
             if (!counts) { /* whatever it holds */
-                for (ptrdiff_t k = 0; k < padded; k++) z[k] = 0;
+                if (waiting.to) put_piece(waiting.to, waiting.from, n, &waiting.out, 1, job->stream, NULL, 0);
+                if (waiting.to) put_target(job, &before, p);
+                for (ptrdiff_t k = 0; keep && k < padded; k++) e[start + k] = 0;
                 largest_of[p] = part[p] = 0;
                 continue;
             }
+            /* with a row waiting, this one comes in by way of `piece`; its place is still taken */
+            real *z = keep && !waiting.to ? e + start : piece;
             const real top = copy_and_find_largest(z, x + start, n);
             if (y >= start && y < start + n) own = z[y - start], z[y - start] = -REAL_INFINITY;
             /* a piece of nothing but -inf has exponentials all the same; +inf is settled below */
             const real reference = top == REAL_INFINITY || top == -REAL_INFINITY ? 0 : top;
-            part[p] = (keep_exponentials ? sum_and_keep(z, padded, reference) : sum_only(z, padded, reference)).others;
+            if (waiting.to) {
+                part[p] = take_and_put(z, e + start, padded, reference, &waiting, (const char *)(x + start + n), kind,
+                                       job->stream).others;
+                put_target(job, &before, p);
+            } else {
+                part[p] = (keep_exponentials ? sum_and_keep(z, padded, reference) : sum_only(z, padded, reference)).others;
+            }
             largest_of[p] = top;
             largest = top > largest ? top : largest;
         }
@@ -416,7 +516,11 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
             total += (double)s.value[0];
     }
     if (before.row >= 0)
-        for (ptrdiff_t p = 0; p < n_pieces; p++) put_long_piece(job, &before, p, e, piece, NULL);
+        for (ptrdiff_t p = 0; p < n_pieces; p++) {
+            pending b = pending_piece(job, &before, p, e);
+            put_piece(b.to, b.from, b.n, &b.out, 1, job->stream, NULL, 0);
+            put_target(job, &before, p);
+        }
     if (job->stream) stream_end();
     *sum = total;
     return -1;

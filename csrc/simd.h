@@ -172,6 +172,7 @@ ALWAYS_INLINE void stream_end(void) {}
 #endif
 
 ALWAYS_INLINE void prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+ALWAYS_INLINE void prefetch_far(const void *p) { __builtin_prefetch(p, 0, 2); } /* into the second level */
 
 /* table[index % 16] in each lane; the table is CACHE_ALIGNED. */
 ALWAYS_INLINE vreal look_up_16(const real *table, vint index)
