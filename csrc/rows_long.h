@@ -57,16 +57,20 @@ SHARED ptrdiff_t find_first(const real *in, ptrdiff_t n, real x)
     return 0;
 }
 
-/* z -> exp(z - largest), n whole lanes, and their sum. */
-ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const int keep, const int want_smaller)
+/* z -> exp(z - largest), n whole lanes, and their sum. Meanwhile what will be read next, `ahead`, comes in, and `flow` goes out. */
+ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const char *ahead, outflow *flow, const int keep,
+                                    const int want_smaller)
 {
+    outflow leaving = *flow;
     vreal total[GROUP], smaller[GROUP], ties[GROUP];
     for (int g = 0; g < GROUP; g++) total[g] = smaller[g] = ties[g] = ZERO;
     for (ptrdiff_t start = 0; start < n; start += PART) {
         const ptrdiff_t end = start + PART < n ? start + PART : n;
         vreal part[GROUP], smaller_part[GROUP];
         for (int g = 0; g < GROUP; g++) part[g] = smaller_part[g] = ZERO;
-        for (ptrdiff_t i = start; i < end; i += LANES)
+        for (ptrdiff_t i = start; i < end; i += LANES) {
+            prefetch_far(ahead + i * (ptrdiff_t)sizeof(real));
+            if (!want_smaller) step(&leaving);
             for (int g = 0; g < GROUP; g++) {
                 vreal e = exp_nonpositive(load(z + i + g * WIDTH) - splat(largest));
                 part[g] += e;
@@ -77,16 +81,23 @@ ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const in
                     ties[g] += choose(top, ONE, ZERO);
                 }
             }
+        }
         for (int g = 0; g < GROUP; g++) total[g] += part[g], smaller[g] += smaller_part[g];
     }
+    *flow = leaving;
     return (piece_sum){.others = sum_lanes(total),
                        .smaller = want_smaller ? sum_lanes(smaller) : 0,
                        .ties = want_smaller ? sum_lanes(ties) : 0};
 }
 
-SHARED piece_sum sum_only(real *z, ptrdiff_t n, real largest) { return exp_and_sum(z, n, largest, 0, 0); }
-SHARED piece_sum sum_and_keep(real *z, ptrdiff_t n, real largest) { return exp_and_sum(z, n, largest, 1, 0); }
-SHARED piece_sum sum_for_hessian(real *z, ptrdiff_t n, real largest) { return exp_and_sum(z, n, largest, 1, 1); }
+#define EXP_AND_SUM(name, keep, want_smaller)                                                            \
+    SHARED piece_sum name(real *z, ptrdiff_t n, real largest, const char *ahead, outflow *flow)           \
+    {                                                                                                    \
+        return exp_and_sum(z, n, largest, ahead, flow, keep, want_smaller);                              \
+    }
+EXP_AND_SUM(sum_only, 0, 0)
+EXP_AND_SUM(sum_and_keep, 1, 0)
+EXP_AND_SUM(sum_for_hessian, 1, 1)
 
 /* What becomes of the exponentials (or, for log_softmax, the logits) of a row on their way out. */
 typedef struct outgoing {
@@ -265,6 +276,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
     const int weighted = is_weighted(job);
     row_stats s;
     CACHE_ALIGNED outgoing out[MAX_ROWS];
+    outflow flow = {0}; /* of packed rows */
     ptrdiff_t n_waiting = 0;
     double total = 0;
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
@@ -298,9 +310,9 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             row[y] = -REAL_INFINITY;
             const char *ahead = (const char *)(real_row(&job->prediction, first + r) + rows * n_classes);
             piece_sum p = before.to ? take_and_put(row, z + r * pitch, pitch, largest, &before, ahead, kind, job->stream)
-                          : (want & FL_HESSIAN)                                             ? sum_for_hessian(row, pitch, largest)
-                          : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE) ? sum_and_keep(row, pitch, largest)
-                                                                                          : sum_only(row, pitch, largest);
+                          : (want & FL_HESSIAN)                                             ? sum_for_hessian(row, pitch, largest, ahead, &flow)
+                          : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE) ? sum_and_keep(row, pitch, largest, ahead, &flow)
+                                                                                          : sum_only(row, pitch, largest, ahead, &flow);
             row = z + r * pitch;
             s.others[r] = (real)p.others;
             s.distance[r] = largest - own;
@@ -312,6 +324,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             if (kind == ROW_LOG_SOFTMAX) row[y] = own;
             if (kind == ROW_LOGSUMEXP) s.value[r] = reported;
         }
+        finish(&flow);
         for (ptrdiff_t r = n; r < padded; r++) s.others[r] = s.smaller[r] = 1, s.distance[r] = 0;
         for (ptrdiff_t r = 0; r < padded; r += WIDTH) {
             vreal distance = load(s.distance + r), own = exp_nonpositive(-distance);
@@ -337,7 +350,10 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                           !pack, job->stream, NULL, 0);
             }
             n_waiting = overlap && !last ? n : 0;
-            if (pack) put_packed(&job->gradient, n_classes, first, n, packed, job->stream);
+            if (pack && job->stream && !job->hessian.data && job->gradient.outer == n_classes * (ptrdiff_t)sizeof(real))
+                flow = start_outflow(gradient_row(job, first), packed, n * n_classes);
+            else if (pack)
+                put_packed(&job->gradient, n_classes, first, n, packed, job->stream);
         }
         if (job->hessian.data) {
             for (ptrdiff_t r = 0; r < n; r++) {
@@ -354,6 +370,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                 total += sum_reals(s.value, n);
         }
     }
+    finish(&flow);
     if (job->stream) stream_end();
     *sum = total;
     return -1;
@@ -462,7 +479,8 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
                                        job->stream).others;
                 put_target(job, &before, p);
             } else {
-                part[p] = (keep_exponentials ? sum_and_keep(z, padded, reference) : sum_only(z, padded, reference)).others;
+                outflow none = {0};
+                part[p] = (keep_exponentials ? sum_and_keep : sum_only)(z, padded, reference, (const char *)(x + start + n), &none).others;
             }
             largest_of[p] = top;
             largest = top > largest ? top : largest;
@@ -481,7 +499,8 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
                 ptrdiff_t p = find_first(largest_of, n_pieces, largest), n = piece_length(job, p);
                 copy_and_find_largest(piece, x + p * PIECE, n);
                 piece[find_first(piece, n, largest)] = -REAL_INFINITY;
-                others = sum_only(piece, round_up(n, LANES), largest).others;
+                outflow none = {0};
+                others = sum_only(piece, round_up(n, LANES), largest, (const char *)piece, &none).others;
                 for (ptrdiff_t q = 0; q < n_pieces; q++)
                     if (q != p) others += part[q] * (double)factor[q];
             }

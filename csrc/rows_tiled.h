@@ -51,14 +51,17 @@ SHARED void load_tile(real *tile, ptrdiff_t rows, const fl_array *array, const f
             for (ptrdiff_t i = n; i < round_up(n, LANES); i++) tile[k * rows + i] = 0;
 }
 
+/* `flow`: a streaming store may be left to it. */
 SHARED void store_tile(const real *tile, ptrdiff_t rows, const fl_array *array, const fl_job *job, ptrdiff_t first,
-                              ptrdiff_t n, real *packed)
+                       ptrdiff_t n, real *packed, outflow *flow)
 {
     const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
     if (array->classes == size && job->n_inner == 1 && (array->outer == n_classes * size || n == 1)) {
         real *to = (real *)(void *)(array->data + first * array->outer);
         tile_to_rows(tile, rows, packed, n_classes, n);
-        if (job->stream)
+        if (job->stream && flow)
+            *flow = start_outflow(to, packed, n * n_classes);
+        else if (job->stream)
             stream_copy(to, packed, n * n_classes);
         else
             memcpy(to, packed, (size_t)(n * n_classes * size));
@@ -123,10 +126,11 @@ ALWAYS_INLINE vreal largest_of_rows(real *z, ptrdiff_t rows, ptrdiff_t n_classes
 /* The statistics of all rows of a tile, and the exponentials, which take the logits' place where e == z. */
 ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s,
                                    const int kind, const int keep, const int by_target, const int want_smaller,
-                                   const char *ahead, ptrdiff_t ahead_bytes)
+                                   const char *ahead, ptrdiff_t ahead_bytes, outflow *flow)
 {
     const ptrdiff_t n_classes = job->n_classes;
     ptrdiff_t fetched = 0;
+    outflow leaving = *flow;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal reported, largest = largest_of_rows(z + i, rows, n_classes, kind, &reported);
         vint target;
@@ -160,7 +164,8 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
                     ties += choose(top, ONE, ZERO);
                 }
                 if (keep) store(e + k * rows + i, y);
-                if (fetched < ahead_bytes) prefetch(ahead + fetched), fetched += 64;
+                if (fetched < ahead_bytes) prefetch_far(ahead + fetched), fetched += 64;
+                if (WIDTH == LANES || k % GROUP == 0) step(&leaving);
             }
             if (n_classes <= PARTIAL)
                 others.sum = part;
@@ -174,14 +179,15 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
         if (want_smaller) store(s->smaller + i, value_of(smaller) + (ties - ONE));
         if (kind == ROW_LOG_SOFTMAX) store(s->first + i, largest);
     }
+    *flow = leaving;
 }
 
 /* The sets of options that occur, a copy each: they are shared by all losses. */
 #define STATISTICS(name, kind, keep, by_target, want_smaller)                                                       \
     SHARED void name(real *z, real *e, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s,                 \
-                     const char *ahead, ptrdiff_t ahead_bytes)                                                       \
+                     const char *ahead, ptrdiff_t ahead_bytes, outflow *flow)                                        \
     {                                                                                                                \
-        tile_statistics(z, e, rows, n, job, s, kind, keep, by_target, want_smaller, ahead, ahead_bytes);             \
+        tile_statistics(z, e, rows, n, job, s, kind, keep, by_target, want_smaller, ahead, ahead_bytes, flow);       \
     }
 STATISTICS(statistics_value, ROW_LOSS, 0, 1, 0)
 STATISTICS(statistics_gradient, ROW_LOSS, 1, 1, 0)
@@ -235,8 +241,9 @@ ALWAYS_INLINE int is_few(const fl_job *job)
 }
 
 ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, const int n_classes, ptrdiff_t n, row_stats *s,
-                                  const int keep)
+                                  const int keep, outflow *flow)
 {
+    outflow leaving = *flow;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal in[PICKED_CLASSES], z[PICKED_CLASSES];
         const ptrdiff_t left = (n - i) * n_classes;
@@ -269,11 +276,13 @@ ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, con
             own = choose(mine, y, own);
             distance = choose(mine, -x, distance);
             if (keep) store(e + k * rows + i, y);
+            if (keep && (WIDTH == LANES || k % GROUP == 0)) step(&leaving);
         }
         store(s->others + i, others);
         store(s->own + i, own);
         store(s->distance + i, distance);
     }
+    *flow = leaving;
 }
 
 ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t rows, const int n_classes, ptrdiff_t n, const row_stats *s)
@@ -299,12 +308,13 @@ ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t rows, const i
 }
 
 #define FEW(k)                                                                                                       \
-    SHARED void few_statistics_##k(const real *from, real *e, ptrdiff_t rows, ptrdiff_t n, row_stats *s, int keep)     \
+    SHARED void few_statistics_##k(const real *from, real *e, ptrdiff_t rows, ptrdiff_t n, row_stats *s, int keep,     \
+                                     outflow *flow)                                                                  \
     {                                                                                                                \
         if (keep)                                                                                                    \
-            few_statistics(from, e, rows, k, n, s, 1);                                                               \
+            few_statistics(from, e, rows, k, n, s, 1, flow);                                                         \
         else                                                                                                         \
-            few_statistics(from, e, rows, k, n, s, 0);                                                               \
+            few_statistics(from, e, rows, k, n, s, 0, flow);                                                         \
     }                                                                                                                \
     SHARED void few_gradient_##k(const real *e, real *to, ptrdiff_t rows, ptrdiff_t n, const row_stats *s)             \
     {                                                                                                                \
@@ -318,6 +328,7 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
     const ptrdiff_t n_classes = job->n_classes, rows = rows_in_tile(job);
     real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = e + rows * n_classes + LANES;
     row_stats s;
+    outflow flow = {0};
     double total = 0;
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
@@ -326,10 +337,11 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
         load_targets(job, first, n, &s);
         switch (n_classes) {
 #define CASE(k) \
-    case k: few_statistics_##k(from, e, rows, n, &s, job->want != FL_VALUE); break;
+    case k: few_statistics_##k(from, e, rows, n, &s, job->want != FL_VALUE, &flow); break;
             FOR_PICKED_CLASSES(CASE)
 #undef CASE
         }
+        finish(&flow);
         f->terms(&s, round_up(n, LANES), job);
         if (job->gradient.data) {
             real *gradient = (real *)(void *)job->gradient.data + first * n_classes, *to = job->stream ? packed : gradient;
@@ -339,13 +351,14 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
                 FOR_PICKED_CLASSES(CASE)
 #undef CASE
             }
-            if (job->stream) stream_copy(gradient, packed, n * n_classes);
+            if (job->stream) flow = start_outflow(gradient, packed, n * n_classes);
         }
         if (job->value.data && (job->want & FL_VALUE))
             store_elements(&job->value, job->n_inner, first, n, s.value);
         else if (job->want & FL_VALUE)
             total += sum_reals(s.value, n);
     }
+    finish(&flow);
     if (job->stream) stream_end();
     *sum = total;
     return -1;
@@ -454,6 +467,7 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
     real *hessian = z + tile_size, *packed = hessian + tile_size, *a = packed + tile_size, *e = soft ? a + tile_size : z;
     const int weighted = is_weighted(job);
     row_stats s;
+    outflow flow = {0};
     double total = 0;
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
@@ -476,7 +490,8 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
          : soft                   ? statistics_soft
          : want == FL_VALUE       ? statistics_value
          : (want & FL_HESSIAN)    ? statistics_hessian
-                                  : statistics_gradient)(z, e, rows, padded, job, &s, ahead, ahead_bytes);
+                                  : statistics_gradient)(z, e, rows, padded, job, &s, ahead, ahead_bytes, &flow);
+        finish(&flow);
         if (kind != ROW_LOSS || soft)
             sum_terms(&s, padded, job, kind);
         else
@@ -488,8 +503,9 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
                 tile_hard_hessian(e, hessian, rows, padded, job, &s);
             else if (want & FL_GRADIENT)
                 tile_hard_gradient(e, rows, padded, job, &s);
-            if (job->gradient.data) store_tile(e, rows, &job->gradient, job, first, n, packed);
-            if (job->hessian.data) store_tile(hessian, rows, &job->hessian, job, first, n, packed);
+            if (job->gradient.data)
+                store_tile(e, rows, &job->gradient, job, first, n, packed, job->hessian.data ? NULL : &flow);
+            if (job->hessian.data) store_tile(hessian, rows, &job->hessian, job, first, n, packed, NULL);
         } else if (kind != ROW_LOGSUMEXP) {
             for (ptrdiff_t i = 0; i < padded; i += WIDTH) {
                 vreal inverse = load(s.inverse + i), largest = load(s.first + i), log_sum = load(s.value + i);
@@ -498,13 +514,14 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
                     store(z + k * rows + i, kind == ROW_SOFTMAX ? y * inverse : (y - largest) - log_sum);
                 }
             }
-            store_tile(z, rows, &job->gradient, job, first, n, packed);
+            store_tile(z, rows, &job->gradient, job, first, n, packed, &flow);
         }
         if (job->value.data && (want & FL_VALUE))
             store_elements(&job->value, job->n_inner, first, n, s.value);
         else if (want & FL_VALUE)
             total += sum_reals(s.value, n);
     }
+    finish(&flow);
     if (job->stream) stream_end();
     *sum = total;
     return -1;

@@ -90,4 +90,32 @@ SHARED void stream_copy(real *to, const real *from, ptrdiff_t count)
     for (ptrdiff_t i = whole; i < count; i++) to[i] = from[i];
 }
 
+/* A streaming copy in small steps, between which something else is computed: its stores wait for memory meanwhile. */
+typedef struct outflow {
+    const real *from;
+    real *to; /* at the start of a cache line */
+    ptrdiff_t left;
+} outflow;
+
+ALWAYS_INLINE outflow start_outflow(real *to, const real *from, ptrdiff_t count)
+{
+    ptrdiff_t head = (ptrdiff_t)((-(uintptr_t)to % 64) / sizeof(real));
+    if (head > count) head = count;
+    for (ptrdiff_t i = 0; i < head; i++) to[i] = from[i];
+    return (outflow){from + head, to + head, count - head};
+}
+
+ALWAYS_INLINE void step(outflow *flow)
+{
+    if (flow->left < LANES) return;
+    for (int g = 0; g < GROUP; g++) stream(flow->to + g * WIDTH, load(flow->from + g * WIDTH));
+    flow->from += LANES, flow->to += LANES, flow->left -= LANES;
+}
+
+SHARED void finish(outflow *flow)
+{
+    while (flow->left >= LANES) step(flow);
+    for (; flow->left > 0; flow->left--) *flow->to++ = *flow->from++;
+}
+
 #endif
