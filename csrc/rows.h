@@ -154,6 +154,9 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
     CACHE_ALIGNED real weight[MAX_ROWS];
     int64_t target[MAX_ROWS];
     double weight_sum = 0;
+    /* the usual case: consecutive int64, every row weighs 1 */
+    const int plain = !is_weighted(job) && !job->class_weight && job->target.type == FL_I64 && job->n_inner == 1 &&
+                      job->target.outer == sizeof(int64_t);
     *result = (fl_checked){0, -1, -1};
     for (ptrdiff_t end = first + count; first < end; first += MAX_ROWS) {
         const ptrdiff_t n = end - first < MAX_ROWS ? end - first : MAX_ROWS;
@@ -166,12 +169,12 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
                 weight_sum += (double)n;
             continue;
         }
-        FOR_EACH_RUN(&job->target, job->n_inner, first, n,
-                     load_integers(target + done, at, stride, job->target.type, run))
-        if (all_classes(target, n, job->n_classes) && !is_weighted(job) && !job->class_weight) {
+        if (plain && all_classes((const int64_t *)(const void *)job->target.data + first, n, job->n_classes)) {
             weight_sum += (double)n;
             continue;
         }
+        FOR_EACH_RUN(&job->target, job->n_inner, first, n,
+                     load_integers(target + done, at, stride, job->target.type, run))
         if (job->weight.data)
             for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
                 if (weight[i] == 0) target[i] = 0;
@@ -305,9 +308,7 @@ SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
 {
     switch (regime_of(job)) {
     case TILED:
-#if CAN_PICK
-        if (kind == ROW_LOSS && is_few(job)) return rows_few(job, first, count, sum, f);
-#endif
+        if (kind != ROW_LOGSUMEXP && is_few(job)) return rows_few(job, first, count, sum, f, kind);
         return rows_tiled(job, first, count, sum, f, kind);
     case MEDIUM: return rows_medium(job, first, count, sum, f, kind);
     default: return rows_very_long(job, first, count, sum, f, kind);

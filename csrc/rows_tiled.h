@@ -165,7 +165,7 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
                 }
                 if (keep) store(e + k * rows + i, y);
                 if (fetched < ahead_bytes) prefetch_far(ahead + fetched), fetched += 64;
-                if (WIDTH == LANES || k % GROUP == 0) step(&leaving);
+                if (k % GROUP == 0) step(&leaving);
             }
             if (n_classes <= PARTIAL)
                 others.sum = part;
@@ -228,82 +228,93 @@ SHARED void tile_hard_hessian(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t 
     tile_hard(e, hessian, rows, n, job, s, FL_GRADIENT | FL_HESSIAN);
 }
 
-#if CAN_PICK
 /* The common case of few classes, C-ordered rows that all count, on its own: from memory to registers and back, with one stop
  * on the way for the exponentials. */
 ALWAYS_INLINE int is_few(const fl_job *job)
 {
     const ptrdiff_t size = sizeof(real), pitch = job->n_classes * size;
-    return job->n_classes >= 2 && job->n_classes < PICKED_CLASSES && job->n_inner == 1 && !is_weighted(job) &&
+    return job->n_classes >= 2 && job->n_classes < FUSED_CLASSES && job->n_inner == 1 && !is_weighted(job) &&
            !is_soft(job) && !(job->want & FL_HESSIAN) && job->prediction.classes == size &&
            job->prediction.outer == pitch &&
            (!job->gradient.data || (job->gradient.classes == size && job->gradient.outer == pitch));
 }
 
+enum { FEW_AHEAD = 12288 / sizeof(real) }; /* what comes in while this is computed */
+
 ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, const int n_classes, ptrdiff_t n, row_stats *s,
-                                  const int keep, outflow *flow)
+                                  const int keep, const int by_target, int kind, outflow *flow)
 {
     outflow leaving = *flow;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal in[PICKED_CLASSES], z[PICKED_CLASSES];
-        const ptrdiff_t left = (n - i) * n_classes;
-        if (left >= n_classes * WIDTH) {
-            _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) in[k] = load(from + i * n_classes + k * WIDTH);
-        } else {
-            for (int k = 0; k < n_classes; k++) {
-                ptrdiff_t count = left - k * WIDTH;
-                in[k] = load_some_or(from + i * n_classes + k * WIDTH, count < 0 ? 0 : count < WIDTH ? count : WIDTH, 0);
-            }
-        }
-        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) PICK_ALL(z[k], in, n_classes, j * n_classes + k);
+        vreal z[FUSED_CLASSES];
+        load_few(z, from + i * n_classes, n_classes, n - i);
         vreal largest = z[0];
-        _Pragma("GCC unroll 8") for (int k = 1; k < n_classes; k++) largest = vmax(z[k], largest);
+        _Pragma("GCC unroll 16") for (int k = 1; k < n_classes; k++) largest = vmax(z[k], largest);
         if (!all_true(lt(vabs(largest), C(REAL_INFINITY)))) {
-            CACHE_ALIGNED real aside[PICKED_CLASSES * WIDTH];
+            CACHE_ALIGNED real aside[FUSED_CLASSES * WIDTH];
             for (int k = 0; k < n_classes; k++) store(aside + k * WIDTH, z[k]);
-            largest = largest_of_rows(aside, WIDTH, n_classes, ROW_LOSS, &largest);
+            largest = largest_of_rows(aside, WIDTH, n_classes, kind, &largest);
             for (int k = 0; k < n_classes; k++) z[k] = load(aside + k * WIDTH);
         }
-        vint target = load_int(s->target + i);
+        vint target = splat_int(0);
+        if (by_target)
+            target = load_int(s->target + i);
+        else
+            _Pragma("GCC unroll 16") for (int k = n_classes - 1; k >= 0; k--) /* the first of the largest */
+                target = bits(choose(eq(z[k], largest), from_bits(splat_int((real_int)k)), from_bits(target)));
         vreal others = ZERO, own = ZERO, distance = ZERO, lower = ZERO;
+        vreal also = ZERO; /* two sums, each of half of the classes: less rounding, and they do not wait for each other */
         if (n_classes == 2) lower = exp_nonpositive(-vabs(z[0] - z[1]));
-        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
+        _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++)
         {
             vreal x = z[k] - largest;
             vreal y = n_classes == 2 ? choose(eq(x, ZERO), ONE, lower) : exp_nonpositive(x);
             vmask mine = eq_int(target, splat_int((real_int)k));
-            others += choose(mine, ZERO, y);
+            if (n_classes > PARTIAL && k >= n_classes / 2)
+                also += choose(mine, ZERO, y);
+            else
+                others += choose(mine, ZERO, y);
             own = choose(mine, y, own);
             distance = choose(mine, -x, distance);
-            if (keep) store(e + k * rows + i, y);
-            if (keep && (WIDTH == LANES || k % GROUP == 0)) step(&leaving);
+            if (keep) store(e + k * rows + i, !by_target && kind == ROW_LOG_SOFTMAX ? from_bits(bits(x)) : from_bits(bits(y)));
+            if (k % GROUP == 0) prefetch(from + i * n_classes + k * WIDTH + FEW_AHEAD);
+            if (keep && k % GROUP == 0) step(&leaving);
         }
-        store(s->others + i, others);
+        store(s->others + i, n_classes > PARTIAL ? others + also : others);
         store(s->own + i, own);
         store(s->distance + i, distance);
     }
     *flow = leaving;
 }
 
+/* `to` has room for a vector past the last row's end. */
 ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t rows, const int n_classes, ptrdiff_t n, const row_stats *s)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal g[PICKED_CLASSES], out[PICKED_CLASSES];
+        vreal g[FUSED_CLASSES];
         vint target = load_int(s->target + i);
         vreal others_gradient = load(s->first + i) * load(s->inverse + i) * load(s->scaled + i);
         vreal own_gradient = -(load(s->others + i) * others_gradient);
-        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
+        _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++)
             g[k] = choose(eq_int(target, splat_int((real_int)k)), own_gradient, load(e + k * rows + i) * others_gradient);
-        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
-            PICK_ALL(out[k], g, n_classes, (k * WIDTH + j) % n_classes * WIDTH + (k * WIDTH + j) / n_classes);
-        const ptrdiff_t left = (n - i) * n_classes;
-        if (left >= n_classes * WIDTH) {
-            _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) store(to + i * n_classes + k * WIDTH, out[k]);
-        } else {
-            CACHE_ALIGNED real last[PICKED_CLASSES * WIDTH];
-            for (int k = 0; k < n_classes; k++) store(last + k * WIDTH, out[k]);
-            memcpy(to + i * n_classes, last, (size_t)left * sizeof(real));
+        store_few(to + i * n_classes, g, n_classes, n - i);
+    }
+}
+
+ALWAYS_INLINE void few_function(const real *e, real *to, ptrdiff_t rows, const int n_classes, ptrdiff_t n, const row_stats *s,
+                                int kind)
+{
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+        vreal out[FUSED_CLASSES], inverse = load(s->inverse + i), log_sum = load(s->value + i);
+        _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++)
+        {
+            vreal y = load(e + k * rows + i);
+            if (kind == ROW_LOG_SOFTMAX)
+                out[k] = y - log_sum;
+            else
+                out[k] = y * inverse;
         }
+        store_few(to + i * n_classes, out, n_classes, n - i);
     }
 }
 
@@ -312,18 +323,27 @@ ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t rows, const i
                                      outflow *flow)                                                                  \
     {                                                                                                                \
         if (keep)                                                                                                    \
-            few_statistics(from, e, rows, k, n, s, 1, flow);                                                         \
+            few_statistics(from, e, rows, k, n, s, 1, 1, ROW_LOSS, flow);                                            \
         else                                                                                                         \
-            few_statistics(from, e, rows, k, n, s, 0, flow);                                                         \
+            few_statistics(from, e, rows, k, n, s, 0, 1, ROW_LOSS, flow);                                            \
+    }                                                                                                                \
+    SHARED void few_function_statistics_##k(const real *from, real *e, ptrdiff_t rows, ptrdiff_t n, row_stats *s,      \
+                                            int kind, outflow *flow)                                                 \
+    {                                                                                                                \
+        few_statistics(from, e, rows, k, n, s, 1, 0, kind, flow);                                                    \
+    }                                                                                                                \
+    SHARED void few_function_##k(const real *e, real *to, ptrdiff_t rows, ptrdiff_t n, const row_stats *s, int kind)   \
+    {                                                                                                                \
+        few_function(e, to, rows, k, n, s, kind);                                                                    \
     }                                                                                                                \
     SHARED void few_gradient_##k(const real *e, real *to, ptrdiff_t rows, ptrdiff_t n, const row_stats *s)             \
     {                                                                                                                \
         few_gradient(e, to, rows, k, n, s);                                                                          \
     }
-FOR_PICKED_CLASSES(FEW)
+FOR_FUSED_CLASSES(FEW)
 #undef FEW
 
-SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f)
+SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f, int kind)
 {
     const ptrdiff_t n_classes = job->n_classes, rows = rows_in_tile(job);
     real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = e + rows * n_classes + LANES;
@@ -336,22 +356,38 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
         const real *from = (const real *)(const void *)job->prediction.data + first * n_classes;
         load_targets(job, first, n, &s);
         switch (n_classes) {
-#define CASE(k) \
-    case k: few_statistics_##k(from, e, rows, n, &s, job->want != FL_VALUE, &flow); break;
-            FOR_PICKED_CLASSES(CASE)
+#define CASE(k)                                                                                \
+    case k:                                                                                    \
+        if (kind == ROW_LOSS)                                                                  \
+            few_statistics_##k(from, e, rows, n, &s, job->want != FL_VALUE, &flow);            \
+        else                                                                                   \
+            few_function_statistics_##k(from, e, rows, n, &s, kind, &flow);                    \
+        break;
+            FOR_FUSED_CLASSES(CASE)
 #undef CASE
         }
         finish(&flow);
-        f->terms(&s, round_up(n, LANES), job);
+        if (kind == ROW_LOSS)
+            f->terms(&s, round_up(n, LANES), job);
+        else
+            sum_terms(&s, round_up(n, LANES), job, kind);
         if (job->gradient.data) {
-            real *gradient = (real *)(void *)job->gradient.data + first * n_classes, *to = job->stream ? packed : gradient;
+            real *gradient = (real *)(void *)job->gradient.data + first * n_classes, *to = packed;
             switch (n_classes) {
-#define CASE(k) \
-    case k: few_gradient_##k(e, to, rows, n, &s); break;
-                FOR_PICKED_CLASSES(CASE)
+#define CASE(k)                                           \
+    case k:                                               \
+        if (kind == ROW_LOSS)                             \
+            few_gradient_##k(e, to, rows, n, &s);         \
+        else                                              \
+            few_function_##k(e, to, rows, n, &s, kind);   \
+        break;
+                FOR_FUSED_CLASSES(CASE)
 #undef CASE
             }
-            if (job->stream) flow = start_outflow(gradient, packed, n * n_classes);
+            if (job->stream)
+                flow = start_outflow(gradient, packed, n * n_classes);
+            else
+                memcpy(gradient, packed, (size_t)(n * n_classes) * sizeof(real));
         }
         if (job->value.data && (job->want & FL_VALUE))
             store_elements(&job->value, job->n_inner, first, n, s.value);
@@ -363,7 +399,6 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
     *sum = total;
     return -1;
 }
-#endif
 
 /* Probabilities: every class counts with weight a_k. e becomes the gradient. */
 ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n,

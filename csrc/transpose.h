@@ -137,6 +137,76 @@ ALWAYS_INLINE void transpose(vreal *v)
 }
 #endif
 
+/* So many classes can stay in registers between memory and arithmetic. */
+#if VECTOR_BYTES == 64 && FL_REAL == 32
+enum { FUSED_CLASSES = 17 };
+#define FOR_FUSED_CLASSES(CASE) \
+    FOR_PICKED_CLASSES(CASE) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15) CASE(16)
+#elif VECTOR_BYTES == 64
+enum { FUSED_CLASSES = 9 };
+#define FOR_FUSED_CLASSES(CASE) FOR_PICKED_CLASSES(CASE) CASE(8)
+#elif CAN_PICK
+enum { FUSED_CLASSES = 8 };
+#define FOR_FUSED_CLASSES(CASE) FOR_PICKED_CLASSES(CASE)
+#else
+enum { FUSED_CLASSES = 2 };
+#define FOR_FUSED_CLASSES(CASE)
+#endif
+
+/* z[k] = class k of WIDTH rows, or of the n that are left, 0 beyond. */
+ALWAYS_INLINE void load_few(vreal *z, const real *from, const int n_classes, ptrdiff_t n)
+{
+#if CAN_PICK
+    if (n_classes < PICKED_CLASSES) {
+        vreal in[PICKED_CLASSES];
+        if (n >= WIDTH) {
+            _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) in[k] = load(from + k * WIDTH);
+        } else {
+            for (int k = 0; k < n_classes; k++) {
+                ptrdiff_t count = n * n_classes - k * WIDTH;
+                in[k] = load_some_or(from + k * WIDTH, count < 0 ? 0 : count < WIDTH ? count : WIDTH, 0);
+            }
+        }
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) PICK_ALL(z[k], in, n_classes, j * n_classes + k);
+        return;
+    }
+#endif
+#if VECTOR_BYTES == 64
+    vreal v[WIDTH];
+    if (n >= WIDTH) {
+        _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) v[i] = load_some_or(from + i * n_classes, n_classes, 0);
+    } else {
+        for (int i = 0; i < WIDTH; i++) v[i] = i < n ? load_some_or(from + i * n_classes, n_classes, 0) : ZERO;
+    }
+    transpose(v);
+    _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++) z[k] = v[k];
+#endif
+}
+
+/* The way back. Writes WIDTH whole rows and up to a vector more, or exactly the n rows that are left. */
+ALWAYS_INLINE void store_few(real *to, const vreal *g, const int n_classes, ptrdiff_t n)
+{
+    CACHE_ALIGNED real last[FUSED_CLASSES * WIDTH + WIDTH];
+    real *out = n >= WIDTH ? to : last;
+#if CAN_PICK
+    if (n_classes < PICKED_CLASSES) {
+        vreal v[PICKED_CLASSES];
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
+            PICK_ALL(v[k], g, n_classes, (k * WIDTH + j) % n_classes * WIDTH + (k * WIDTH + j) / n_classes);
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) store(out + k * WIDTH, v[k]);
+    }
+#endif
+#if VECTOR_BYTES == 64
+    if (n_classes >= PICKED_CLASSES) {
+        vreal v[WIDTH];
+        _Pragma("GCC unroll 16") for (int k = 0; k < WIDTH; k++) v[k] = k < n_classes ? g[k] : ZERO;
+        transpose(v);
+        _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) store(out + i * n_classes, v[i]);
+    }
+#endif
+    if (n < WIDTH) memcpy(to, last, (size_t)(n * n_classes) * sizeof(real));
+}
+
 SHARED void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t row_stride, ptrdiff_t n_classes, ptrdiff_t n)
 {
     ptrdiff_t whole = 0;
