@@ -304,16 +304,29 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                 settle_infinite_row(row, 1, n_classes, largest, kind);
                 largest = 0;
             }
-            if (kind != ROW_LOSS) s.target[r] = (real_int)find_first(row, n_classes, largest);
-            const ptrdiff_t y = s.target[r];
-            const real own = row[y];
-            row[y] = -REAL_INFINITY;
+            /* One position is left out of the sum: the target's, or the largest one's. */
+            const int late = kind == ROW_LOG_SOFTMAX || kind == ROW_LOGSUMEXP; /* which can be taken off afterwards */
+            if (kind == ROW_SOFTMAX) s.target[r] = (real_int)find_first(row, n_classes, largest);
+            const ptrdiff_t y = late ? 0 : s.target[r];
+            const real own = late ? largest : row[y];
+            if (!late) row[y] = -REAL_INFINITY;
             const char *ahead = (const char *)(real_row(&job->prediction, first + r) + rows * n_classes);
             piece_sum p = before.to ? take_and_put(row, z + r * pitch, pitch, largest, &before, ahead, kind, job->stream)
                           : (want & FL_HESSIAN)                                             ? sum_for_hessian(row, pitch, largest, ahead, &flow)
                           : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE) ? sum_and_keep(row, pitch, largest, ahead, &flow)
                                                                                           : sum_only(row, pitch, largest, ahead, &flow);
             row = z + r * pitch;
+            if (late) {
+                p.others -= 1;
+                if (p.others < 1) { /* the largest one's 1 was most of the sum: what is left of the others is rounding */
+                    const ptrdiff_t at = find_first(row, n_classes, largest);
+                    outflow none = {0};
+                    const real aside = row[at];
+                    row[at] = -REAL_INFINITY;
+                    p = sum_only(row, pitch, largest, (const char *)row, &none);
+                    row[at] = aside;
+                }
+            }
             s.others[r] = (real)p.others;
             s.distance[r] = largest - own;
             s.first[r] = largest;
@@ -321,7 +334,6 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             if (want & FL_HESSIAN && own != largest) s.smaller[r] = (real)(p.smaller + (p.ties - 1)); /* own is added below */
             if (kind == ROW_LOSS) row[y] = -s.others[r];
             if (kind == ROW_SOFTMAX) row[y] = 1;
-            if (kind == ROW_LOG_SOFTMAX) row[y] = own;
             if (kind == ROW_LOGSUMEXP) s.value[r] = reported;
         }
         finish(&flow);

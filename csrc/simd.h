@@ -194,6 +194,12 @@ ALWAYS_INLINE vreal look_up_16(const real *table, vint index)
 #endif
 }
 
+#if VECTOR_BYTES == 32 && FL_REAL == 32
+#define FIRST_HALF_ONES -1, -1, -1, -1, -1, -1, -1, -1
+#elif VECTOR_BYTES == 32
+#define FIRST_HALF_ONES -1, -1, -1, -1
+#endif
+
 /* The first `count` <= WIDTH elements, `otherwise` in the lanes beyond, which are not read. */
 ALWAYS_INLINE vreal load_some_or(const real *p, ptrdiff_t count, real otherwise)
 {
@@ -202,6 +208,10 @@ ALWAYS_INLINE vreal load_some_or(const real *p, ptrdiff_t count, real otherwise)
     return _mm512_mask_loadu_ps(splat(otherwise), (__mmask16)((1u << count) - 1), p);
 #elif VECTOR_BYTES == 64
     return _mm512_mask_loadu_pd(splat(otherwise), (__mmask8)((1u << count) - 1), p);
+#elif VECTOR_BYTES == 32
+    static const real_int ones_then_zeros[2 * WIDTH] = {FIRST_HALF_ONES};
+    __m256i mask = (__m256i)load_int(ones_then_zeros + WIDTH - count);
+    return choose((vreal)mask, OP(maskload)(p, mask), splat(otherwise));
 #else
     CACHE_ALIGNED real padded[WIDTH];
     for (ptrdiff_t i = 0; i < WIDTH; i++) padded[i] = i < count ? p[i] : otherwise;

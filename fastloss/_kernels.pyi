@@ -25,6 +25,7 @@ class Loss:
     def __deepcopy__(self, memo: dict[int, Any]) -> Loss: ...
 
 class PointwiseLoss(Loss):
+    def _value(self, prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None, reduction: str) -> Any: ...
     @overload
     def __call__(
         self,
@@ -141,6 +142,9 @@ class PointwiseLoss(Loss):
 
 @disjoint_base
 class RowwiseLoss(Loss):
+    def _value(
+        self, prediction: ArrayLike, target: ArrayLike, axis: int, sample_weight: ArrayLike | None, reduction: str
+    ) -> Any: ...
     def __init__(
         self,
         kernel: str,

@@ -688,6 +688,10 @@ cdef class PointwiseLoss(Loss):
             self, want, prediction, target, sample_weight, reduction, curvature, gradient, hessian
         )
 
+    def _value(self, prediction, target, sample_weight, reduction):
+        """A call with arguments by position: what the functions use, because keywords cost as much as the rest."""
+        return self.call(FL_VALUE, prediction, target, sample_weight, reduction, "exact", None, None)
+
     def __call__(self, prediction, target, *, sample_weight=None, reduction="mean"):
         """Value of the loss.
 
@@ -860,6 +864,10 @@ cdef class RowwiseLoss(Loss):
         return general().general_rowwise(
             self, want, prediction, target, axis, sample_weight, reduction, curvature, gradient, hessian
         )
+
+    def _value(self, prediction, target, axis, sample_weight, reduction):
+        """A call with arguments by position: what the functions use, because keywords cost as much as the rest."""
+        return self.call(FL_VALUE, prediction, target, axis, sample_weight, reduction, "exact", None, None)
 
     def __call__(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean"):
         """Value of the loss.

@@ -728,7 +728,7 @@ def cross_entropy(
         loss = _cross_entropy(class_weight, label_smoothing, ignore_index)
     except TypeError:
         loss = CrossEntropy(class_weight, label_smoothing, ignore_index)
-    return loss(prediction, target, axis=axis, sample_weight=sample_weight, reduction=reduction)
+    return loss._value(prediction, target, axis, sample_weight, reduction)
 
 
 def focal(
@@ -800,7 +800,7 @@ def focal(
         loss = _focal(gamma, class_weight, label_smoothing, ignore_index)
     except TypeError:
         loss = Focal(gamma, class_weight, label_smoothing, ignore_index)
-    return loss(prediction, target, axis=axis, sample_weight=sample_weight, reduction=reduction)
+    return loss._value(prediction, target, axis, sample_weight, reduction)
 
 
 def binary_cross_entropy(
@@ -862,7 +862,7 @@ def binary_cross_entropy(
         loss = _binary_cross_entropy(pos_weight, label_smoothing)
     except TypeError:
         loss = BinaryCrossEntropy(pos_weight, label_smoothing)
-    return loss(prediction, target, sample_weight=sample_weight, reduction=reduction)
+    return loss._value(prediction, target, sample_weight, reduction)
 
 
 def binary_focal(
@@ -928,7 +928,7 @@ def binary_focal(
         loss = _binary_focal(gamma, alpha, label_smoothing)
     except TypeError:
         loss = BinaryFocal(gamma, alpha, label_smoothing)
-    return loss(prediction, target, sample_weight=sample_weight, reduction=reduction)
+    return loss._value(prediction, target, sample_weight, reduction)
 
 
 def _softmax_options(class_weight: Any, label_smoothing: Any, ignore_index: Any) -> dict[str, Any]:

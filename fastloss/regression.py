@@ -288,7 +288,7 @@ def squared_error(
     >>> fl.squared_error([1.0, 3.0], [0.0, 1.0], sample_weight=[3.0, 1.0])
     1.75
     """
-    return _SQUARED_ERROR(prediction, target, sample_weight=sample_weight, reduction=reduction)
+    return _SQUARED_ERROR._value(prediction, target, sample_weight, reduction)
 
 
 def mse(
@@ -316,7 +316,7 @@ def mse(
     >>> fl.mse([1.0, 3.0], [0.0, 1.0])
     2.5
     """
-    return _SQUARED_ERROR(prediction, target, sample_weight=sample_weight, reduction=reduction)
+    return _SQUARED_ERROR._value(prediction, target, sample_weight, reduction)
 
 
 def l2(
@@ -346,7 +346,7 @@ def l2(
     >>> fl.l2([1.0, 3.0], [0.0, 1.0])
     5.0
     """
-    return _SQUARED_ERROR(prediction, target, sample_weight=sample_weight, reduction=reduction)
+    return _SQUARED_ERROR._value(prediction, target, sample_weight, reduction)
 
 
 def absolute_error(
@@ -392,7 +392,7 @@ def absolute_error(
     >>> fl.absolute_error([1.0, 3.0], [0.0, 1.0])
     1.5
     """
-    return _ABSOLUTE_ERROR(prediction, target, sample_weight=sample_weight, reduction=reduction)
+    return _ABSOLUTE_ERROR._value(prediction, target, sample_weight, reduction)
 
 
 def huber(
@@ -452,7 +452,7 @@ def huber(
         loss = _huber(delta)
     except TypeError:
         loss = Huber(delta)
-    return loss(prediction, target, sample_weight=sample_weight, reduction=reduction)
+    return loss._value(prediction, target, sample_weight, reduction)
 
 
 # A function makes the loss of its parameters once; parameters without a hash (arrays) raise TypeError there.
