@@ -103,7 +103,17 @@ SHARED void settle_infinite_row(real *tile, ptrdiff_t rows, ptrdiff_t n_classes,
             tile[k * rows] = -REAL_INFINITY;
 }
 
-enum { PARTIAL = 6 }; /* additions before a sum is put aside exactly: rounding stays near one ulp for any number of classes */
+/* How the exponentials of a row are added up, in every loop that does it for rows in lanes. So that rounding stays near one ulp
+ * for any number of classes: all in one up to PARTIAL, in two halves up to FEW_SUMS, beyond that PARTIAL at a time, put
+ * aside exactly. */
+enum { PARTIAL = 6, FEW_SUMS = 16 };
+
+ALWAYS_INLINE ptrdiff_t end_of_partial_sum(ptrdiff_t k, ptrdiff_t n_classes)
+{
+    if (n_classes <= PARTIAL) return n_classes;
+    if (n_classes <= FEW_SUMS) return k ? n_classes : n_classes / 2;
+    return k + PARTIAL < n_classes ? k + PARTIAL : n_classes;
+}
 
 /* The largest of each row of a vector of rows, infinite ones settled. *reported: before that. */
 ALWAYS_INLINE vreal largest_of_rows(real *z, ptrdiff_t rows, ptrdiff_t n_classes, int kind, vreal *reported)
@@ -147,8 +157,8 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
         exact_sum others = {ZERO, ZERO}, smaller = {ZERO, ZERO};
         vreal own = ZERO, distance = ZERO, ties = ZERO, lower = ZERO;
         if (n_classes == 2) lower = exp_nonpositive(-vabs(load(z + i) - load(z + rows + i)));
-        for (ptrdiff_t k0 = 0; k0 < n_classes; k0 += PARTIAL) {
-            const ptrdiff_t k1 = k0 + PARTIAL < n_classes ? k0 + PARTIAL : n_classes;
+        for (ptrdiff_t k0 = 0, k1; k0 < n_classes; k0 = k1) {
+            k1 = end_of_partial_sum(k0, n_classes);
             vreal part = ZERO, smaller_part = ZERO;
             for (ptrdiff_t k = k0; k < k1; k++) {
                 vreal x = load(z + k * rows + i) - largest;
@@ -167,13 +177,13 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
                 if (fetched < ahead_bytes) prefetch_far(ahead + fetched), fetched += 64;
                 if (k % GROUP == 0) step(&leaving);
             }
-            if (n_classes <= PARTIAL)
-                others.sum = part;
+            if (n_classes <= FEW_SUMS)
+                others.sum = k0 ? others.sum + part : part;
             else
                 add_to(&others, part);
             if (want_smaller) add_to(&smaller, smaller_part);
         }
-        store(s->others + i, n_classes <= PARTIAL ? others.sum : value_of(others));
+        store(s->others + i, n_classes <= FEW_SUMS ? others.sum : value_of(others));
         store(s->own + i, own);
         store(s->distance + i, kind == ROW_LOGSUMEXP ? reported : distance);
         if (want_smaller) store(s->smaller + i, value_of(smaller) + (ties - ONE));
@@ -263,14 +273,14 @@ ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, con
             _Pragma("GCC unroll 16") for (int k = n_classes - 1; k >= 0; k--) /* the first of the largest */
                 target = bits(choose(eq(z[k], largest), from_bits(splat_int((real_int)k)), from_bits(target)));
         vreal others = ZERO, own = ZERO, distance = ZERO, lower = ZERO;
-        vreal also = ZERO; /* two sums, each of half of the classes: less rounding, and they do not wait for each other */
+        vreal also = ZERO; /* the second half */
         if (n_classes == 2) lower = exp_nonpositive(-vabs(z[0] - z[1]));
         _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++)
         {
             vreal x = z[k] - largest;
             vreal y = n_classes == 2 ? choose(eq(x, ZERO), ONE, lower) : exp_nonpositive(x);
             vmask mine = eq_int(target, splat_int((real_int)k));
-            if (n_classes > PARTIAL && k >= n_classes / 2)
+            if (k >= end_of_partial_sum(0, n_classes))
                 also += choose(mine, ZERO, y);
             else
                 others += choose(mine, ZERO, y);
