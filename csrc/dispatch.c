@@ -40,16 +40,16 @@ static const struct {
     const fl_kernels *f32, *f64;
 } tables[] = { /* best first */
 #ifdef FL_HAVE_x86_v4
-    TABLES(x86_v4)
+              TABLES(x86_v4)
 #endif
 #ifdef FL_HAVE_x86_v3
-    TABLES(x86_v3)
+                  TABLES(x86_v3)
 #endif
 #ifdef FL_HAVE_neon
-    TABLES(neon)
+                      TABLES(neon)
 #endif
 #ifdef FL_HAVE_baseline
-    TABLES(baseline)
+                          TABLES(baseline)
 #endif
 };
 
@@ -65,6 +65,7 @@ const char *fl_isa(int index)
 const fl_kernels *fl_select(const char *isa, int real_bits)
 {
     for (int i = 0; i < N_TABLES; i++)
-        if (!strcmp(isa, tables[i].isa)) return !tables[i].runs() ? NULL : real_bits == 32 ? tables[i].f32 : tables[i].f64;
+        if (!strcmp(isa, tables[i].isa))
+            return !tables[i].runs() ? NULL : real_bits == 32 ? tables[i].f32 : tables[i].f64;
     return NULL;
 }

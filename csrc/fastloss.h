@@ -65,18 +65,18 @@ typedef struct fl_loss {
 /* All kernels of one instruction set and one real type. */
 typedef struct fl_kernels {
     const char *isa;
-    const fl_loss *losses; /* ends with name == NULL */
+    const fl_loss *const *losses; /* ends with NULL */
     fl_check check_pointwise, check_rowwise;
     ptrdiff_t (*rowwise_scratch)(const fl_job *job);
 } fl_kernels;
 
 /* dispatch.c */
-const char *fl_isa(int index);                               /* those that can run here, best first; NULL at the end */
+const char *fl_isa(int index); /* those that can run here, best first; NULL at the end */
 const fl_kernels *fl_select(const char *isa, int real_bits); /* NULL: unknown, not built, or cannot run here */
 
 /* runtime.c */
 ptrdiff_t fl_last_level_cache(void); /* bytes */
-void fl_survive_fork(void);          /* call once, at import */
-int fl_threads_lost(void);           /* in a forked child that must stay serial */
+void fl_survive_fork(void); /* call once, at import */
+int fl_threads_lost(void); /* in a forked child that must stay serial */
 
 #endif

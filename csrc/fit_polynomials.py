@@ -84,9 +84,7 @@ def remez(function, weight, low, high, degree, fixed, known_good):
             right[i] = scale[node] * target[node]
         solution = mp.lu_solve(rows, right)
         free = [solution[j] for j in range(n_free)]
-        error = [
-            scale[i] * (target[i] - x ** len(fixed) * mp.polyval(free[::-1], x)) for i, x in enumerate(grid)
-        ]
+        error = [scale[i] * (target[i] - x ** len(fixed) * mp.polyval(free[::-1], x)) for i, x in enumerate(grid)]
         largest = max(abs(e) for e in error)
         if best is None or largest < best[1]:
             best = fixed + free, largest
@@ -128,7 +126,9 @@ if __name__ == "__main__":
         print("powers:", *(float(dtype(float(mp.mpf(2) ** (mp.mpf(i) / 16)))).hex() for i in range(16)))
     for name, function, weight, low, high, degree, dtype in FITS:
         coefficients, error = fit(function, weight, low, high, degree, dtype)
-        print(f"{name} {dtype.__name__} on [{mp.nstr(low, 6)}, {mp.nstr(high, 6)}]: "
-              f"relative error {mp.nstr(error, 3)} of half an ulp")
+        print(
+            f"{name} {dtype.__name__} on [{mp.nstr(low, 6)}, {mp.nstr(high, 6)}]: "
+            f"relative error {mp.nstr(error, 3)} of half an ulp"
+        )
         for power, c in enumerate(coefficients):
             print(f"    {float(c).hex()}  # {power}")

@@ -11,11 +11,11 @@
 #include "losses.def"
 #undef FL_FORMULAS
 
-static const fl_loss losses[] = {
-#define LOSS(name) name##_loss,
+static const fl_loss *const losses[] = {
+#define LOSS(name) &name##_loss,
 #include "losses.def"
 #undef LOSS
-    {0}};
+    NULL};
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)

@@ -88,8 +88,8 @@ SHARED double sum_reals(const real *x, ptrdiff_t n)
 }
 
 /* The tile as consecutive reals: the array itself where it can be used as it is, else a copy padded with 0. */
-SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count,
-                                  int dense, real *tile)
+SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
+                           real *tile)
 {
     if (dense && count % LANES == 0) return (const real *)(const void *)array->data + first;
     if (dense)
@@ -101,7 +101,7 @@ SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t f
 }
 
 SHARED void put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
-                            const real *tile)
+                     const real *tile)
 {
     real *to = (real *)(void *)array->data + first;
     if (!dense)
@@ -207,19 +207,32 @@ ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrd
         real *hessian = direct && hessian_dense ? (real *)(void *)job->hessian.data + first : hessian_tile;
 
         if (stages & STAGE_EXP)
-            for (ptrdiff_t i = 0; i < padded; i += WIDTH)
-                store(e_tile + i, exp_nonpositive(-vabs(load(z + i))));
+            for (ptrdiff_t i = 0; i < padded; i += WIDTH) store(e_tile + i, exp_nonpositive(-vabs(load(z + i))));
         if (stages & STAGE_LOG1P)
             for (ptrdiff_t i = 0; i < padded; i += WIDTH) store(l_tile + i, log1p_unit(load(e_tile + i)));
-        tile_arrays a = {.z = z, .t = t, .w = w, .q = q, .e = e_tile, .l = l_tile, .n = n, .padded = padded, .scale = scale,
-                         .gradient = gradient, .hessian = hessian, .value = job->value.data ? value_tile : NULL};
-        operands o = {.p = p, .curvature = curvature, .hard = hard && !q, .want_hessian = want & FL_HESSIAN,
+        tile_arrays a = {.z = z,
+                         .t = t,
+                         .w = w,
+                         .q = q,
+                         .e = e_tile,
+                         .l = l_tile,
+                         .n = n,
+                         .padded = padded,
+                         .scale = scale,
+                         .gradient = gradient,
+                         .hessian = hessian,
+                         .value = job->value.data ? value_tile : NULL};
+        operands o = {.p = p,
+                      .curvature = curvature,
+                      .hard = hard && !q,
+                      .want_hessian = want & FL_HESSIAN,
                       .pos_weight = UNIFORM(p[0])};
         if (!w && !q && !a.value && n == padded)
             evaluate_tile(&a, o, &sums, f, stages, want, 1);
         else
             evaluate_tile(&a, o, &sums, f, stages, want, 0);
-        if ((want & FL_GRADIENT) && job->gradient.data) put_tile(&job->gradient, job, first, n, gradient_dense, gradient);
+        if ((want & FL_GRADIENT) && job->gradient.data)
+            put_tile(&job->gradient, job, first, n, gradient_dense, gradient);
         if ((want & FL_HESSIAN) && job->hessian.data) put_tile(&job->hessian, job, first, n, hessian_dense, hessian);
         if ((want & FL_VALUE) && job->value.data) put_tile(&job->value, job, first, n, value_dense, value_tile);
     }
@@ -233,30 +246,33 @@ ALWAYS_INLINE ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrd
                                         const int stages, const int value_stages, const int domain)
 {
     switch (job->want) {
-#define CASE(want) \
-    case want: return pointwise_tiles(job, first, count, sum, f, ((want) & FL_VALUE) ? stages | value_stages : stages, domain, want);
+#define CASE(want)                                                                                              \
+    case want:                                                                                                  \
+        return pointwise_tiles(job, first, count, sum, f, ((want) & FL_VALUE) ? stages | value_stages : stages, \
+                               domain, want);
         CASE(FL_VALUE)
         CASE(FL_GRADIENT)
         CASE(FL_VALUE | FL_GRADIENT)
         CASE(FL_GRADIENT | FL_HESSIAN)
     default:
-        return pointwise_tiles(job, first, count, sum, f, stages | value_stages, domain, FL_VALUE | FL_GRADIENT | FL_HESSIAN);
+        return pointwise_tiles(job, first, count, sum, f, stages | value_stages, domain,
+                               FL_VALUE | FL_GRADIENT | FL_HESSIAN);
 #undef CASE
     }
 }
 
 /* Makes a loss of a formula: its stages (those that the value alone needs apart) and the domain of its target. */
-#define POINTWISE(name, stages, value_stages, domain)                                                          \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)            \
-    {                                                                                                          \
-        return pointwise_block(job, first, count, sum, name, stages, value_stages, domain);                    \
-    }                                                                                                          \
+#define POINTWISE(name, stages, value_stages, domain)                                               \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
+    {                                                                                               \
+        return pointwise_block(job, first, count, sum, name, stages, value_stages, domain);         \
+    }                                                                                               \
     static const fl_loss name##_loss = {#name, name##_block, domain};
 
 /* The sum of at most TILE weights, and the tile of them; *bad becomes the position of the first that is negative or not
  * finite, if none was found before. */
 SHARED double sum_weights(real *tile, const fl_array *weight, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t n,
-                                 ptrdiff_t *bad)
+                          ptrdiff_t *bad)
 {
     load_elements(tile, weight, n_inner, first, n);
     ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
@@ -278,9 +294,8 @@ SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
     *result = (fl_checked){0, -1, -1};
     for (ptrdiff_t end = first + count; first < end; first += TILE) {
         const ptrdiff_t n = end - first < TILE ? end - first : TILE;
-        result->weight_sum += job->weight.data
-                                  ? sum_weights(w, &job->weight, job->n_inner, first, n, &result->bad_weight)
-                                  : (double)n;
+        result->weight_sum +=
+            job->weight.data ? sum_weights(w, &job->weight, job->n_inner, first, n, &result->bad_weight) : (double)n;
         if (!job->check_target || result->bad_target >= 0) continue;
         int hard;
         const real *targets = tile_of(&job->target, job, first, n, dense && !job->weight.data, t);

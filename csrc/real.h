@@ -56,10 +56,10 @@
 ALWAYS_INLINE vreal exp_nonpositive(vreal x)
 {
 #if FL_REAL == 32
-    static const CACHE_ALIGNED real powers[16] = {
-        0x1.000000p+0, 0x1.0b5586p+0, 0x1.172b84p+0, 0x1.2387a6p+0, 0x1.306fe0p+0, 0x1.3dea64p+0,
-        0x1.4bfdaep+0, 0x1.5ab07ep+0, 0x1.6a09e6p+0, 0x1.7a1148p+0, 0x1.8ace54p+0, 0x1.9c4918p+0,
-        0x1.ae89fap+0, 0x1.c199bep+0, 0x1.d5818ep+0, 0x1.ea4afap+0};
+    static const CACHE_ALIGNED real powers[16] = {0x1.000000p+0, 0x1.0b5586p+0, 0x1.172b84p+0, 0x1.2387a6p+0,
+                                                  0x1.306fe0p+0, 0x1.3dea64p+0, 0x1.4bfdaep+0, 0x1.5ab07ep+0,
+                                                  0x1.6a09e6p+0, 0x1.7a1148p+0, 0x1.8ace54p+0, 0x1.9c4918p+0,
+                                                  0x1.ae89fap+0, 0x1.c199bep+0, 0x1.d5818ep+0, 0x1.ea4afap+0};
 #else
     static const CACHE_ALIGNED real powers[16] = {
         0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
@@ -176,10 +176,7 @@ ALWAYS_INLINE vreal log1p_nonnegative(vreal s)
 }
 
 /* log(x) for normal x > 0; -inf for x = 0. At most 1 ulp. */
-ALWAYS_INLINE vreal log_normal(vreal x)
-{
-    return choose(eq(x, ZERO), C(-REAL_INFINITY), log_of_sum(x, ZERO));
-}
+ALWAYS_INLINE vreal log_normal(vreal x) { return choose(eq(x, ZERO), C(-REAL_INFINITY), log_of_sum(x, ZERO)); }
 
 /* x^n for a whole n >= 0 */
 ALWAYS_INLINE vreal whole_power(vreal x, int n)

@@ -33,13 +33,13 @@ typedef struct terms {
     vreal value, first, second, bound;
 } terms;
 
-
 /* What the driver makes of a row. */
 enum row_kind { ROW_LOSS, ROW_LOG_SOFTMAX, ROW_SOFTMAX, ROW_LOGSUMEXP };
 
 /* One number for each row of a tile. */
 typedef struct row_stats {
-    CACHE_ALIGNED real weight[MAX_ROWS];  /* of the value: sample weight times class weight; 0 if the row counts nowhere */
+    CACHE_ALIGNED real
+        weight[MAX_ROWS];  /* of the value: sample weight times class weight; 0 if the row counts nowhere */
     CACHE_ALIGNED real scaled[MAX_ROWS];  /* of the derivatives: weight times job->scale */
     CACHE_ALIGNED real distance[MAX_ROWS]; /* M - z_y, or M for logsumexp */
     CACHE_ALIGNED real others[MAX_ROWS];
@@ -63,13 +63,13 @@ ALWAYS_INLINE char *row_at(const fl_array *array, ptrdiff_t n_inner, ptrdiff_t r
 SHARED void load_integers(int64_t *tile, const char *from, ptrdiff_t stride, int type, ptrdiff_t count)
 {
     switch (type) {
-#define CASE(code, ctype)                                                                                \
-    case code:                                                                                           \
-        if (stride == (ptrdiff_t)sizeof(ctype))                                                          \
+#define CASE(code, ctype)                                                                                    \
+    case code:                                                                                               \
+        if (stride == (ptrdiff_t)sizeof(ctype))                                                              \
             for (ptrdiff_t i = 0; i < count; i++) tile[i] = (int64_t)((const ctype *)(const void *)from)[i]; \
-        else                                                                                             \
-            for (ptrdiff_t i = 0; i < count; i++)                                                        \
-                tile[i] = (int64_t) * (const ctype *)(const void *)(from + i * stride);                  \
+        else                                                                                                 \
+            for (ptrdiff_t i = 0; i < count; i++)                                                            \
+                tile[i] = (int64_t)*(const ctype *)(const void *)(from + i * stride);                        \
         break;
         FOR_EACH_INTEGER_TYPE(CASE)
 #undef CASE
@@ -160,8 +160,7 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
     *result = (fl_checked){0, -1, -1};
     for (ptrdiff_t end = first + count; first < end; first += MAX_ROWS) {
         const ptrdiff_t n = end - first < MAX_ROWS ? end - first : MAX_ROWS;
-        if (job->weight.data)
-            sum_weights(weight, &job->weight, job->n_inner, first, n, &result->bad_weight);
+        if (job->weight.data) sum_weights(weight, &job->weight, job->n_inner, first, n, &result->bad_weight);
         if (job->soft) {
             if (job->weight.data)
                 for (ptrdiff_t i = 0; i < n; i++) weight_sum += (double)weight[i];
@@ -197,7 +196,8 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
 /* The two places where a formula is evaluated, compiled for each loss; everything else is shared by all. */
 typedef struct row_formula {
     void (*terms)(row_stats *s, ptrdiff_t n, const fl_job *job);
-    void (*soft)(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s);
+    void (*soft)(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job,
+                 row_stats *s);
 } row_formula;
 
 /* log of (others + own), where the larger of the two holds the 1 of the largest logit */
@@ -208,22 +208,22 @@ ALWAYS_INLINE vreal log_of_row_sum(vreal others, vreal own, ptrdiff_t n_classes)
 }
 
 /* Row statistics to value and coefficients, a vector of rows at a time. */
-#define DEFINE_TERMS(name)                                                                                      \
-    static void name##_terms(row_stats *s, ptrdiff_t n, const fl_job *job)                                      \
-    {                                                                                                           \
-        for (ptrdiff_t i = 0; i < n; i += WIDTH) {                                                              \
-            vreal others = load(s->others + i), own = load(s->own + i), w = load(s->weight + i);                \
-            vreal inverse = ONE / (others + own);                                                               \
-            vreal loss = load(s->distance + i) + log_of_row_sum(others, own, job->n_classes);                   \
-            terms t = name((probability){own * inverse, others * inverse, loss, job->coefficients});            \
-            store(s->value + i, choose(eq(w, ZERO), ZERO, t.value * w));                                        \
-            if (job->want == FL_VALUE) continue;                                                                \
-            store(s->inverse + i, inverse);                                                                     \
-            store(s->first + i, t.first);                                                                       \
-            if (!(job->want & FL_HESSIAN)) continue;                                                            \
-            store(s->second + i, t.second);                                                                     \
-            store(s->bound + i, t.bound);                                                                       \
-        }                                                                                                       \
+#define DEFINE_TERMS(name)                                                                           \
+    static void name##_terms(row_stats *s, ptrdiff_t n, const fl_job *job)                           \
+    {                                                                                                \
+        for (ptrdiff_t i = 0; i < n; i += WIDTH) {                                                   \
+            vreal others = load(s->others + i), own = load(s->own + i), w = load(s->weight + i);     \
+            vreal inverse = ONE / (others + own);                                                    \
+            vreal loss = load(s->distance + i) + log_of_row_sum(others, own, job->n_classes);        \
+            terms t = name((probability){own * inverse, others * inverse, loss, job->coefficients}); \
+            store(s->value + i, choose(eq(w, ZERO), ZERO, t.value * w));                             \
+            if (job->want == FL_VALUE) continue;                                                     \
+            store(s->inverse + i, inverse);                                                          \
+            store(s->first + i, t.first);                                                            \
+            if (!(job->want & FL_HESSIAN)) continue;                                                 \
+            store(s->second + i, t.second);                                                          \
+            store(s->bound + i, t.bound);                                                            \
+        }                                                                                            \
     }
 
 /* For the functions of a row, and as the first step with soft targets: value = log of the sum, plus the largest logit for
@@ -253,16 +253,24 @@ ALWAYS_INLINE row_curve complete(row_curve c, vreal smaller)
 
 ALWAYS_INLINE row_curve row_curves(const row_stats *s, ptrdiff_t i)
 {
-    row_curve c = {.first = load(s->first + i), .second = load(s->second + i), .bound = load(s->bound + i),
-                   .inverse = load(s->inverse + i), .scaled = load(s->scaled + i), .others = load(s->others + i),
+    row_curve c = {.first = load(s->first + i),
+                   .second = load(s->second + i),
+                   .bound = load(s->bound + i),
+                   .inverse = load(s->inverse + i),
+                   .scaled = load(s->scaled + i),
+                   .others = load(s->others + i),
                    .own = load(s->own + i)};
     return complete(c, load(s->smaller + i));
 }
 
 ALWAYS_INLINE row_curve row_curve_at(const row_stats *s, ptrdiff_t r)
 {
-    row_curve c = {.first = splat(s->first[r]), .second = splat(s->second[r]), .bound = splat(s->bound[r]),
-                   .inverse = splat(s->inverse[r]), .scaled = splat(s->scaled[r]), .others = splat(s->others[r]),
+    row_curve c = {.first = splat(s->first[r]),
+                   .second = splat(s->second[r]),
+                   .bound = splat(s->bound[r]),
+                   .inverse = splat(s->inverse[r]),
+                   .scaled = splat(s->scaled[r]),
+                   .others = splat(s->others[r]),
                    .own = splat(s->own[r])};
     return complete(c, splat(s->smaller[r]));
 }
@@ -304,7 +312,8 @@ ALWAYS_INLINE enum regime regime_of(const fl_job *job)
     return job->want & FL_HESSIAN ? TILED : VERY_LONG;
 }
 
-SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f, int kind)
+SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
+                          int kind)
 {
     switch (regime_of(job)) {
     case TILED:
@@ -316,22 +325,22 @@ SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
 }
 
 /* Makes a loss of a formula. */
-#define ROWWISE(name)                                                                                            \
-    DEFINE_TERMS(name)                                                                                           \
-    DEFINE_SOFT(name)                                                                                            \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)              \
-    {                                                                                                            \
-        static const row_formula f = {name##_terms, name##_soft};                                                \
-        return run_rows(job, first, count, sum, &f, ROW_LOSS);                                                   \
-    }                                                                                                            \
+#define ROWWISE(name)                                                                               \
+    DEFINE_TERMS(name)                                                                              \
+    DEFINE_SOFT(name)                                                                               \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
+    {                                                                                               \
+        static const row_formula f = {name##_terms, name##_soft};                                   \
+        return run_rows(job, first, count, sum, &f, ROW_LOSS);                                      \
+    }                                                                                               \
     static const fl_loss name##_loss = {#name, name##_block, FL_UNIT_INTERVAL};
 
 /* The functions of a row: no target, no formula; the result is the "gradient", or for logsumexp the value. */
-#define ROW_FUNCTION(name, kind)                                                                                 \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)              \
-    {                                                                                                            \
-        return run_rows(job, first, count, sum, NULL, kind);                                                     \
-    }                                                                                                            \
+#define ROW_FUNCTION(name, kind)                                                                    \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
+    {                                                                                               \
+        return run_rows(job, first, count, sum, NULL, kind);                                        \
+    }                                                                                               \
     static const fl_loss name##_loss = {#name, name##_block, FL_ANY};
 
 static ptrdiff_t rowwise_scratch(const fl_job *job)

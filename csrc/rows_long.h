@@ -9,11 +9,11 @@
 
 enum { PIECE = 16384 / sizeof(real) };
 enum { PACKED_CLASSES = 512 }; /* rows shorter than this go out together: their ends are not aligned */
-enum { PART = 32 * LANES };    /* a lane makes that many additions / LANES before its sum is put aside: less rounding */
+enum { PART = 32 * LANES }; /* a lane makes that many additions / LANES before its sum is put aside: less rounding */
 
 /* What is known of a piece of a row. */
 typedef struct piece_sum {
-    double others;        /* without the position left out */
+    double others; /* without the position left out */
     double smaller, ties; /* for the Hessian: without those equal to the largest, and how many those are */
 } piece_sum;
 
@@ -58,8 +58,8 @@ SHARED ptrdiff_t find_first(const real *in, ptrdiff_t n, real x)
 }
 
 /* z -> exp(z - largest), n whole lanes, and their sum. Meanwhile what will be read next, `ahead`, comes in, and `flow` goes out. */
-ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const char *ahead, outflow *flow, const int keep,
-                                    const int want_smaller)
+ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const char *ahead, outflow *flow,
+                                    const int keep, const int want_smaller)
 {
     outflow leaving = *flow;
     vreal total[GROUP], smaller[GROUP], ties[GROUP];
@@ -90,10 +90,10 @@ ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const ch
                        .ties = want_smaller ? sum_lanes(ties) : 0};
 }
 
-#define EXP_AND_SUM(name, keep, want_smaller)                                                            \
-    SHARED piece_sum name(real *z, ptrdiff_t n, real largest, const char *ahead, outflow *flow)           \
-    {                                                                                                    \
-        return exp_and_sum(z, n, largest, ahead, flow, keep, want_smaller);                              \
+#define EXP_AND_SUM(name, keep, want_smaller)                                                   \
+    SHARED piece_sum name(real *z, ptrdiff_t n, real largest, const char *ahead, outflow *flow) \
+    {                                                                                           \
+        return exp_and_sum(z, n, largest, ahead, flow, keep, want_smaller);                     \
     }
 EXP_AND_SUM(sum_only, 0, 0)
 EXP_AND_SUM(sum_and_keep, 1, 0)
@@ -101,7 +101,7 @@ EXP_AND_SUM(sum_for_hessian, 1, 1)
 
 /* What becomes of the exponentials (or, for log_softmax, the logits) of a row on their way out. */
 typedef struct outgoing {
-    real factor;           /* of exponentials */
+    real factor; /* of exponentials */
     real largest, log_sum; /* off logits */
     int kind;
 } outgoing;
@@ -205,10 +205,11 @@ ALWAYS_INLINE piece_sum exp_sum_and_put(const real *from, real *z, ptrdiff_t n, 
     return (piece_sum){.others = sum_lanes(total)};
 }
 
-#define EXP_SUM_AND_PUT(name, keep, kind, streamed)                                                                      \
-    SHARED piece_sum name(const real *from, real *z, ptrdiff_t n, real largest, const pending *before, const char *ahead) \
-    {                                                                                                                    \
-        return exp_sum_and_put(from, z, n, largest, before, ahead, keep, kind, streamed);                                \
+#define EXP_SUM_AND_PUT(name, keep, kind, streamed)                                                    \
+    SHARED piece_sum name(const real *from, real *z, ptrdiff_t n, real largest, const pending *before, \
+                          const char *ahead)                                                           \
+    {                                                                                                  \
+        return exp_sum_and_put(from, z, n, largest, before, ahead, keep, kind, streamed);              \
     }
 EXP_SUM_AND_PUT(scale_and_keep, 1, ROW_LOSS, 0)
 EXP_SUM_AND_PUT(stream_and_keep, 1, ROW_LOSS, 1)
@@ -219,8 +220,9 @@ EXP_SUM_AND_PUT(stream_shift_and_copy, 2, ROW_LOG_SOFTMAX, 1)
 ALWAYS_INLINE piece_sum take_and_put(const real *from, real *z, ptrdiff_t n, real largest, const pending *before,
                                      const char *ahead, int kind, int streamed)
 {
-    return (kind == ROW_LOG_SOFTMAX ? (streamed ? stream_shift_and_copy : shift_and_copy)
-                                    : (streamed ? stream_and_keep : scale_and_keep))(from, z, n, largest, before, ahead);
+    return (kind == ROW_LOG_SOFTMAX
+                ? (streamed ? stream_shift_and_copy : shift_and_copy)
+                : (streamed ? stream_and_keep : scale_and_keep))(from, z, n, largest, before, ahead);
 }
 
 ALWAYS_INLINE real *gradient_row(const fl_job *job, ptrdiff_t row)
@@ -245,14 +247,16 @@ ALWAYS_INLINE ptrdiff_t medium_scratch(const fl_job *job)
     return 2 * ((rows_in_piece(job) + 1) * round_up(job->n_classes, LANES) + 2 * LANES) * (ptrdiff_t)sizeof(real) + 64;
 }
 
-ALWAYS_INLINE void put_hessian_row(real *to, const real *e, ptrdiff_t n, const row_stats *s, ptrdiff_t row, int curvature)
+ALWAYS_INLINE void put_hessian_row(real *to, const real *e, ptrdiff_t n, const row_stats *s, ptrdiff_t row,
+                                   int curvature)
 {
     row_curve c = row_curve_at(s, row);
     for (ptrdiff_t i = 0; i < n; i += WIDTH) store(to + i, other_hessian(load(e + i), &c, curvature));
 }
 
 /* `packed` rows to the rows of an array. */
-SHARED void put_packed(const fl_array *array, ptrdiff_t n_classes, ptrdiff_t first, ptrdiff_t n, const real *packed, int streamed)
+SHARED void put_packed(const fl_array *array, ptrdiff_t n_classes, ptrdiff_t first, ptrdiff_t n, const real *packed,
+                       int streamed)
 {
     const int together = array->outer == n_classes * (ptrdiff_t)sizeof(real);
     for (ptrdiff_t r = 0; r < n; r += together ? n : 1) {
@@ -265,7 +269,8 @@ SHARED void put_packed(const fl_array *array, ptrdiff_t n_classes, ptrdiff_t fir
     }
 }
 
-SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f, int kind)
+SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
+                             int kind)
 {
     const int want = job->want;
     const ptrdiff_t n_classes = job->n_classes, pitch = round_up(n_classes, LANES), rows = rows_in_piece(job);
@@ -299,7 +304,8 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                 s.others[r] = s.own[r] = s.smaller[r] = 1, s.distance[r] = 0;
                 continue;
             }
-            real largest = copy_and_find_largest(row, real_row(&job->prediction, first + r), n_classes), reported = largest;
+            real largest = copy_and_find_largest(row, real_row(&job->prediction, first + r), n_classes),
+                 reported = largest;
             if (largest == REAL_INFINITY || largest == -REAL_INFINITY) {
                 settle_infinite_row(row, 1, n_classes, largest, kind);
                 largest = 0;
@@ -311,14 +317,17 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             const real own = late ? largest : row[y];
             if (!late) row[y] = -REAL_INFINITY;
             const char *ahead = (const char *)(real_row(&job->prediction, first + r) + rows * n_classes);
-            piece_sum p = before.to ? take_and_put(row, z + r * pitch, pitch, largest, &before, ahead, kind, job->stream)
-                          : (want & FL_HESSIAN)                                             ? sum_for_hessian(row, pitch, largest, ahead, &flow)
-                          : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE) ? sum_and_keep(row, pitch, largest, ahead, &flow)
-                                                                                          : sum_only(row, pitch, largest, ahead, &flow);
+            piece_sum p = before.to
+                              ? take_and_put(row, z + r * pitch, pitch, largest, &before, ahead, kind, job->stream)
+                          : (want & FL_HESSIAN) ? sum_for_hessian(row, pitch, largest, ahead, &flow)
+                          : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE)
+                              ? sum_and_keep(row, pitch, largest, ahead, &flow)
+                              : sum_only(row, pitch, largest, ahead, &flow);
             row = z + r * pitch;
             if (late) {
                 p.others -= 1;
-                if (p.others < 1) { /* the largest one's 1 was most of the sum: what is left of the others is rounding */
+                if (p.others <
+                    1) { /* the largest one's 1 was most of the sum: what is left of the others is rounding */
                     const ptrdiff_t at = find_first(row, n_classes, largest);
                     outflow none = {0};
                     const real aside = row[at];
@@ -331,7 +340,8 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             s.distance[r] = largest - own;
             s.first[r] = largest;
             s.smaller[r] = (real)(own == largest ? p.smaller + p.ties : 0);
-            if (want & FL_HESSIAN && own != largest) s.smaller[r] = (real)(p.smaller + (p.ties - 1)); /* own is added below */
+            if (want & FL_HESSIAN && own != largest)
+                s.smaller[r] = (real)(p.smaller + (p.ties - 1)); /* own is added below */
             if (kind == ROW_LOSS) row[y] = -s.others[r];
             if (kind == ROW_SOFTMAX) row[y] = 1;
             if (kind == ROW_LOGSUMEXP) s.value[r] = reported;
@@ -341,8 +351,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
         for (ptrdiff_t r = 0; r < padded; r += WIDTH) {
             vreal distance = load(s.distance + r), own = exp_nonpositive(-distance);
             store(s.own + r, own);
-            if (want & FL_HESSIAN)
-                store(s.smaller + r, load(s.smaller + r) + choose(eq(distance, ZERO), ZERO, own));
+            if (want & FL_HESSIAN) store(s.smaller + r, load(s.smaller + r) + choose(eq(distance, ZERO), ZERO, own));
             if (kind == ROW_LOGSUMEXP) store(s.distance + r, load(s.value + r));
         }
         if (kind == ROW_LOSS)
@@ -352,14 +361,15 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
 
         if (job->gradient.data) {
             for (ptrdiff_t r = n; r < n_waiting; r++) /* the last group may be smaller */
-                put_piece(gradient_row(job, first - rows + r), z + r * pitch, n_classes, &out[r], 1, job->stream, NULL, 0);
+                put_piece(gradient_row(job, first - rows + r), z + r * pitch, n_classes, &out[r], 1, job->stream, NULL,
+                          0);
             const int last = first + n == end;
             for (ptrdiff_t r = 0; r < n; r++) {
                 out[r] = (outgoing){.kind = kind, .largest = s.first[r], .log_sum = s.value[r], .factor = s.inverse[r]};
                 if (kind == ROW_LOSS) out[r].factor = s.first[r] * s.inverse[r] * s.scaled[r];
                 if (overlap && !last) continue;
-                put_piece(pack ? packed + r * n_classes : gradient_row(job, first + r), z + r * pitch, n_classes, &out[r],
-                          !pack, job->stream, NULL, 0);
+                put_piece(pack ? packed + r * n_classes : gradient_row(job, first + r), z + r * pitch, n_classes,
+                          &out[r], !pack, job->stream, NULL, 0);
             }
             n_waiting = overlap && !last ? n : 0;
             if (pack && job->stream && !job->hessian.data && job->gradient.outer == n_classes * (ptrdiff_t)sizeof(real))
@@ -488,11 +498,14 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
             const real reference = top == REAL_INFINITY || top == -REAL_INFINITY ? 0 : top;
             if (waiting.to) {
                 part[p] = take_and_put(z, e + start, padded, reference, &waiting, (const char *)(x + start + n), kind,
-                                       job->stream).others;
+                                       job->stream)
+                              .others;
                 put_target(job, &before, p);
             } else {
                 outflow none = {0};
-                part[p] = (keep_exponentials ? sum_and_keep : sum_only)(z, padded, reference, (const char *)(x + start + n), &none).others;
+                part[p] = (keep_exponentials ? sum_and_keep : sum_only)(z, padded, reference,
+                                                                        (const char *)(x + start + n), &none)
+                              .others;
             }
             largest_of[p] = top;
             largest = top > largest ? top : largest;

@@ -33,7 +33,7 @@ ALWAYS_INLINE ptrdiff_t tiled_scratch(const fl_job *job)
 
 /* tile[k * rows + i] = element k of row first + i */
 SHARED void load_tile(real *tile, ptrdiff_t rows, const fl_array *array, const fl_job *job, ptrdiff_t first,
-                             ptrdiff_t n)
+                      ptrdiff_t n)
 {
     const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
     FOR_EACH_RUN(array, job->n_inner, first, n, {
@@ -193,11 +193,11 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
 }
 
 /* The sets of options that occur, a copy each: they are shared by all losses. */
-#define STATISTICS(name, kind, keep, by_target, want_smaller)                                                       \
-    SHARED void name(real *z, real *e, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s,                 \
-                     const char *ahead, ptrdiff_t ahead_bytes, outflow *flow)                                        \
-    {                                                                                                                \
-        tile_statistics(z, e, rows, n, job, s, kind, keep, by_target, want_smaller, ahead, ahead_bytes, flow);       \
+#define STATISTICS(name, kind, keep, by_target, want_smaller)                                                  \
+    SHARED void name(real *z, real *e, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s,           \
+                     const char *ahead, ptrdiff_t ahead_bytes, outflow *flow)                                  \
+    {                                                                                                          \
+        tile_statistics(z, e, rows, n, job, s, kind, keep, by_target, want_smaller, ahead, ahead_bytes, flow); \
     }
 STATISTICS(statistics_value, ROW_LOSS, 0, 1, 0)
 STATISTICS(statistics_gradient, ROW_LOSS, 1, 1, 0)
@@ -251,8 +251,8 @@ ALWAYS_INLINE int is_few(const fl_job *job)
 
 enum { FEW_AHEAD = 12288 / sizeof(real) }; /* what comes in while this is computed */
 
-ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, const int n_classes, ptrdiff_t n, row_stats *s,
-                                  const int keep, const int by_target, int kind, outflow *flow)
+ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, const int n_classes, ptrdiff_t n,
+                                  row_stats *s, const int keep, const int by_target, int kind, outflow *flow)
 {
     outflow leaving = *flow;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
@@ -286,7 +286,9 @@ ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, con
                 others += choose(mine, ZERO, y);
             own = choose(mine, y, own);
             distance = choose(mine, -x, distance);
-            if (keep) store(e + k * rows + i, !by_target && kind == ROW_LOG_SOFTMAX ? from_bits(bits(x)) : from_bits(bits(y)));
+            if (keep)
+                store(e + k * rows + i,
+                      !by_target && kind == ROW_LOG_SOFTMAX ? from_bits(bits(x)) : from_bits(bits(y)));
             if (k % GROUP == 0) prefetch(from + i * n_classes + k * WIDTH + FEW_AHEAD);
             if (keep && k % GROUP == 0) step(&leaving);
         }
@@ -298,21 +300,22 @@ ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, con
 }
 
 /* `to` has room for a vector past the last row's end. */
-ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t rows, const int n_classes, ptrdiff_t n, const row_stats *s)
+ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t rows, const int n_classes, ptrdiff_t n,
+                                const row_stats *s)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal g[FUSED_CLASSES];
         vint target = load_int(s->target + i);
         vreal others_gradient = load(s->first + i) * load(s->inverse + i) * load(s->scaled + i);
         vreal own_gradient = -(load(s->others + i) * others_gradient);
-        _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++)
-            g[k] = choose(eq_int(target, splat_int((real_int)k)), own_gradient, load(e + k * rows + i) * others_gradient);
+        _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++) g[k] =
+            choose(eq_int(target, splat_int((real_int)k)), own_gradient, load(e + k * rows + i) * others_gradient);
         store_few(to + i * n_classes, g, n_classes, n - i);
     }
 }
 
-ALWAYS_INLINE void few_function(const real *e, real *to, ptrdiff_t rows, const int n_classes, ptrdiff_t n, const row_stats *s,
-                                int kind)
+ALWAYS_INLINE void few_function(const real *e, real *to, ptrdiff_t rows, const int n_classes, ptrdiff_t n,
+                                const row_stats *s, int kind)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal out[FUSED_CLASSES], inverse = load(s->inverse + i), log_sum = load(s->value + i);
@@ -329,31 +332,32 @@ ALWAYS_INLINE void few_function(const real *e, real *to, ptrdiff_t rows, const i
 }
 
 #define FEW(k)                                                                                                       \
-    SHARED void few_statistics_##k(const real *from, real *e, ptrdiff_t rows, ptrdiff_t n, row_stats *s, int keep,     \
-                                     outflow *flow)                                                                  \
+    SHARED void few_statistics_##k(const real *from, real *e, ptrdiff_t rows, ptrdiff_t n, row_stats *s, int keep,   \
+                                   outflow *flow)                                                                    \
     {                                                                                                                \
         if (keep)                                                                                                    \
             few_statistics(from, e, rows, k, n, s, 1, 1, ROW_LOSS, flow);                                            \
         else                                                                                                         \
             few_statistics(from, e, rows, k, n, s, 0, 1, ROW_LOSS, flow);                                            \
     }                                                                                                                \
-    SHARED void few_function_statistics_##k(const real *from, real *e, ptrdiff_t rows, ptrdiff_t n, row_stats *s,      \
+    SHARED void few_function_statistics_##k(const real *from, real *e, ptrdiff_t rows, ptrdiff_t n, row_stats *s,    \
                                             int kind, outflow *flow)                                                 \
     {                                                                                                                \
         few_statistics(from, e, rows, k, n, s, 1, 0, kind, flow);                                                    \
     }                                                                                                                \
-    SHARED void few_function_##k(const real *e, real *to, ptrdiff_t rows, ptrdiff_t n, const row_stats *s, int kind)   \
+    SHARED void few_function_##k(const real *e, real *to, ptrdiff_t rows, ptrdiff_t n, const row_stats *s, int kind) \
     {                                                                                                                \
         few_function(e, to, rows, k, n, s, kind);                                                                    \
     }                                                                                                                \
-    SHARED void few_gradient_##k(const real *e, real *to, ptrdiff_t rows, ptrdiff_t n, const row_stats *s)             \
+    SHARED void few_gradient_##k(const real *e, real *to, ptrdiff_t rows, ptrdiff_t n, const row_stats *s)           \
     {                                                                                                                \
         few_gradient(e, to, rows, k, n, s);                                                                          \
     }
 FOR_FUSED_CLASSES(FEW)
 #undef FEW
 
-SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f, int kind)
+SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
+                          int kind)
 {
     const ptrdiff_t n_classes = job->n_classes, rows = rows_in_tile(job);
     real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = e + rows * n_classes + LANES;
@@ -366,12 +370,12 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
         const real *from = (const real *)(const void *)job->prediction.data + first * n_classes;
         load_targets(job, first, n, &s);
         switch (n_classes) {
-#define CASE(k)                                                                                \
-    case k:                                                                                    \
-        if (kind == ROW_LOSS)                                                                  \
-            few_statistics_##k(from, e, rows, n, &s, job->want != FL_VALUE, &flow);            \
-        else                                                                                   \
-            few_function_statistics_##k(from, e, rows, n, &s, kind, &flow);                    \
+#define CASE(k)                                                                     \
+    case k:                                                                         \
+        if (kind == ROW_LOSS)                                                       \
+            few_statistics_##k(from, e, rows, n, &s, job->want != FL_VALUE, &flow); \
+        else                                                                        \
+            few_function_statistics_##k(from, e, rows, n, &s, kind, &flow);         \
         break;
             FOR_FUSED_CLASSES(CASE)
 #undef CASE
@@ -384,12 +388,12 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
         if (job->gradient.data) {
             real *gradient = (real *)(void *)job->gradient.data + first * n_classes, *to = packed;
             switch (n_classes) {
-#define CASE(k)                                           \
-    case k:                                               \
-        if (kind == ROW_LOSS)                             \
-            few_gradient_##k(e, to, rows, n, &s);         \
-        else                                              \
-            few_function_##k(e, to, rows, n, &s, kind);   \
+#define CASE(k)                                         \
+    case k:                                             \
+        if (kind == ROW_LOSS)                           \
+            few_gradient_##k(e, to, rows, n, &s);       \
+        else                                            \
+            few_function_##k(e, to, rows, n, &s, kind); \
         break;
                 FOR_FUSED_CLASSES(CASE)
 #undef CASE
@@ -418,7 +422,8 @@ ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptr
     const int want = job->want;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal inverse = load(s->inverse + i), others = load(s->others + i), scaled = load(s->scaled + i);
-        vreal sum = others + load(s->own + i), log_sum = log_of_row_sum(others, ONE, n_classes), w = load(s->weight + i);
+        vreal sum = others + load(s->own + i), log_sum = log_of_row_sum(others, ONE, n_classes),
+              w = load(s->weight + i);
         vint target = load_int(s->target + i); /* here the largest logit */
         vreal largest = load(z + i), bound = ZERO;
         for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows + i), largest);
@@ -471,11 +476,11 @@ ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptr
     }
 }
 
-#define DEFINE_SOFT(name)                                                                                          \
-    static void name##_soft(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n,          \
-                            const fl_job *job, row_stats *s)                                                      \
-    {                                                                                                             \
-        tile_soft(z, e, a, hessian, rows, n, job, s, name);                                                       \
+#define DEFINE_SOFT(name)                                                                                \
+    static void name##_soft(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n, \
+                            const fl_job *job, row_stats *s)                                             \
+    {                                                                                                    \
+        tile_soft(z, e, a, hessian, rows, n, job, s, name);                                              \
     }
 
 /* a_k of every class: what the targets of this tile weigh, with class weights and label smoothing. */
@@ -504,12 +509,14 @@ SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, p
     return -1;
 }
 
-SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f, int kind)
+SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
+                            int kind)
 {
     const int soft = is_soft(job), want = job->want;
     const ptrdiff_t rows = rows_in_tile(job), tile_size = round_up(rows * job->n_classes + LANES, LANES);
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64);
-    real *hessian = z + tile_size, *packed = hessian + tile_size, *a = packed + tile_size, *e = soft ? a + tile_size : z;
+    real *hessian = z + tile_size, *packed = hessian + tile_size, *a = packed + tile_size,
+         *e = soft ? a + tile_size : z;
     const int weighted = is_weighted(job);
     row_stats s;
     outflow flow = {0};
@@ -528,14 +535,15 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
         }
         const ptrdiff_t ahead_rows = job->prediction.classes == sizeof(real) && job->n_inner == 1 ? end - first - n : 0;
         const char *ahead = job->prediction.data + (first + n) * job->prediction.outer;
-        const ptrdiff_t ahead_bytes = (ahead_rows < rows ? ahead_rows : rows) * job->n_classes * (ptrdiff_t)sizeof(real);
-        (kind == ROW_LOG_SOFTMAX  ? statistics_log_softmax
-         : kind == ROW_SOFTMAX    ? statistics_softmax
-         : kind == ROW_LOGSUMEXP  ? statistics_logsumexp
-         : soft                   ? statistics_soft
-         : want == FL_VALUE       ? statistics_value
-         : (want & FL_HESSIAN)    ? statistics_hessian
-                                  : statistics_gradient)(z, e, rows, padded, job, &s, ahead, ahead_bytes, &flow);
+        const ptrdiff_t ahead_bytes =
+            (ahead_rows < rows ? ahead_rows : rows) * job->n_classes * (ptrdiff_t)sizeof(real);
+        (kind == ROW_LOG_SOFTMAX ? statistics_log_softmax
+         : kind == ROW_SOFTMAX   ? statistics_softmax
+         : kind == ROW_LOGSUMEXP ? statistics_logsumexp
+         : soft                  ? statistics_soft
+         : want == FL_VALUE      ? statistics_value
+         : (want & FL_HESSIAN)   ? statistics_hessian
+                                 : statistics_gradient)(z, e, rows, padded, job, &s, ahead, ahead_bytes, &flow);
         finish(&flow);
         if (kind != ROW_LOSS || soft)
             sum_terms(&s, padded, job, kind);

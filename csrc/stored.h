@@ -28,11 +28,11 @@
 SHARED void load_strided(real *tile, const char *from, ptrdiff_t stride, int type, ptrdiff_t count)
 {
     switch (type) {
-#define CASE(code, ctype)                                                                                  \
-    case code:                                                                                             \
-        if (stride == (ptrdiff_t)sizeof(ctype))                                                            \
-            for (ptrdiff_t i = 0; i < count; i++) tile[i] = (real)((const ctype *)(const void *)from)[i];   \
-        else                                                                                               \
+#define CASE(code, ctype)                                                                                              \
+    case code:                                                                                                         \
+        if (stride == (ptrdiff_t)sizeof(ctype))                                                                        \
+            for (ptrdiff_t i = 0; i < count; i++) tile[i] = (real)((const ctype *)(const void *)from)[i];              \
+        else                                                                                                           \
             for (ptrdiff_t i = 0; i < count; i++) tile[i] = (real) * (const ctype *)(const void *)(from + i * stride); \
         break;
         FOR_EACH_TYPE(CASE)
@@ -47,16 +47,16 @@ SHARED void store_strided(char *to, ptrdiff_t stride, const real *tile, ptrdiff_
 
 /* Elements [first, first + count) of an (outer, inner) array, in C order, one run of constant stride at a time:
  * the body sees `run` elements from `at`, `stride` bytes apart, `done` elements after `first`. */
-#define FOR_EACH_RUN(array, n_inner, first, count, ...)                                                     \
-    for (ptrdiff_t done = 0, run; done < (count); done += run) {                                            \
-        const int column_only_ = (n_inner) == 1;                                                            \
-        const ptrdiff_t stride = column_only_ ? (array)->outer : (array)->inner;                            \
-        const ptrdiff_t row_ = column_only_ ? (first) + done : ((first) + done) / (n_inner);                \
-        const ptrdiff_t column_ = column_only_ ? 0 : ((first) + done) % (n_inner);                          \
-        char *at = (array)->data + row_ * (array)->outer + column_ * (array)->inner;                        \
-        run = (count)-done;                                                                                 \
-        if (!column_only_ && run > (n_inner)-column_) run = (n_inner)-column_;                              \
-        __VA_ARGS__;                                                                                        \
+#define FOR_EACH_RUN(array, n_inner, first, count, ...)                                      \
+    for (ptrdiff_t done = 0, run; done < (count); done += run) {                             \
+        const int column_only_ = (n_inner) == 1;                                             \
+        const ptrdiff_t stride = column_only_ ? (array)->outer : (array)->inner;             \
+        const ptrdiff_t row_ = column_only_ ? (first) + done : ((first) + done) / (n_inner); \
+        const ptrdiff_t column_ = column_only_ ? 0 : ((first) + done) % (n_inner);           \
+        char *at = (array)->data + row_ * (array)->outer + column_ * (array)->inner;         \
+        run = (count) - done;                                                                \
+        if (!column_only_ && run > (n_inner) - column_) run = (n_inner) - column_;           \
+        __VA_ARGS__;                                                                         \
     }
 
 SHARED void load_elements(real *tile, const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count)

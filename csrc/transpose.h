@@ -37,22 +37,20 @@ ALWAYS_INLINE void tile_to_rows_plain(const real *tile, ptrdiff_t rows, real *to
 #if CAN_PICK
 /* The vector whose lane j is element source(j) of `from`, WIDTH elements to a vector. All of this is known at compile
  * time but the elements themselves: an index vector is a constant. */
-#define PICK_ALL(result, from, n_sources, source)                                       \
-    do {                                                                                \
-        vreal picked_ = (from)[0];                                                      \
-        _Pragma("GCC unroll 8") for (int s_ = 1; s_ < (n_sources); s_++)                \
-        {                                                                               \
-            vint index_;                                                                \
-            _Pragma("GCC unroll 16") for (int j = 0; j < WIDTH; j++)                    \
-            {                                                                           \
-                int at_ = (source);                                                     \
-                index_[j] = at_ / WIDTH == s_             ? WIDTH + at_ % WIDTH          \
-                            : s_ == 1 && at_ / WIDTH == 0 ? at_ % WIDTH                  \
-                                                          : j;                           \
-            }                                                                           \
-            picked_ = PICK(picked_, (from)[s_], index_);                                \
-        }                                                                               \
-        result = picked_;                                                               \
+#define PICK_ALL(result, from, n_sources, source)                                                                    \
+    do {                                                                                                             \
+        vreal picked_ = (from)[0];                                                                                   \
+        _Pragma("GCC unroll 8") for (int s_ = 1; s_ < (n_sources); s_++)                                             \
+        {                                                                                                            \
+            vint index_;                                                                                             \
+            _Pragma("GCC unroll 16") for (int j = 0; j < WIDTH; j++)                                                 \
+            {                                                                                                        \
+                int at_ = (source);                                                                                  \
+                index_[j] = at_ / WIDTH == s_ ? WIDTH + at_ % WIDTH : s_ == 1 && at_ / WIDTH == 0 ? at_ % WIDTH : j; \
+            }                                                                                                        \
+            picked_ = PICK(picked_, (from)[s_], index_);                                                             \
+        }                                                                                                            \
+        result = picked_;                                                                                            \
     } while (0)
 
 ALWAYS_INLINE void pick_to_tile(real *tile, ptrdiff_t rows, const real *from, const int n_classes, ptrdiff_t n)
@@ -174,7 +172,8 @@ ALWAYS_INLINE void load_few(vreal *z, const real *from, const int n_classes, ptr
 #if VECTOR_BYTES == 64
     vreal v[WIDTH];
     if (n >= WIDTH) {
-        _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) v[i] = load_some_or(from + i * n_classes, n_classes, 0);
+        _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) v[i] =
+            load_some_or(from + i * n_classes, n_classes, 0);
     } else {
         for (int i = 0; i < WIDTH; i++) v[i] = i < n ? load_some_or(from + i * n_classes, n_classes, 0) : ZERO;
     }
@@ -207,7 +206,8 @@ ALWAYS_INLINE void store_few(real *to, const vreal *g, const int n_classes, ptrd
     if (n < WIDTH) memcpy(to, last, (size_t)(n * n_classes) * sizeof(real));
 }
 
-SHARED void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t row_stride, ptrdiff_t n_classes, ptrdiff_t n)
+SHARED void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t row_stride, ptrdiff_t n_classes,
+                         ptrdiff_t n)
 {
     ptrdiff_t whole = 0;
 #if CAN_PICK
@@ -226,8 +226,8 @@ SHARED void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t
             for (ptrdiff_t k = 0; k < n_classes; k += WIDTH) {
                 const ptrdiff_t count = n_classes - k < WIDTH ? n_classes - k : WIDTH;
                 vreal v[WIDTH];
-                _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++)
-                    v[i] = load_some_or(from + (whole + i) * row_stride + k, count, 0);
+                _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) v[i] =
+                    load_some_or(from + (whole + i) * row_stride + k, count, 0);
                 transpose(v);
                 real *to = tile + k * rows + whole;
                 _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++)
@@ -262,8 +262,8 @@ SHARED void tile_to_rows(const real *tile, ptrdiff_t rows, real *to, ptrdiff_t n
             for (ptrdiff_t k = (n_classes - 1) / WIDTH * WIDTH; k >= 0; k -= WIDTH) {
                 const ptrdiff_t count = n_classes - k < WIDTH ? n_classes - k : WIDTH;
                 vreal v[WIDTH];
-                _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++)
-                    v[i] = i < count ? load(tile + (k + i) * rows + whole) : ZERO;
+                _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) v[i] =
+                    i < count ? load(tile + (k + i) * rows + whole) : ZERO;
                 transpose(v);
                 real *out = to + whole * n_classes + k;
                 _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) store(out + i * n_classes, v[i]);

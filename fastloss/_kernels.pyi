@@ -25,7 +25,9 @@ class Loss:
     def __deepcopy__(self, memo: dict[int, Any]) -> Loss: ...
 
 class PointwiseLoss(Loss):
-    def _value(self, prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None, reduction: str) -> Any: ...
+    def _value(
+        self, prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None, reduction: str
+    ) -> Any: ...
     @overload
     def __call__(
         self,

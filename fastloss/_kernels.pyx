@@ -6,8 +6,8 @@ A call becomes a `fl_job` (csrc/fastloss.h): pointers, strides, coefficients. Pl
 once; everything else is brought into shape by `_call.py` and comes back through `run_pointwise`, `run_rowwise`,
 `run_row_function` and `run_unary`. Both ways end in `execute`, which checks, adds up weights, and runs the blocks.
 
-Results do not depend on the number of threads: blocks have a size that follows from the shape alone, and their parts of the
-sum are added in their order.
+Results do not depend on the number of threads: blocks have a size that follows from the shape alone, and their parts
+of the sum are added in their order.
 """
 
 import os
@@ -60,7 +60,7 @@ cdef extern from "fastloss.h" nogil:
 
     ctypedef struct fl_kernels:
         const char *isa
-        const fl_loss *losses
+        const fl_loss *const *losses
         fl_check check_pointwise, check_rowwise
         ptrdiff_t (*rowwise_scratch)(const fl_job *) noexcept nogil
 
@@ -102,8 +102,8 @@ cdef enum:
     # Threads pay beyond this many elements: a team that has gone to sleep takes up to 80 microseconds to start
     # (benchmarks/core.py), which is what these take.
     PARALLEL_ELEMENTS = 131072
-    # Float targets up to this many bytes are checked before anything is written: they stay in the cache. Larger ones are
-    # checked on the way, for reading them twice would cost a third of the speed.
+    # Float targets up to this many bytes are checked before anything is written: they stay in the cache. Larger ones
+    # are checked on the way, for reading them twice would cost a third of the speed.
     CHECK_FIRST_BYTES = 8388608
     STACK_SCRATCH = 49152
     STACK_BLOCKS = 64
@@ -137,11 +137,11 @@ fl_survive_fork()
 
 
 cdef const fl_loss *find(const fl_kernels *kernels, bytes name):
-    cdef const fl_loss *loss = kernels.losses
-    while loss.name != NULL:
-        if strcmp(loss.name, name) == 0:
-            return loss
-        loss += 1
+    cdef int i = 0
+    while kernels.losses[i] != NULL:
+        if strcmp(kernels.losses[i].name, name) == 0:
+            return kernels.losses[i]
+        i += 1
     return NULL
 
 
@@ -222,8 +222,8 @@ cdef void run_blocks(fl_block block, const fl_job *job, char *scratch, ptrdiff_t
                                min(size, total - b * size), parts + b)
 
 
-cdef void check_blocks(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t size, ptrdiff_t blocks, int threads,
-                       fl_checked *results) noexcept nogil:
+cdef void check_blocks(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t size, ptrdiff_t blocks,
+                       int threads, fl_checked *results) noexcept nogil:
     cdef ptrdiff_t b
     if threads == 1:
         for b in range(blocks):
@@ -432,7 +432,7 @@ cdef object run_prepared(Loss loss, fl_job *job, bint rowwise, reduction, curvat
 
 
 def run_row_function(str kind not None, x, out):
-    """log_softmax, softmax or logsumexp of prepared arrays of shape (outer, K, inner); see `_call.general_row_function`."""
+    """log_softmax, softmax or logsumexp of prepared (outer, K, inner) arrays; see `_call.general_row_function`."""
     cdef fl_job job
     cdef bint single
     memset(&job, 0, sizeof(job))
@@ -729,7 +729,8 @@ cdef class PointwiseLoss(Loss):
 
     def value_and_gradient(self, prediction, target, *, sample_weight=None, reduction="mean", gradient_out=None):
         """Value and gradient in one pass over memory: ``(value, gradient)``."""
-        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, sample_weight, reduction, "exact", gradient_out, None)
+        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, sample_weight, reduction, "exact",
+                         gradient_out, None)
 
     def gradient_and_hessian(self, prediction, target, *, sample_weight=None, reduction="mean", curvature="exact",
                              gradient_out=None, hessian_out=None):
@@ -809,7 +810,8 @@ cdef class RowwiseLoss(Loss):
             and job.curvature >= 0
             and same_shape(z, t, ndim if soft else ndim - 1)
             and not (soft and self.has_ignore_index)
-            and (self.class_weight is None or cnp.PyArray_SIZE(<cnp.ndarray>self.class_weight) == cnp.PyArray_DIM(z, ndim - 1))
+            and (self.class_weight is None
+                 or cnp.PyArray_SIZE(<cnp.ndarray>self.class_weight) == cnp.PyArray_DIM(z, ndim - 1))
             and (sample_weight is None or same_shape(z, <cnp.ndarray>sample_weight, ndim - 1))
             and (gradient is None or is_plain_output(gradient, z, t, sample_weight))
             and (hessian is None or is_plain_output(hessian, z, t, sample_weight))
@@ -911,8 +913,8 @@ cdef class RowwiseLoss(Loss):
     def value_and_gradient(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean",
                            gradient_out=None):
         """Value and gradient in one pass over memory: ``(value, gradient)``."""
-        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact", gradient_out,
-                         None)
+        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact",
+                         gradient_out, None)
 
     def gradient_and_hessian(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean",
                              curvature="exact", gradient_out=None, hessian_out=None):
@@ -921,8 +923,8 @@ cdef class RowwiseLoss(Loss):
         Parameters
         ----------
         curvature : {"exact", "psd", "majorize"}
-            "psd" is never negative, and never 0 where the gradient is not; "majorize" is a bound on all eigenvalues of the
-            full Hessian, so that a step of all logits at once never overshoots.
+            "psd" is never negative, and never 0 where the gradient is not; "majorize" is a bound on all eigenvalues of
+            the full Hessian, so that a step of all logits at once never overshoots.
         """
         return self.call(FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight, reduction, curvature,
                          gradient_out, hessian_out)
@@ -932,7 +934,6 @@ cdef class RowwiseLoss(Loss):
         """Value, gradient and diagonal Hessian in one pass: ``(value, gradient, hessian)``."""
         return self.call(FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight, reduction,
                          curvature, gradient_out, hessian_out)
-
 
 
 cdef inline void rows_of(fl_array *out, cnp.ndarray a, ptrdiff_t per_row, int type) noexcept:

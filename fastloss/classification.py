@@ -104,8 +104,8 @@ class CrossEntropy(_SoftmaxLoss):
     array([6.93147181e-01, 9.35762297e-14])
     >>> loss.gradient([[0.0, 0.0]], [1])
     array([[ 0.5, -0.5]])
-    >>> loss([[0.0, 0.0]], [[0.3, 0.7]])
-    0.6931471805599453
+    >>> round(loss([[0.0, 0.0]], [[0.3, 0.7]]), 12)
+    0.69314718056
     """
 
     __slots__ = ()
@@ -237,8 +237,8 @@ class Focal(_SoftmaxLoss):
     --------
     >>> import fastloss as fl
     >>> loss = fl.Focal(gamma=2.0)
-    >>> loss([[0.0, 0.0]], [1])
-    0.17328679513998632
+    >>> round(loss([[0.0, 0.0]], [1]), 12)
+    0.17328679514
     >>> loss([[0.0, 0.0]], [1]) / fl.cross_entropy([[0.0, 0.0]], [1])
     0.25
     """
@@ -721,8 +721,8 @@ def cross_entropy(
     Examples
     --------
     >>> import fastloss as fl
-    >>> fl.cross_entropy([[0.0, 0.0], [2.0, 2.0]], [1, 0])
-    0.6931471805599453
+    >>> round(fl.cross_entropy([[0.0, 0.0], [2.0, 2.0]], [1, 0]), 12)
+    0.69314718056
     """
     try:
         loss = _cross_entropy(class_weight, label_smoothing, ignore_index)
@@ -793,8 +793,8 @@ def focal(
     Examples
     --------
     >>> import fastloss as fl
-    >>> fl.focal([[0.0, 0.0], [2.0, 2.0]], [1, 0], gamma=2.0)
-    0.17328679513998632
+    >>> round(fl.focal([[0.0, 0.0], [2.0, 2.0]], [1, 0], gamma=2.0), 12)
+    0.17328679514
     """
     try:
         loss = _focal(gamma, class_weight, label_smoothing, ignore_index)

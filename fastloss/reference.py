@@ -192,9 +192,7 @@ def cross_entropy(logits, target, class_weight=None, label_smoothing=0.0, ignore
 
 
 @np.errstate(all="ignore")
-def focal(
-    logits, target, gamma=2.0, class_weight=None, label_smoothing=0.0, ignore_index=None, axis=-1
-):
+def focal(logits, target, gamma=2.0, class_weight=None, label_smoothing=0.0, ignore_index=None, axis=-1):
     """Focal loss of softmax: ``-sum_k a_k (1 - p_k)^gamma log p_k`` (Lin et al., arXiv:1708.02002).
 
     Parameters are those of `cross_entropy`, which it is for ``gamma = 0``. With

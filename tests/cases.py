@@ -255,8 +255,7 @@ CASES = (
             {"pos_weight": 3.5},
             {"pos_weight": 0.2, "label_smoothing": 0.3},
         ),
-        refused=_BAD_SMOOTHING
-        + tuple(({"pos_weight": q}, "pos_weight") for q in (-1.0, np.nan, np.inf, "heavy")),
+        refused=_BAD_SMOOTHING + tuple(({"pos_weight": q}, "pos_weight") for q in (-1.0, np.nan, np.inf, "heavy")),
         exact=_mp_binary_cross_entropy,
         hessian_ulps=8.0,
         terms=_binary_cross_entropy_terms,
@@ -517,9 +516,7 @@ def _input_slack(case, parameters, z, t, dtype, base, magnitudes):
 
 
 @np.errstate(all="ignore")
-def expected(
-    case, parameters, prediction, target, dtype, *, sample_weight=None, reduction="none", axis=-1
-):
+def expected(case, parameters, prediction, target, dtype, *, sample_weight=None, reduction="none", axis=-1):
     """Exact value, gradient and Hessian with the error that is allowed, for results of `dtype`."""
     parameters = dict(parameters)
     real = wide(dtype)

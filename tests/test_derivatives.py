@@ -30,9 +30,7 @@ def test_derivatives_by_differences(setup, evaluate, shape):
         moved = z[:, np.newaxis, :] + OFFSETS[:, np.newaxis, np.newaxis, np.newaxis] * np.eye(n_classes)
         copies = t[:, np.newaxis, :] if t.ndim == 2 else t[:, np.newaxis]
         copies = np.broadcast_to(copies, moved.shape[: t.ndim + 2])
-        value, gradient, _ = evaluate(
-            setup, moved.reshape(-1, n_classes), copies.reshape(-1, *copies.shape[3:])
-        )
+        value, gradient, _ = evaluate(setup, moved.reshape(-1, n_classes), copies.reshape(-1, *copies.shape[3:]))
         value = value.reshape(moved.shape[:-1])
         gradient = np.einsum("...jj->...j", gradient.reshape(moved.shape))
     _, exact_gradient, exact_hessian = evaluate(setup, z, t)

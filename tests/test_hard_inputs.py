@@ -62,16 +62,16 @@ def test_hard_rows_among_many_classes(rowwise_case, dtype, n_classes):
     short = cases.hard_rows(dtype)
     loss = rowwise_case.build({})
     rng = np.random.default_rng(0)
-    for places in ([0, 1, 2], [n_classes - 3, n_classes - 2, n_classes - 1], *(
-        np.sort(rng.choice(n_classes, 3, replace=False)) for _ in range(2)
-    )):
+    for places in (
+        [0, 1, 2],
+        [n_classes - 3, n_classes - 2, n_classes - 1],
+        *(np.sort(rng.choice(n_classes, 3, replace=False)) for _ in range(2)),
+    ):
         z = np.full((len(short), n_classes), -INF, dtype)
         z[:, places] = short
         for k in range(3):
             bounds = cases.expected(rowwise_case, {}, short, np.full(len(short), k), dtype)
-            value, gradient, hessian = loss.value_gradient_and_hessian(
-                z, np.full(len(z), places[k]), reduction="none"
-            )
+            value, gradient, hessian = loss.value_gradient_and_hessian(z, np.full(len(z), places[k]), reduction="none")
             cases.assert_result(
                 (value, gradient[:, places], hessian[:, places]), bounds, f"{n_classes} {places} {k}", dtype
             )

@@ -226,8 +226,17 @@ def test_broadcast_inputs(few_setup, dtype):
     loss = few_setup.build(6)
     same_rows = np.broadcast_to(z[0], shape)
     dense = loss.value_gradient_and_hessian(same_rows.copy(), t, reduction="none")
-    check(few_setup, loss.value_gradient_and_hessian(same_rows, t, reduction="none"), same_rows, t, None,
-          -1 if rowwise else None, dtype, "none", "prediction")
+    check(
+        few_setup,
+        loss.value_gradient_and_hessian(same_rows, t, reduction="none"),
+        same_rows,
+        t,
+        None,
+        -1 if rowwise else None,
+        dtype,
+        "none",
+        "prediction",
+    )
     one = np.broadcast_to(t[0], t.shape)
     result = loss.value_gradient_and_hessian(z, one, reduction="none")
     check(few_setup, result, z, one.copy(), None, -1 if rowwise else None, dtype, "none", "target")

@@ -47,8 +47,13 @@ def test_rowwise_options_crossed(rowwise_case, dtype, weights, kind):
             if ignore_index == -100 and target.dtype.kind == "i" and target.itemsize > 0:
                 target[::4] = -100
         bounds = cases.expected(
-            rowwise_case, parameters, z, target.astype(np.int64) if kind == "index" else t, dtype,
-            sample_weight=w, reduction=reduction,
+            rowwise_case,
+            parameters,
+            z,
+            target.astype(np.int64) if kind == "index" else t,
+            dtype,
+            sample_weight=w,
+            reduction=reduction,
         )
         loss = getattr(fl, rowwise_case.constructor)(**parameters)
         result = loss.value_gradient_and_hessian(z, target, sample_weight=w, reduction=reduction)
@@ -221,9 +226,7 @@ def test_class_weight_is_a_sample_weight(rowwise_case, dtype):
     plain = getattr(fl, rowwise_case.constructor)()
     for reduction in ("mean", "sum", "none"):
         a = loss.value_gradient_and_hessian(z, t, sample_weight=sample_weight, reduction=reduction)
-        b = plain.value_gradient_and_hessian(
-            z, t, sample_weight=sample_weight * class_weight[t], reduction=reduction
-        )
+        b = plain.value_gradient_and_hessian(z, t, sample_weight=sample_weight * class_weight[t], reduction=reduction)
         for x, y in zip(a, b, strict=True):
             np.testing.assert_allclose(x, y, rtol=16 * np.finfo(dtype).eps)
 

@@ -125,9 +125,7 @@ def test_sklearn_metrics():
     )
     x, y = cases.draw(cases.POINTWISE[2], "real", (200,))
     assert fl.mse(x, y, sample_weight=w) == pytest.approx(metrics.mean_squared_error(y, x, sample_weight=w))
-    assert fl.absolute_error(x, y, sample_weight=w) == pytest.approx(
-        metrics.mean_absolute_error(y, x, sample_weight=w)
-    )
+    assert fl.absolute_error(x, y, sample_weight=w) == pytest.approx(metrics.mean_absolute_error(y, x, sample_weight=w))
 
 
 def test_sklearn_losses(dtype):
@@ -163,9 +161,7 @@ def test_optax():
     dtype = np.float32
     z, t = cases.draw(cases.CASES[0], "index", (40, 5), dtype)
     found = fl.cross_entropy(z, t, reduction="none")
-    np.testing.assert_allclose(
-        found, optax.softmax_cross_entropy_with_integer_labels(z, t), **close(dtype)
-    )
+    np.testing.assert_allclose(found, optax.softmax_cross_entropy_with_integer_labels(z, t), **close(dtype))
     z, t = cases.draw(cases.POINTWISE[0], "hard", (40,), dtype)
     found = fl.binary_cross_entropy(z, t, reduction="none")
     np.testing.assert_allclose(found, optax.sigmoid_binary_cross_entropy(z, t), **close(dtype))

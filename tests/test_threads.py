@@ -79,8 +79,7 @@ def test_python_threads(dtype):
         start.wait(60)
         with fl.num_threads(1 + i % 3):
             return [
-                (bits(ce.value_and_gradient(z, t)), bits(huber.value_and_gradient(x, x[::-1].copy())))
-                for _ in range(4)
+                (bits(ce.value_and_gradient(z, t)), bits(huber.value_and_gradient(x, x[::-1].copy()))) for _ in range(4)
             ]
 
     with ThreadPoolExecutor(8) as pool:
@@ -227,9 +226,7 @@ def test_joblib(default_threads):
     loss = fl.CrossEntropy(label_smoothing=0.1)
     expected = bits(loss.value_and_gradient(z, t))
     for backend in ("threading", "loky"):
-        results = joblib.Parallel(2, backend=backend)(
-            joblib.delayed(loss.value_and_gradient)(z, t) for _ in range(4)
-        )
+        results = joblib.Parallel(2, backend=backend)(joblib.delayed(loss.value_and_gradient)(z, t) for _ in range(4))
         assert all(bits(result) == expected for result in results)
     if hasattr(joblib.externals.loky, "get_reusable_executor"):
         joblib.externals.loky.get_reusable_executor().shutdown(wait=True)

@@ -7,8 +7,9 @@ ALWAYS_INLINE point absolute_error(operands o)
     vreal r = o.z - o.t, distance = vabs(r);
     vreal sign = choose(eq(r, ZERO), ZERO, with_sign_of(ONE, r));
     vreal hessian = o.curvature == FL_EXACT ? ZERO
-                    : o.curvature == FL_PSD ? ONE
-                                            : ONE / choose(lt(distance, C(SMALLEST_NORMAL)), C(SMALLEST_NORMAL), distance);
+                    : o.curvature == FL_PSD
+                        ? ONE
+                        : ONE / choose(lt(distance, C(SMALLEST_NORMAL)), C(SMALLEST_NORMAL), distance);
     /* nan has no sign */
     return (point){.value = distance, .gradient = choose(eq(r, r), sign, r), .hessian = choose(eq(r, r), hessian, r)};
 }

@@ -35,7 +35,8 @@ ALWAYS_INLINE point binary_focal_margin(operands o, vreal m, vreal a)
         if (o.curvature == FL_MAJORIZE) hessian = (ONE + g) * hessian;
     }
     vreal value = scale * loss;
-    if (!o.hard || o.p[1] == 0 || o.p[2] == 0) value = choose(eq(scale, ZERO), ZERO, value); /* of an infinite loss, too */
+    if (!o.hard || o.p[1] == 0 || o.p[2] == 0)
+        value = choose(eq(scale, ZERO), ZERO, value); /* of an infinite loss, too */
     return (point){.value = value, .gradient = -slope, .hessian = hessian};
 }
 

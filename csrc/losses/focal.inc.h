@@ -9,8 +9,8 @@ ALWAYS_INLINE terms focal(probability y)
 {
     const double gamma = y.coefficients[0];
     vreal g = UNIFORM(gamma), s = y.p, rho = y.rest;
-    vreal power = gamma <= 64 && gamma == (int)gamma ? whole_power(rho, (int)gamma)
-                                                     : exp_nonpositive(g * log_normal(rho));
+    vreal power =
+        gamma <= 64 && gamma == (int)gamma ? whole_power(rho, (int)gamma) : exp_nonpositive(g * log_normal(rho));
     vreal s_loss = choose(eq(s, ZERO), ZERO, s * y.loss);
     vreal ratio = choose(eq(rho, ZERO), s, s_loss / rho);
     vreal first = power * fmadd(g, ratio, ONE);

@@ -6,8 +6,5 @@ ALWAYS_INLINE point sigmoid(operands o)
 }
 POINTWISE(sigmoid, STAGE_EXP, STAGE_NONE, FL_ANY)
 
-ALWAYS_INLINE point log_sigmoid(operands o)
-{
-    return (point){.value = -choose(le(ZERO, o.z), o.l, o.l + vabs(o.z))};
-}
+ALWAYS_INLINE point log_sigmoid(operands o) { return (point){.value = -choose(le(ZERO, o.z), o.l, o.l + vabs(o.z))}; }
 POINTWISE(log_sigmoid, STAGE_EXP | STAGE_LOG1P, STAGE_NONE, FL_ANY)
