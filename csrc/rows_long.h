@@ -70,7 +70,7 @@ ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const ch
         for (int g = 0; g < GROUP; g++) part[g] = smaller_part[g] = ZERO;
         for (ptrdiff_t i = start; i < end; i += LANES) {
             prefetch_far(ahead + i * (ptrdiff_t)sizeof(real));
-            if (!want_smaller) step(&leaving);
+            step(&leaving);
             for (int g = 0; g < GROUP; g++) {
                 vreal e = exp_nonpositive(load(z + i + g * WIDTH) - splat(largest));
                 part[g] += e;
@@ -98,6 +98,7 @@ ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const ch
 EXP_AND_SUM(sum_only, 0, 0)
 EXP_AND_SUM(sum_and_keep, 1, 0)
 EXP_AND_SUM(sum_for_hessian, 1, 1)
+EXP_AND_SUM(sum_without_largest, 0, 1)
 
 /* What becomes of the exponentials (or, for log_softmax, the logits) of a row on their way out. */
 typedef struct outgoing {
@@ -111,10 +112,8 @@ ALWAYS_INLINE vreal outgoing_vector(vreal x, const outgoing *o)
     return o->kind == ROW_LOG_SOFTMAX ? (x - splat(o->largest)) - splat(o->log_sum) : x * splat(o->factor);
 }
 
-/* to[0, n) = outgoing of from[0, n), which is padded to whole lanes; to, too, unless `exactly`. `ahead` is fetched meanwhile:
- * what will be read next comes in while this goes out. */
-SHARED void put_piece(real *to, const real *from, ptrdiff_t n, const outgoing *o, int exactly, int streamed,
-                      const char *ahead, ptrdiff_t ahead_bytes)
+/* to[0, n) = outgoing of from[0, n), which is padded to whole lanes; to, too, unless `exactly`. */
+SHARED void put_piece(real *to, const real *from, ptrdiff_t n, const outgoing *o, int exactly, int streamed)
 {
     const outgoing own = *o;
     ptrdiff_t i = 0;
@@ -127,10 +126,6 @@ SHARED void put_piece(real *to, const real *from, ptrdiff_t n, const outgoing *o
         for (; i < head; i++) to[i] = first[i];
     }
     for (; i + LANES <= n; i += LANES) {
-        if (ahead_bytes > 0) {
-            prefetch(ahead);
-            ahead += 64, ahead_bytes -= 64;
-        }
         for (int g = 0; g < GROUP; g++) {
             vreal x = outgoing_vector(load(from + i + g * WIDTH), &own);
             if (exactly && streamed)
@@ -146,7 +141,6 @@ SHARED void put_piece(real *to, const real *from, ptrdiff_t n, const outgoing *o
         for (int g = 0; g < GROUP; g++) store(last + g * WIDTH, outgoing_vector(load(last + g * WIDTH), &own));
         memcpy(to + i, last, (size_t)(n - i) * sizeof(real));
     }
-    for (; ahead_bytes > 0; ahead += 64, ahead_bytes -= 64) prefetch(ahead);
 }
 
 /* A row, or a piece of one, on its way out while something else is computed. */
@@ -296,7 +290,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                 row = packed; /* the row that comes in stands here until the other has gone */
             }
             if (before.to && weighted && s.weight[r] == 0) {
-                put_piece(before.to, before.from, n_classes, &before.out, 1, job->stream, NULL, 0);
+                put_piece(before.to, before.from, n_classes, &before.out, 1, job->stream);
                 row = z + r * pitch;
             }
             if (weighted && s.weight[r] == 0) { /* counts nowhere, whatever it holds */
@@ -312,6 +306,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             }
             /* One position is left out of the sum: the target's, or the largest one's. */
             const int late = kind == ROW_LOG_SOFTMAX || kind == ROW_LOGSUMEXP; /* which can be taken off afterwards */
+            const int masked = late && pack; /* or, where a second look would cost too much, on the way */
             if (kind == ROW_SOFTMAX) s.target[r] = (real_int)find_first(row, n_classes, largest);
             const ptrdiff_t y = late ? 0 : s.target[r];
             const real own = late ? largest : row[y];
@@ -322,9 +317,12 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                           : (want & FL_HESSIAN) ? sum_for_hessian(row, pitch, largest, ahead, &flow)
                           : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE)
                               ? sum_and_keep(row, pitch, largest, ahead, &flow)
-                              : sum_only(row, pitch, largest, ahead, &flow);
+                          : masked ? sum_without_largest(row, pitch, largest, ahead, &flow)
+                                   : sum_only(row, pitch, largest, ahead, &flow);
             row = z + r * pitch;
-            if (late) {
+            if (masked) {
+                p.others = p.smaller + (p.ties - 1);
+            } else if (late) {
                 p.others -= 1;
                 if (p.others <
                     1) { /* the largest one's 1 was most of the sum: what is left of the others is rounding */
@@ -361,15 +359,14 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
 
         if (job->gradient.data) {
             for (ptrdiff_t r = n; r < n_waiting; r++) /* the last group may be smaller */
-                put_piece(gradient_row(job, first - rows + r), z + r * pitch, n_classes, &out[r], 1, job->stream, NULL,
-                          0);
+                put_piece(gradient_row(job, first - rows + r), z + r * pitch, n_classes, &out[r], 1, job->stream);
             const int last = first + n == end;
             for (ptrdiff_t r = 0; r < n; r++) {
                 out[r] = (outgoing){.kind = kind, .largest = s.first[r], .log_sum = s.value[r], .factor = s.inverse[r]};
                 if (kind == ROW_LOSS) out[r].factor = s.first[r] * s.inverse[r] * s.scaled[r];
                 if (overlap && !last) continue;
                 put_piece(pack ? packed + r * n_classes : gradient_row(job, first + r), z + r * pitch, n_classes,
-                          &out[r], !pack, job->stream, NULL, 0);
+                          &out[r], !pack, job->stream);
             }
             n_waiting = overlap && !last ? n : 0;
             if (pack && job->stream && !job->hessian.data && job->gradient.outer == n_classes * (ptrdiff_t)sizeof(real))
@@ -484,7 +481,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
             pending waiting = {.to = NULL};
             if (before.row >= 0) waiting = pending_piece(job, &before, p, e);
             if (!counts) { /* whatever it holds */
-                if (waiting.to) put_piece(waiting.to, waiting.from, n, &waiting.out, 1, job->stream, NULL, 0);
+                if (waiting.to) put_piece(waiting.to, waiting.from, n, &waiting.out, 1, job->stream);
                 if (waiting.to) put_target(job, &before, p);
                 for (ptrdiff_t k = 0; keep && k < padded; k++) e[start + k] = 0;
                 largest_of[p] = part[p] = 0;
@@ -562,7 +559,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
     if (before.row >= 0)
         for (ptrdiff_t p = 0; p < n_pieces; p++) {
             pending b = pending_piece(job, &before, p, e);
-            put_piece(b.to, b.from, b.n, &b.out, 1, job->stream, NULL, 0);
+            put_piece(b.to, b.from, b.n, &b.out, 1, job->stream);
             put_target(job, &before, p);
         }
     if (job->stream) stream_end();

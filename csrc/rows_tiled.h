@@ -167,7 +167,7 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
                 vmask mine = eq_int(target, splat_int((real_int)k));
                 part += choose(mine, ZERO, y);
                 own = choose(mine, y, own);
-                distance = choose(mine, -x, distance);
+                distance = choose(mine, x, distance); /* with the other sign */
                 if (want_smaller) {
                     vmask top = eq(y, ONE);
                     smaller_part += choose(top, ZERO, y);
@@ -185,7 +185,7 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t rows, ptrdiff_t n
         }
         store(s->others + i, n_classes <= FEW_SUMS ? others.sum : value_of(others));
         store(s->own + i, own);
-        store(s->distance + i, kind == ROW_LOGSUMEXP ? reported : distance);
+        store(s->distance + i, kind == ROW_LOGSUMEXP ? reported : -distance);
         if (want_smaller) store(s->smaller + i, value_of(smaller) + (ties - ONE));
         if (kind == ROW_LOG_SOFTMAX) store(s->first + i, largest);
     }
@@ -285,7 +285,7 @@ ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, con
             else
                 others += choose(mine, ZERO, y);
             own = choose(mine, y, own);
-            distance = choose(mine, -x, distance);
+            distance = choose(mine, x, distance); /* with the other sign */
             if (keep)
                 store(e + k * rows + i,
                       !by_target && kind == ROW_LOG_SOFTMAX ? from_bits(bits(x)) : from_bits(bits(y)));
@@ -294,7 +294,7 @@ ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t rows, con
         }
         store(s->others + i, n_classes > PARTIAL ? others + also : others);
         store(s->own + i, own);
-        store(s->distance + i, distance);
+        store(s->distance + i, -distance);
     }
     *flow = leaving;
 }
