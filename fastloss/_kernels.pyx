@@ -458,12 +458,22 @@ def run_unary(str kind not None, x, out):
     execute_named(&job, kind, job.prediction.type == FL_F32, False)
 
 
+# The kernels that are functions, by name: looked up once.
+cdef dict function_numbers = {}
+cdef const fl_loss *functions32[8]
+cdef const fl_loss *functions64[8]
+for _number, _name in enumerate(("log_softmax", "softmax", "logsumexp", "sigmoid", "log_sigmoid")):
+    function_numbers[_name] = _number
+    functions32[_number] = find(kernels32, _name.encode())
+    functions64[_number] = find(kernels64, _name.encode())
+
+
 cdef int execute_named(fl_job *job, str kind, bint single, bint rowwise) except -1:
-    cdef const fl_kernels *kernels = kernels32 if single else kernels64
-    cdef const fl_loss *function = find(kernels, kind.encode())
-    if function == NULL:
+    number = function_numbers.get(kind)
+    if number is None:
         raise ValueError(f"there is no kernel named {kind!r}")
-    execute(job, kernels, function, rowwise, False, True)
+    cdef int n = number
+    execute(job, kernels32 if single else kernels64, functions32[n] if single else functions64[n], rowwise, False, True)
     return 0
 
 
@@ -516,6 +526,18 @@ cdef bint is_plain_output(object out, cnp.ndarray prediction, cnp.ndarray target
     if cnp.PyArray_DATA(a) != cnp.PyArray_DATA(prediction) and not apart(a, prediction):
         return False
     return apart(a, target) and (weight is None or apart(a, <cnp.ndarray>weight))
+
+
+cdef bint is_plain_row_output(object out, cnp.ndarray x) noexcept:
+    """One number per row of x, writable, and apart from it."""
+    return (
+        is_plain(out)
+        and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
+        and cnp.PyArray_TYPE(<cnp.ndarray>out) == cnp.PyArray_TYPE(x)
+        and cnp.PyArray_NDIM(x) > 0
+        and same_shape(x, <cnp.ndarray>out, cnp.PyArray_NDIM(x) - 1)
+        and apart(<cnp.ndarray>out, x)
+    )
 
 
 cdef int reduction_code(object reduction) noexcept:
@@ -950,10 +972,11 @@ def row_function(str kind not None, x, axis, out):
     cdef cnp.ndarray a
     cdef int ndim, number
     cdef bint reduces = kind == "logsumexp"
-    if not (is_plain(x) and is_real(x) and type(axis) is int and axis == -1 and out is None):
-        if not (not reduces and is_plain(x) and is_real(x) and type(axis) is int and axis == -1
-                and is_plain_output(out, <cnp.ndarray>x, <cnp.ndarray>_nothing, None)):
-            return general().general_row_function(kind, x, axis, out)
+    if not (is_plain(x) and is_real(x) and type(axis) is int and axis == -1):
+        return general().general_row_function(kind, x, axis, out)
+    if out is not None and not (is_plain_row_output(out, <cnp.ndarray>x) if reduces
+                                else is_plain_output(out, <cnp.ndarray>x, <cnp.ndarray>_nothing, None)):
+        return general().general_row_function(kind, x, axis, out)
     a = x
     ndim = cnp.PyArray_NDIM(a)
     if ndim == 0 or cnp.PyArray_SIZE(a) == 0:
@@ -964,7 +987,8 @@ def row_function(str kind not None, x, axis, out):
     job.n_outer = cnp.PyArray_SIZE(a) // job.n_classes
     job.n_inner = 1
     rows_of(&job.prediction, a, job.n_classes, FL_F32 if number == cnp.NPY_FLOAT32 else FL_F64)
-    if out is None:
+    cdef bint fresh = out is None
+    if fresh:
         out = cnp.PyArray_EMPTY(ndim - 1 if reduces else ndim, cnp.PyArray_DIMS(a), number, 0)
     if reduces:
         rows_of(&job.value, <cnp.ndarray>out, 1, job.prediction.type)
@@ -973,7 +997,7 @@ def row_function(str kind not None, x, axis, out):
         rows_of(&job.gradient, <cnp.ndarray>out, job.n_classes, job.prediction.type)
         job.want = FL_GRADIENT
     execute_named(&job, kind, number == cnp.NPY_FLOAT32, True)
-    return out[()] if reduces and ndim == 1 else out
+    return out[()] if reduces and ndim == 1 and fresh else out
 
 
 cdef object _nothing = cnp.PyArray_EMPTY(0, NULL, cnp.NPY_FLOAT64, 0)
