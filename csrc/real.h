@@ -16,7 +16,6 @@
 #define EXPONENT_BIAS 127
 #define ROUND 0x1.8p23f
 #define LOG2_E 0x1.715476p+0f
-#define LN2 0x1.62e430p-1f
 #define LN2_HIGH 0x1.62e400p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
 #define LN2_16TH_HIGH 0x1.62ep-5f
@@ -30,7 +29,6 @@
 #define EXPONENT_BIAS 1023
 #define ROUND 0x1.8p52
 #define LOG2_E 0x1.71547652b82fep+0
-#define LN2 0x1.62e42fefa39efp-1
 #define LN2_HIGH 0x1.62e42fefa3800p-1
 #define LN2_LOW 0x1.ef35793c76730p-45
 #define LN2_16TH_HIGH 0x1.62e42fefap-5

@@ -53,12 +53,6 @@ typedef struct row_stats {
 
 ALWAYS_INLINE ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/* Address of (row, class 0), rows counted over outer and inner. */
-ALWAYS_INLINE char *row_at(const fl_array *array, ptrdiff_t n_inner, ptrdiff_t row)
-{
-    return array->data + row / n_inner * array->outer + row % n_inner * array->inner;
-}
-
 /* Integers of any type as int64; an uint64 beyond its range becomes the largest, which is no class either. */
 SHARED void load_integers(int64_t *tile, const char *from, ptrdiff_t stride, int type, ptrdiff_t count)
 {
