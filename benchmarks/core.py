@@ -19,10 +19,10 @@ from typing import Any
 
 import process
 import report
-from cases import Case, Problem, all_cases, make_problem, our_call
+from cases import LARGE, Case, Problem, all_cases, make_problem, our_call
 from memory import MemoryLimit
 from peers import Peer, difference, load_libraries, peers_of
-from timing import Times, take_turns
+from timing import Times, seconds_of, take_turns
 
 import fastloss as fl
 from fastloss.__main__ import machine
@@ -30,8 +30,12 @@ from fastloss.__main__ import machine
 README = Path(__file__).resolve().parent.parent / "README.md"
 OURS, BASELINE, ONE_THREAD = "fastloss", "baseline", "one thread"
 # Seconds of timing for a case; a quick run only shows that everything works.
-BUDGET = {"limits": 3.0, "small": 1.0, "sweep": 1.5}
+BUDGET = {"limits": 3.0, "small": 1.0, "sweep": 1.5, "catalogue": 1.5, "catalogue-sweep": 0.8}
 QUICK_ROUNDS = 2
+# Rounds of copies and reads before each large case; the catalogue has many.
+LIMIT_ROUNDS = {"limits": 3, "catalogue": 1}
+# In the catalogue only the best peer counts: one that takes so many times as long is not timed again.
+HOPELESS = 3.0
 
 
 def on_one_thread(call: Callable[[], Any]) -> Callable[[], Any]:
@@ -67,18 +71,26 @@ def factors_of(case: Case, times: dict[str, Times], peers: list[Peer]) -> dict[s
     return {group: min(times[name].best for name in names) / ours for group, names in groups.items() if names}
 
 
+def contenders(peers: list[Peer]) -> list[Peer]:
+    """Return the peers of which one is the fastest, from the better of two calls each."""
+    seconds = [min(seconds_of(peer.call) for _ in range(2)) for peer in peers]
+    return [peer for peer, time in zip(peers, seconds, strict=True) if time <= HOPELESS * min(seconds)]
+
+
 def run_case(case: Case, modules: list[Any], rounds: int | None) -> dict[str, Any]:
     """Compare the answers of a case, time it, and return what was found."""
     problem = make_problem(case)
     answer = our_call(problem)()
     peers, remarks = [], []
     for peer in peers_of(modules, problem, fl.config()["threads"]):
-        differs = difference(answer, peer, case.dtype)
+        differs = difference(answer, peer, case)
         if differs is None:
             peers.append(peer)
         else:
             remarks.append(f"{peer.name}: {differs}")
     del answer
+    if case.section.startswith("catalogue"):
+        peers = contenders(peers)
     times = take_turns(calls_of(problem, peers), BUDGET[case.section], rounds)
     return {
         "name": case.name,
@@ -103,7 +115,7 @@ def run_case(case: Case, modules: list[Any], rounds: int | None) -> dict[str, An
 def judge(result: dict[str, Any], limit: MemoryLimit) -> None:
     """Add the share of the memory limit, best of the whole run, and the targets that were missed."""
     factors, targets = result["factors"], result["targets"]
-    if result["section"] == "limits":
+    if result["section"] in LARGE:
         factors["share"] = limit.seconds(result["bytes_read"], result["bytes_written"]) / result["seconds"]
     # A target against a peer that is not installed, or has nothing like this case, is neither kept nor missed.
     result["kept"] = [name for name, target in targets.items() if name in factors and factors[name] >= target]
@@ -112,13 +124,13 @@ def judge(result: dict[str, Any], limit: MemoryLimit) -> None:
 
 def measure_cases(cases: list[Case], modules: list[Any], arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the cases one after the other, with the memory limit measured before each large one."""
-    limit = MemoryLimit(fl.config()["threads"]) if any(case.section == "limits" for case in cases) else None
+    limit = MemoryLimit(fl.config()["threads"]) if any(case.section in LARGE for case in cases) else None
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else None)
     results = []
     for position, case in enumerate(cases, start=1):
         print(f"[{position}/{len(cases)}] {case.name}", file=sys.stderr, flush=True)
-        if limit and case.section == "limits":
-            limit.measure(1 if arguments.quick else 3)
+        if limit and case.section in LARGE:
+            limit.measure(1 if arguments.quick else LIMIT_ROUNDS[case.section])
         results.append(run_case(case, modules, rounds))
         gc.collect()
     for result in results:

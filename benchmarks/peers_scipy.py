@@ -18,13 +18,14 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], Any]] = {
     "log_sigmoid": special.log_expit,
 }
 UFUNCS = ("sigmoid", "log_sigmoid")
+VALUES: dict[str, Callable[..., Any]] = {"huber": special.huber, "pseudo_huber": special.pseudo_huber}
 
 
 def peers(problem: Problem, n_threads: int) -> Iterator[Peer]:
     """Yield SciPy's way to answer a problem: fresh outputs, and reused ones where the function is a ufunc."""
     kernel, z = problem.case.kernel, problem.z
-    if kernel == "huber" and problem.case.want == "value":
-        yield Peer("scipy", "users", "fresh", lambda: (np.mean(special.huber(1.0, z - problem.t)), None))
+    if kernel in VALUES and problem.case.want == "value":
+        yield Peer("scipy", "users", "fresh", lambda: (np.mean(VALUES[kernel](1.0, z - problem.t)), None))
     if kernel not in FUNCTIONS:
         return
     function = FUNCTIONS[kernel]

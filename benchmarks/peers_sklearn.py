@@ -8,14 +8,29 @@ from typing import Any
 import numpy as np
 from cases import Problem
 from peers import Peer
-from sklearn._loss import HalfBinomialLoss, HalfMultinomialLoss, HalfSquaredError, HuberLoss
+from sklearn._loss import (
+    HalfBinomialLoss,
+    HalfGammaLoss,
+    HalfMultinomialLoss,
+    HalfPoissonLoss,
+    HalfSquaredError,
+    HalfTweedieLoss,
+    HuberLoss,
+    PinballLoss,
+)
+from sklearn._loss.loss import ExponentialLoss
 
-# Loss for a number of classes, and its factor to ours: three of them are halves only in name.
+# Loss for a number of classes, and its factor to ours: all but one are halves only in name.
 LOSSES: dict[str, tuple[Callable[[int], Any], float]] = {
     "huber": (lambda n_classes: HuberLoss(delta=1.0), 1.0),
     "squared_error": (lambda n_classes: HalfSquaredError(), 2.0),
     "binary_cross_entropy": (lambda n_classes: HalfBinomialLoss(), 1.0),
     "cross_entropy": (lambda n_classes: HalfMultinomialLoss(n_classes=n_classes), 1.0),
+    "exponential": (lambda n_classes: ExponentialLoss(), 1.0),
+    "quantile": (lambda n_classes: PinballLoss(quantile=0.9), 1.0),
+    "poisson": (lambda n_classes: HalfPoissonLoss(), 1.0),
+    "gamma": (lambda n_classes: HalfGammaLoss(), 1.0),
+    "tweedie": (lambda n_classes: HalfTweedieLoss(power=1.5), 1.0),
 }
 
 # A parallel region costs more than the work below this.

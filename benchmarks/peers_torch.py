@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +30,64 @@ def focal(z: Tensor, t: Tensor) -> Tensor:
     return (-((1 - log_p.exp()) ** 2) * log_p).mean()
 
 
+def margin(z: Tensor, t: Tensor) -> Tensor:
+    """The margin for targets 0 and 1."""
+    return (2 * t - 1) * z
+
+
+def modified_huber(z: Tensor, t: Tensor) -> Tensor:
+    """As SGDClassifier has it."""
+    m = margin(z, t)
+    return torch.where(m >= -1, F.relu(1 - m) ** 2, -4 * m).mean()
+
+
+def log_cosh(z: Tensor, t: Tensor) -> Tensor:
+    """As Keras has it."""
+    r = z - t
+    return (r + F.softplus(-2 * r) - math.log(2)).mean()
+
+
+def fair(z: Tensor, t: Tensor) -> Tensor:
+    """Fair loss, c 1."""
+    r = (z - t).abs()
+    return (r - torch.log1p(r)).mean()
+
+
+def quantile(z: Tensor, t: Tensor) -> Tensor:
+    """Pinball loss, q 0.9."""
+    r = t - z
+    return torch.maximum(0.9 * r, -0.1 * r).mean()
+
+
+def multiclass_hinge(z: Tensor, t: Tensor) -> Tensor:
+    """Crammer and Singer's hinge; torch's multi_margin_loss is another one."""
+    target = t[:, None]
+    others = z.scatter(-1, target, -math.inf).max(-1).values
+    return F.relu(1 + others - z.gather(-1, target)[:, 0]).mean()
+
+
+def poly1(z: Tensor, t: Tensor) -> Tensor:
+    """Poly-1, epsilon 1."""
+    cross_entropy = F.cross_entropy(z, t, reduction="none")
+    return (cross_entropy + 1 - torch.exp(-cross_entropy)).mean()
+
+
+def generalized_cross_entropy(z: Tensor, t: Tensor) -> Tensor:
+    """GCE, q 0.7."""
+    return ((1 - torch.exp(-0.7 * F.cross_entropy(z, t, reduction="none"))) / 0.7).mean()
+
+
+def tversky(alpha: float, beta: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Tversky's overlap of one set of logits."""
+
+    def loss(z: Tensor, t: Tensor) -> Tensor:
+        p = torch.sigmoid(z)
+        both = (p * t).sum()
+        return 1 - (both + 1) / (both + alpha * (p.sum() - both) + beta * (t.sum() - both) + 1)
+
+    return loss
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "huber": F.huber_loss,
     "squared_error": F.mse_loss,
@@ -37,6 +96,31 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "binary_focal": binary_focal,
     "cross_entropy": F.cross_entropy,
     "focal": focal,
+    "hinge": lambda z, t: F.relu(1 - margin(z, t)).mean(),
+    "squared_hinge": lambda z, t: (F.relu(1 - margin(z, t)) ** 2).mean(),
+    "modified_huber": modified_huber,
+    "exponential": lambda z, t: torch.exp(-margin(z, t)).mean(),
+    "brier": lambda z, t: F.mse_loss(torch.sigmoid(z), t),
+    "smooth_l1": F.smooth_l1_loss,
+    "pseudo_huber": lambda z, t: (torch.sqrt(1 + (z - t) ** 2) - 1).mean(),
+    "log_cosh": log_cosh,
+    "fair": fair,
+    "cauchy": lambda z, t: torch.log1p((z - t) ** 2).mean() / 2,
+    "quantile": quantile,
+    "expectile": lambda z, t: (torch.where(z > t, 0.1, 0.9) * (z - t) ** 2).mean(),
+    "epsilon_insensitive": lambda z, t: F.relu((z - t).abs() - 0.1).mean(),
+    "squared_epsilon_insensitive": lambda z, t: (F.relu((z - t).abs() - 0.1) ** 2).mean(),
+    "poisson": F.poisson_nll_loss,
+    "gamma": lambda z, t: (z + t * torch.exp(-z)).mean(),
+    "tweedie": lambda z, t: (2 * torch.exp(z / 2) + 2 * t * torch.exp(-z / 2)).mean(),
+    "multiclass_hinge": multiclass_hinge,
+    "kl_divergence": lambda z, t: F.kl_div(F.log_softmax(z, -1), t, reduction="batchmean"),
+    "poly1": poly1,
+    "generalized_cross_entropy": generalized_cross_entropy,
+    "tversky": tversky(0.3, 0.7),
+    "dice": tversky(0.5, 0.5),
+    "jaccard": tversky(1.0, 1.0),
+    "soft_f1": tversky(0.2, 0.8),
 }
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -97,6 +181,15 @@ def chain_huber(z: Tensor, t: Tensor, value: Tensor, gradient: Tensor) -> Chain:
     )
 
 
+def chain_smooth_l1(z: Tensor, t: Tensor, value: Tensor, gradient: Tensor) -> Chain:
+    """smooth_l1_loss and its backward kernel."""
+    one = torch.ones_like(value)
+    return (
+        mean_of(aten.smooth_l1_loss.out, z, t, NONE, 1.0, value=value),
+        lambda: aten.smooth_l1_loss_backward.grad_input(one, z, t, MEAN, 1.0, grad_input=gradient),
+    )
+
+
 def chain_squared_error(z: Tensor, t: Tensor, value: Tensor, gradient: Tensor) -> Chain:
     """mse_loss and its backward kernel."""
     one = torch.ones_like(value)
@@ -119,6 +212,7 @@ def chain_binary_cross_entropy(z: Tensor, t: Tensor, value: Tensor, gradient: Te
 CHAINS = {
     "cross_entropy": chain_cross_entropy,
     "huber": chain_huber,
+    "smooth_l1": chain_smooth_l1,
     "squared_error": chain_squared_error,
     "binary_cross_entropy": chain_binary_cross_entropy,
 }

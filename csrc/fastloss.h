@@ -14,9 +14,12 @@ enum fl_want { FL_VALUE = 1, FL_GRADIENT = 2, FL_HESSIAN = 4 };
 enum fl_curvature { FL_EXACT, FL_PSD, FL_MAJORIZE };
 
 /* Where the formula's target may lie. */
-enum fl_domain { FL_ANY, FL_UNIT_INTERVAL };
+enum fl_domain { FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE }; /* the last two: finite */
 
 enum { FL_MAX_COEFFICIENTS = 4 };
+
+/* Numbers for each set of a set loss: what its elements add up to, and what their derivatives need of that. */
+enum { FL_SET_SUMS = 3, FL_SET_TERMS = 3 };
 
 /* An array of shape (outer, classes, inner), or (outer, inner) where there are no classes. Strides in bytes. */
 typedef struct fl_array {
@@ -34,6 +37,7 @@ typedef struct fl_job {
     int want, curvature;
     int stream;        /* outputs go around the caches */
     int check_target;  /* targets have not been checked yet: do it on the way */
+    int domain;        /* of the target, for check_pointwise */
 
     /* rowwise */
     int soft;                   /* target holds probabilities; else class indices */
@@ -41,7 +45,8 @@ typedef struct fl_job {
     double label_smoothing;
     int has_ignore_index;
     long long ignore_index;
-    char *scratch; /* fl_kernels.rowwise_scratch bytes, for this block alone */
+    const double *set_terms; /* set losses: FL_SET_TERMS for each of n_classes sets */
+    char *scratch;           /* fl_loss.scratch bytes, for this block alone */
 } fl_job;
 
 typedef struct fl_checked {
@@ -56,18 +61,29 @@ typedef ptrdiff_t (*fl_block)(const fl_job *job, ptrdiff_t first, ptrdiff_t coun
 /* Checks targets and weights of a block before anything is written, and adds up the weights. */
 typedef void (*fl_check)(const fl_job *job, ptrdiff_t first, ptrdiff_t count, fl_checked *result);
 
+/* The first pass of a set loss: FL_SET_SUMS sums of each set, after a check of targets and weights (as fl_block says, and
+ * *bad_weight). The sums of all blocks together conclude to a value for each set and FL_SET_TERMS terms. */
+typedef ptrdiff_t (*fl_measure)(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sums,
+                                ptrdiff_t *bad_weight);
+typedef void (*fl_conclude)(const fl_job *job, const double *sums, double *values, double *terms);
+
 typedef struct fl_loss {
     const char *name;
     fl_block block;
     int domain;
+    ptrdiff_t (*scratch)(const fl_job *job); /* bytes of scratch that a block needs; NULL: none */
+    fl_measure measure;                      /* set losses, else NULL */
+    fl_conclude conclude;
 } fl_loss;
+
+/* The table's entry of a loss whose block is <id>_block. */
+#define FL_DEFINE_LOSS(id, ...) static const fl_loss id##_loss = {.name = #id, .block = id##_block, __VA_ARGS__};
 
 /* All kernels of one instruction set and one real type. */
 typedef struct fl_kernels {
     const char *isa;
     const fl_loss *const *losses; /* ends with NULL */
     fl_check check_pointwise, check_rowwise;
-    ptrdiff_t (*rowwise_scratch)(const fl_job *job);
 } fl_kernels;
 
 /* dispatch.c */

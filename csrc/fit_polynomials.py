@@ -43,6 +43,26 @@ def atanh_tail(z):
     return (2 * mp.atanh(s) - 2 * s) / (s * z)
 
 
+def expm1_tail(x):
+    """q with expm1(x) = x + x^2 q(x)."""
+    return exp_tail(x)
+
+
+def log_cosh_tail(x):
+    """q with log(cosh(r)) = x q(x), x = r^2."""
+    if x < mp.mpf("1e-20"):
+        return mp.mpf(1) / 2 - x / 12
+    return mp.log(mp.cosh(mp.sqrt(x))) / x
+
+
+def tanh_tail(x):
+    """q with tanh(r) = r + r x q(x), x = r^2."""
+    if x < mp.mpf("1e-20"):
+        return -mp.mpf(1) / 3 + 2 * x / 15
+    r = mp.sqrt(x)
+    return (mp.tanh(r) / r - 1) / x
+
+
 REDUCED = mp.log(2) / 32 * mp.mpf("1.0001")  # exp is reduced by a table of 16 powers of 2^(1/16)
 SQRT2 = mp.sqrt(2)
 
@@ -53,6 +73,12 @@ FITS = [
     ("log1p_unit", log1p_tail, lambda e: e**2 / mp.log1p(e), mp.mpf("1e-9"), mp.mpf(1), 8, np.float32),
     ("log1p_unit", atanh_tail, lambda z: z, mp.mpf("1e-12"), mp.mpf(1) / 9, 9, np.float64),
     ("log", log1p_cubic_tail, lambda f: abs(f**3 / mp.log1p(f)) if f else f, 1 / SQRT2 - 1, SQRT2 - 1, 7, np.float32),
+    ("expm1", expm1_tail, lambda x: x**2 / mp.expm1(x), mp.mpf("-0.35"), -mp.mpf("1e-9"), 4, np.float32),
+    ("expm1", expm1_tail, lambda x: x**2 / mp.expm1(x), mp.mpf("-0.35"), -mp.mpf("1e-9"), 10, np.float64),
+    ("log_cosh", log_cosh_tail, lambda x: 1 / log_cosh_tail(x), mp.mpf(0), mp.mpf(1), 7, np.float32),
+    ("log_cosh", log_cosh_tail, lambda x: 1 / log_cosh_tail(x), mp.mpf(0), mp.mpf(1), 15, np.float64),
+    ("tanh", tanh_tail, lambda x: x, mp.mpf("1e-12"), mp.mpf("0.125"), 3, np.float32),
+    ("tanh", tanh_tail, lambda x: x, mp.mpf("1e-12"), mp.mpf("0.125"), 7, np.float64),
     ("log", atanh_tail, lambda z: z, mp.mpf("1e-12"), ((SQRT2 - 1) / (SQRT2 + 1)) ** 2, 6, np.float64),
 ]
 

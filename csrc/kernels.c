@@ -7,6 +7,8 @@
 
 #include "pointwise.h"
 #include "rows.h"
+#include "ranks.h"
+#include "sets.h"
 #define FL_FORMULAS
 #include "losses.def"
 #undef FL_FORMULAS
@@ -27,5 +29,4 @@ const fl_kernels TABLE = {
     .losses = losses,
     .check_pointwise = check_pointwise,
     .check_rowwise = check_rowwise,
-    .rowwise_scratch = rowwise_scratch,
 };

@@ -1,9 +1,9 @@
 /* Pointwise losses: one prediction, one target, one value.
  *
- * A formula is plain arithmetic on one vector of predictions and targets, plus what its stages have computed for
+ * A formula is plain arithmetic on one vector of predictions and targets, plus what up to two stages have computed for
  * the tile: exp and log1p in loops of their own over a tile that stays in L1 run faster than one loop that does
  * everything, because the processor sees enough independent work at once. The driver owns layouts, weights,
- * scaling, sums and stores, and knows no loss.
+ * scaling, sums and stores, is compiled once, and calls the loss once a tile.
  */
 #ifndef FASTLOSS_POINTWISE_H
 #define FASTLOSS_POINTWISE_H
@@ -13,16 +13,13 @@
 
 enum { TILE = 512 }; /* elements: a tile of every array that a loss needs fits L1 */
 
-/* Stages. e = exp(-|z|) and l = log1p(e) give sigmoid and softplus of z and of -z without cancellation. */
-enum { STAGE_NONE = 0, STAGE_EXP = 1, STAGE_LOG1P = 2 };
-
 typedef struct point {
     vreal value, gradient, hessian;
 } point;
 
 typedef struct operands {
     vreal z, t;          /* prediction, target */
-    vreal e, l;          /* exp(-|z|), log1p(e): if the loss has asked for them */
+    vreal e, l;          /* results of the first and the second stage, in this order */
     vreal pos_weight;
     const double *p;     /* the loss's coefficients */
     int curvature;
@@ -31,11 +28,53 @@ typedef struct operands {
 } operands;
 
 typedef point (*formula)(operands o);
+typedef vreal (*stage)(operands o);
+
+/* e = exp(-|z|) and l = log1p(e) give sigmoid and softplus of z and of -z without cancellation. */
+ALWAYS_INLINE vreal exp_of_distance(operands o) { return exp_nonpositive(-vabs(o.z)); }
+ALWAYS_INLINE vreal log1p_of_e(operands o) { return log1p_unit(o.e); }
+
+/* sigmoid(|z|) = large and sigmoid(-|z|) = small of e = exp(-|z|), a last digit better than quotients as they come: 1 + e
+ * is taken as the exact sum of two, and the quotient corrected by its remainder. */
+typedef struct sigmoids {
+    vreal large, small;
+} sigmoids;
+
+ALWAYS_INLINE sigmoids sharp_sigmoids(vreal e)
+{
+    vreal whole = ONE + e, rest = e - (whole - ONE), quotient = ONE / whole;
+    vreal remainder = fmadd(-rest, quotient, -rest_of_product(whole, quotient, ONE));
+    vreal product = e * quotient, lost = rest_of_product(e, quotient, product);
+    return (sigmoids){fmadd(quotient, remainder, quotient), product + fmadd(product, remainder, lost)};
+}
 
 /* A curvature that must not vanish with the probability: far below any that matters, and normal after scaling. */
 #define CURVATURE_FLOOR (FL_REAL == 32 ? 0x1p-80 : 0x1p-800)
 
+/* y, or x where that is nan */
+ALWAYS_INLINE vreal nan_or(vreal x, vreal y) { return choose(eq(x, x), y, x); }
+
 #define UNIFORM(c) splat((real)(c))
+
+/* x c for a number c that is none of the reals where these are narrow. */
+ALWAYS_INLINE vreal times(vreal x, double c)
+{
+    const real high = (real)c, low = (real)(c - (double)high);
+    return FL_REAL == 32 ? fmadd(x, splat(high), x * splat(low)) : x * splat(high);
+}
+
+ALWAYS_INLINE int is_moderate(double c) { return c > 0x1p-100 && c < 0x1p100; }
+
+ALWAYS_INLINE vreal divided_by(vreal x, double c)
+{
+    return FL_REAL == 32 && is_moderate(c) ? times(x, 1 / c) : x / UNIFORM(c);
+}
+
+/* x c^2 */
+ALWAYS_INLINE vreal times_square(vreal x, double c)
+{
+    return is_moderate(c * c) ? times(x, c * c) : UNIFORM(c) * (UNIFORM(c) * x);
+}
 
 /* t (1 - s) + s / 2: label smoothing of a binary target */
 ALWAYS_INLINE vreal smoothed(vreal t, double s) { return fmadd(t, UNIFORM(1 - s), UNIFORM(0.5 * s)); }
@@ -112,35 +151,58 @@ SHARED void put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, 
         memcpy(to, tile, (size_t)count * sizeof(real));
 }
 
-/* Position of the first target outside [0, 1] (or nan), or -1; *hard says whether all are 0 or 1. */
-SHARED ptrdiff_t check_unit_interval(const real *t, ptrdiff_t count, int *hard)
+ALWAYS_INLINE vmask in_domain(vreal t, int domain)
+{
+    if (domain == FL_UNIT_INTERVAL) return both(le(ZERO, t), le(t, ONE));
+    return both(domain == FL_POSITIVE ? lt(ZERO, t) : le(ZERO, t), le(t, C(LARGEST)));
+}
+
+/* Position of the first target outside the domain (or nan), or -1; *hard says whether all are 0 or 1. */
+SHARED ptrdiff_t check_domain(const real *t, ptrdiff_t count, int domain, int *hard)
 {
     ptrdiff_t padded = (count + LANES - 1) / LANES * LANES;
-    vint soft = splat_int(0);
-    for (ptrdiff_t i = 0; i < padded; i += WIDTH) /* t^2 - t is +0 for 0, -0 and 1, and for nothing else */
-        soft |= bits(fmadd(load(t + i), load(t + i), -load(t + i)));
-    *hard = all_true(eq_int(soft, splat_int(0)));
-    if (*hard) return -1;
+    *hard = 0;
+    if (domain == FL_ANY) return -1;
+    if (domain == FL_UNIT_INTERVAL) {
+        vint soft = splat_int(0);
+        for (ptrdiff_t i = 0; i < padded; i += WIDTH) /* t^2 - t is +0 for 0, -0 and 1, and for nothing else */
+            soft |= bits(fmadd(load(t + i), load(t + i), -load(t + i)));
+        *hard = all_true(eq_int(soft, splat_int(0)));
+        if (*hard) return -1;
+    }
     vmask ok;
     ok = eq(ZERO, ZERO);
-    for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, both(le(ZERO, load(t + i)), le(load(t + i), ONE)));
+    for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, in_domain(load(t + i), domain));
     if (all_true(ok)) return -1;
-    for (ptrdiff_t i = 0; i < count; i++)
-        if (!(t[i] >= 0 && t[i] <= 1)) return i;
+    for (ptrdiff_t i = 0; i < count; i++) /* the padding may lie outside */
+        if (domain == FL_UNIT_INTERVAL ? !(t[i] >= 0 && t[i] <= 1)
+                                       : !(t[i] >= 0 && t[i] <= LARGEST) || (domain == FL_POSITIVE && t[i] == 0))
+            return i;
     return -1;
 }
 
 /* The arrays of a tile, all padded to whole lanes. */
 typedef struct tile_arrays {
-    const real *z, *t, *w, *q, *e, *l; /* w, q: NULL where there are none */
-    real *value, *gradient, *hessian;  /* value NULL: into the sums */
+    const real *z, *t, *w, *q;        /* w, q: NULL where there are none */
+    real *e, *l;                      /* what the stages compute */
+    real *value, *gradient, *hessian; /* value NULL: into the sums */
     ptrdiff_t n, padded;
     real scale;
 } tile_arrays;
 
+ALWAYS_INLINE void run_stage(const tile_arrays *a, operands o, real *to, stage f, const int has_e)
+{
+    for (ptrdiff_t i = 0; i < a->padded; i += WIDTH) {
+        o.z = load(a->z + i);
+        o.t = load(a->t + i);
+        if (has_e) o.e = load(a->e + i);
+        store(to + i, f(o));
+    }
+}
+
 /* The formula over a tile. `plain`: no weights, no array of pos_weight, values summed, no padding. */
-ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, const int stages,
-                                 const int want, const int plain)
+ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, const int has_e,
+                                 const int has_l, const int want, const int plain)
 {
     lane_sums local = *sums;
     for (ptrdiff_t i = 0; i < a->padded; i += LANES)
@@ -148,8 +210,8 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
             const ptrdiff_t at = i + g * WIDTH;
             o.z = load(a->z + at);
             o.t = load(a->t + at);
-            if (stages & STAGE_EXP) o.e = load(a->e + at);
-            if (stages & STAGE_LOG1P) o.l = load(a->l + at);
+            if (has_e) o.e = load(a->e + at);
+            if (has_l) o.l = load(a->l + at);
             if (!plain && a->q) o.pos_weight = load(a->q + at);
             point result = f(o);
             vreal factor = splat(a->scale);
@@ -174,8 +236,29 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
     *sums = local;
 }
 
-ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, formula f,
-                                        const int stages, const int domain, const int want)
+/* What a loss is to the driver: stages and formula over a tile, for each set of outputs a copy, so that what is not
+ * wanted is not computed. */
+typedef void (*tile_function)(const tile_arrays *a, const operands *o, lane_sums *sums, int plain);
+typedef struct pointwise_formula {
+    tile_function of_want[(FL_VALUE | FL_GRADIENT | FL_HESSIAN) + 1];
+    int domain;
+} pointwise_formula;
+
+ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums, int plain, formula f, stage first,
+                              int first_for, stage second, int second_for, const int want)
+{
+    const int has_e = first && (first_for & want), has_l = second && (second_for & want);
+    o.want_hessian = want & FL_HESSIAN;
+    if (has_e) run_stage(a, o, a->e, first, 0);
+    if (has_l) run_stage(a, o, a->l, second, has_e);
+    if (plain)
+        evaluate_tile(a, o, sums, f, has_e, has_l, want, 1);
+    else
+        evaluate_tile(a, o, sums, f, has_e, has_l, want, 0);
+}
+
+SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum,
+                                 const pointwise_formula *f)
 {
     CACHE_ALIGNED real z_tile[TILE], t_tile[TILE], w_tile[TILE], q_tile[TILE], e_tile[TILE], l_tile[TILE];
     CACHE_ALIGNED real value_tile[TILE], gradient_tile[TILE], hessian_tile[TILE];
@@ -184,90 +267,76 @@ ALWAYS_INLINE ptrdiff_t pointwise_tiles(const fl_job *job, ptrdiff_t first, ptrd
     const int q_dense = DENSE(job->pos_weight), value_dense = DENSE(job->value);
     const int gradient_dense = DENSE(job->gradient), hessian_dense = DENSE(job->hessian);
 #undef DENSE
-    const real scale = (real)job->scale;
-    const int curvature = job->curvature;
-    double p[FL_MAX_COEFFICIENTS]; /* a copy that no store can be suspected to change */
-    memcpy(p, job->coefficients, sizeof p);
+    const tile_function evaluate = f->of_want[job->want];
     lane_sums sums = no_sums();
 
     for (ptrdiff_t end = first + count; first < end; first += TILE) {
         const ptrdiff_t n = end - first < TILE ? end - first : TILE;
         const ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
-        const real *z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
-        const real *t = job->target.data ? tile_of(&job->target, job, first, n, t_dense, t_tile) : z;
-        const real *w = job->weight.data ? tile_of(&job->weight, job, first, n, w_dense, w_tile) : NULL;
-        const real *q = job->pos_weight.data ? tile_of(&job->pos_weight, job, first, n, q_dense, q_tile) : NULL;
-        int hard = 0;
-        if (domain == FL_UNIT_INTERVAL) {
-            ptrdiff_t bad = check_unit_interval(t, n, &hard);
-            if (bad >= 0 && job->check_target) return first + bad;
-        }
         const int direct = n == padded && !job->stream;
-        real *gradient = direct && gradient_dense ? (real *)(void *)job->gradient.data + first : gradient_tile;
-        real *hessian = direct && hessian_dense ? (real *)(void *)job->hessian.data + first : hessian_tile;
+        tile_arrays a = {.e = e_tile, .l = l_tile, .n = n, .padded = padded, .scale = (real)job->scale};
+        a.z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
+        a.t = job->target.data ? tile_of(&job->target, job, first, n, t_dense, t_tile) : a.z;
+        a.w = job->weight.data ? tile_of(&job->weight, job, first, n, w_dense, w_tile) : NULL;
+        a.q = job->pos_weight.data ? tile_of(&job->pos_weight, job, first, n, q_dense, q_tile) : NULL;
+        a.value = job->value.data ? value_tile : NULL;
+        a.gradient = direct && gradient_dense ? (real *)(void *)job->gradient.data + first : gradient_tile;
+        a.hessian = direct && hessian_dense ? (real *)(void *)job->hessian.data + first : hessian_tile;
+        int hard;
+        ptrdiff_t bad = check_domain(a.t, n, f->domain, &hard);
+        if (bad >= 0 && job->check_target) return first + bad;
 
-        if (stages & STAGE_EXP)
-            for (ptrdiff_t i = 0; i < padded; i += WIDTH) store(e_tile + i, exp_nonpositive(-vabs(load(z + i))));
-        if (stages & STAGE_LOG1P)
-            for (ptrdiff_t i = 0; i < padded; i += WIDTH) store(l_tile + i, log1p_unit(load(e_tile + i)));
-        tile_arrays a = {.z = z,
-                         .t = t,
-                         .w = w,
-                         .q = q,
-                         .e = e_tile,
-                         .l = l_tile,
-                         .n = n,
-                         .padded = padded,
-                         .scale = scale,
-                         .gradient = gradient,
-                         .hessian = hessian,
-                         .value = job->value.data ? value_tile : NULL};
-        operands o = {.p = p,
-                      .curvature = curvature,
-                      .hard = hard && !q,
-                      .want_hessian = want & FL_HESSIAN,
-                      .pos_weight = UNIFORM(p[0])};
-        if (!w && !q && !a.value && n == padded)
-            evaluate_tile(&a, o, &sums, f, stages, want, 1);
-        else
-            evaluate_tile(&a, o, &sums, f, stages, want, 0);
-        if ((want & FL_GRADIENT) && job->gradient.data)
-            put_tile(&job->gradient, job, first, n, gradient_dense, gradient);
-        if ((want & FL_HESSIAN) && job->hessian.data) put_tile(&job->hessian, job, first, n, hessian_dense, hessian);
-        if ((want & FL_VALUE) && job->value.data) put_tile(&job->value, job, first, n, value_dense, value_tile);
+        operands o = {.p = job->coefficients,
+                      .curvature = job->curvature,
+                      .hard = hard && !a.q,
+                      .pos_weight = UNIFORM(job->coefficients[0])};
+        evaluate(&a, &o, &sums, !a.w && !a.q && !a.value && n == padded);
+        if ((job->want & FL_GRADIENT) && job->gradient.data)
+            put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
+        if ((job->want & FL_HESSIAN) && job->hessian.data)
+            put_tile(&job->hessian, job, first, n, hessian_dense, a.hessian);
+        if ((job->want & FL_VALUE) && job->value.data) put_tile(&job->value, job, first, n, value_dense, value_tile);
     }
     if (job->stream) stream_end();
     *sum = total_of(&sums);
     return -1;
 }
 
-/* One copy of the driver for each set of outputs, so that what is not wanted is not computed. */
-ALWAYS_INLINE ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, formula f,
-                                        const int stages, const int value_stages, const int domain)
-{
-    switch (job->want) {
-#define CASE(want)                                                                                              \
-    case want:                                                                                                  \
-        return pointwise_tiles(job, first, count, sum, f, ((want) & FL_VALUE) ? stages | value_stages : stages, \
-                               domain, want);
-        CASE(FL_VALUE)
-        CASE(FL_GRADIENT)
-        CASE(FL_VALUE | FL_GRADIENT)
-        CASE(FL_GRADIENT | FL_HESSIAN)
-    default:
-        return pointwise_tiles(job, first, count, sum, f, stages | value_stages, domain,
-                               FL_VALUE | FL_GRADIENT | FL_HESSIAN);
-#undef CASE
+/* Makes a loss of a formula, the domain of its target, and two stages: STAGE(function, the outputs that need it). */
+#define STAGE(function, outputs) function, outputs
+#define FOR_ALL (FL_VALUE | FL_GRADIENT | FL_HESSIAN)
+#define NO_STAGES NULL, 0, NULL, 0
+#define DEFINE_TILE(name, want, ...)                                                                           \
+    static void name##_tile_##want(const tile_arrays *a, const operands *o, lane_sums *sums, int plain)        \
+    {                                                                                                          \
+        double p[FL_MAX_COEFFICIENTS]; /* a copy that no store can be suspected to change */                   \
+        operands own = *o;                                                                                     \
+        memcpy(p, o->p, sizeof p);                                                                             \
+        own.p = p;                                                                                             \
+        whole_tile(a, own, sums, plain, name, __VA_ARGS__, want);                                              \
     }
-}
+#define DEFINE_BLOCK(name, domain_)                                                                            \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)            \
+    {                                                                                                          \
+        return pointwise_block(job, first, count, sum, &name##_formula);                                       \
+    }                                                                                                          \
+    FL_DEFINE_LOSS(name, .domain = domain_)
+#define POINTWISE(name, domain, ...)                                                                           \
+    DEFINE_TILE(name, 1, __VA_ARGS__)                                                                          \
+    DEFINE_TILE(name, 2, __VA_ARGS__)                                                                          \
+    DEFINE_TILE(name, 3, __VA_ARGS__)                                                                          \
+    DEFINE_TILE(name, 6, __VA_ARGS__)                                                                          \
+    DEFINE_TILE(name, 7, __VA_ARGS__)                                                                          \
+    static const pointwise_formula name##_formula = {                                                          \
+        {NULL, name##_tile_1, name##_tile_2, name##_tile_3, NULL, name##_tile_7, name##_tile_6, name##_tile_7}, \
+        domain};                                                                                               \
+    DEFINE_BLOCK(name, domain)
 
-/* Makes a loss of a formula: its stages (those that the value alone needs apart) and the domain of its target. */
-#define POINTWISE(name, stages, value_stages, domain)                                               \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
-    {                                                                                               \
-        return pointwise_block(job, first, count, sum, name, stages, value_stages, domain);         \
-    }                                                                                               \
-    static const fl_loss name##_loss = {#name, name##_block, domain};
+/* The same for what has no derivatives, or is a function of one argument: the result is the value. */
+#define POINTWISE_VALUE(name, domain, ...)                                           \
+    DEFINE_TILE(name, 1, __VA_ARGS__)                                                \
+    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}, domain}; \
+    DEFINE_BLOCK(name, domain)
 
 /* The sum of at most TILE weights, and the tile of them; *bad becomes the position of the first that is negative or not
  * finite, if none was found before. */
@@ -301,8 +370,8 @@ SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
         const real *targets = tile_of(&job->target, job, first, n, dense && !job->weight.data, t);
         if (job->weight.data)
             for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
-                if (w[i] == 0) t[i] = 0;
-        ptrdiff_t bad = check_unit_interval(targets, n, &hard);
+                if (w[i] == 0) t[i] = 1;
+        ptrdiff_t bad = check_domain(targets, n, job->domain, &hard);
         if (bad >= 0) result->bad_target = first + bad;
     }
 }

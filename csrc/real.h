@@ -47,28 +47,45 @@
 /* fmadd with numbers for coefficients, so that a polynomial reads as one */
 #define HORNER(x, higher, c) fmadd(higher, x, C(c))
 
-/* x <= 0. At most 1.0 ulp; 0 below EXP_UNDERFLOW; exp(-inf) = 0.
- * exp(x) = 2^k 2^(i / 16) exp(r), |r| <= log(2) / 32: a table for the second factor makes the polynomial short, and
- * looking it up runs beside the arithmetic. The last fmadd rounds the product and the sum at once.
- */
-ALWAYS_INLINE vreal exp_nonpositive(vreal x)
+/* a b - product, where product is a b rounded; 0 where that is no number */
+ALWAYS_INLINE vreal rest_of_product(vreal a, vreal b, vreal product)
 {
-#if FL_REAL == 32
-    static const CACHE_ALIGNED real powers[16] = {0x1.000000p+0, 0x1.0b5586p+0, 0x1.172b84p+0, 0x1.2387a6p+0,
-                                                  0x1.306fe0p+0, 0x1.3dea64p+0, 0x1.4bfdaep+0, 0x1.5ab07ep+0,
-                                                  0x1.6a09e6p+0, 0x1.7a1148p+0, 0x1.8ace54p+0, 0x1.9c4918p+0,
-                                                  0x1.ae89fap+0, 0x1.c199bep+0, 0x1.d5818ep+0, 0x1.ea4afap+0};
+#ifdef NOT_FUSED /* Dekker 1971: the products of the halves are exact */
+    const vreal splitter = C((real_int)1 << (MANTISSA_BITS / 2 + 1)) + ONE;
+    vreal a_high = splitter * a - (splitter * a - a), b_high = splitter * b - (splitter * b - b);
+    vreal a_low = a - a_high, b_low = b - b_high;
+    vreal rest = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
 #else
-    static const CACHE_ALIGNED real powers[16] = {
-        0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
-        0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0,
-        0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
-        0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0};
+    vreal rest = fmadd(a, b, -product);
 #endif
-    vreal rounded = fmadd(x, C(16 * LOG2_E), C(ROUND)); /* 16 k + i in the low bits */
-    vreal n = rounded - C(ROUND);
-    vreal r = fmadd(n, C(-LN2_16TH_HIGH), x);
-    r = fmadd(n, C(-LN2_16TH_LOW), r);
+    return choose(lt(vabs(rest), C(LARGEST)), rest, ZERO);
+}
+
+#if FL_REAL == 32
+#define POWERS_OF_2                                                                                                \
+    0x1.000000p+0, 0x1.0b5586p+0, 0x1.172b84p+0, 0x1.2387a6p+0, 0x1.306fe0p+0, 0x1.3dea64p+0, 0x1.4bfdaep+0,       \
+        0x1.5ab07ep+0, 0x1.6a09e6p+0, 0x1.7a1148p+0, 0x1.8ace54p+0, 0x1.9c4918p+0, 0x1.ae89fap+0, 0x1.c199bep+0,   \
+        0x1.d5818ep+0, 0x1.ea4afap+0
+#define MISSING_OF_POWERS                                                                                          \
+    0, 0x1.9f3122p-25, -0x1.c15742p-27, 0x1.ceac48p-25, 0x1.4636e2p-25, 0x1.824684p-25, -0x1.593abcp-25,           \
+        -0x1.5bd5ecp-27, 0x1.9fcef4p-26, -0x1.829fd0p-25, 0x1.15506ep-27, 0x1.51f848p-27, -0x1.a94b14p-26,         \
+        -0x1.3d56b2p-27, -0x1.822dbcp-27, 0x1.52486cp-27
+#else
+#define POWERS_OF_2                                                                                                \
+    0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0, 0x1.306fe0a31b715p+0,  \
+        0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0, 0x1.6a09e667f3bcdp+0,                    \
+        0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0, 0x1.ae89f995ad3adp+0,                    \
+        0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0
+#define MISSING_OF_POWERS                                                                                          \
+    0, 0x1.8a62e4adc610bp-54, -0x1.19041b9d78a76p-55, 0x1.9b07eb6c70573p-54, 0x1.6f46ad23182e4p-55,                \
+        0x1.ada0911f09ebcp-55, 0x1.d4397afec42e2p-56, 0x1.6324c054647adp-54, -0x1.bdd3413b26456p-54,               \
+        -0x1.41577ee04992fp-55, 0x1.6e9f156864b27p-54, 0x1.c7c46b071f2bep-56, 0x1.7a1cd345dcc81p-54,               \
+        0x1.11065895048ddp-55, 0x1.2ed02d75b3707p-55, -0x1.e9c23179c2893p-54
+#endif
+
+/* exp(r) - 1 for |r| <= log(2) / 32 */
+ALWAYS_INLINE vreal exp_tail(vreal r)
+{
 #if FL_REAL == 32
     vreal q = C(0x1.55559ap-3);
     q = HORNER(r, q, 0x1.00021ep-1);
@@ -79,11 +96,90 @@ ALWAYS_INLINE vreal exp_nonpositive(vreal x)
     q = HORNER(r, q, 0x1.555555548f71ap-3);
     q = HORNER(r, q, 0x1.fffffffffffb9p-2);
 #endif
-    vreal u = fmadd(r * r, q, r); /* exp(r) - 1 */
+    return fmadd(r * r, q, r);
+}
+
+/* x <= 0. At most 1.0 ulp; 0 below EXP_UNDERFLOW; exp(-inf) = 0.
+ * exp(x) = 2^k 2^(i / 16) exp(r), |r| <= log(2) / 32: a table for the second factor makes the polynomial short, and
+ * looking it up runs beside the arithmetic. The last fmadd rounds the product and the sum at once.
+ */
+ALWAYS_INLINE vreal exp_nonpositive(vreal x)
+{
+    static const CACHE_ALIGNED real powers[16] = {POWERS_OF_2};
+    vreal rounded = fmadd(x, C(16 * LOG2_E), C(ROUND)); /* 16 k + i in the low bits */
+    vreal n = rounded - C(ROUND);
+    vreal r = fmadd(n, C(-LN2_16TH_HIGH), x);
+    r = fmadd(n, C(-LN2_16TH_LOW), r);
+    vreal u = exp_tail(r);
     vint k = (bits(rounded) >> 4) << MANTISSA_BITS;
     vreal power = from_bits(bits(look_up_16(powers, bits(rounded))) + k);
     vreal y = fmadd(power, u, power);
     return choose(lt(x, C(EXP_UNDERFLOW)), ZERO, y);
+}
+
+/* exp(x) = power + rest to five bits more than a real holds, for any x: what cancels against the exponential is taken from
+ * the power, and so exactly. 0 below EXP_UNDERFLOW.
+ */
+typedef struct exp_parts {
+    vreal power, rest;
+} exp_parts;
+
+/* exp(x + more), |more| far below 1 */
+ALWAYS_INLINE exp_parts exp_of_sum(vreal x, vreal more)
+{
+    static const CACHE_ALIGNED real powers[16] = {POWERS_OF_2}, missing[16] = {MISSING_OF_POWERS};
+    /* k stops below the exponent of infinity: up to the largest result r may then be twice as long */
+    vreal rounded = vmin(C(ROUND + 16 * (EXPONENT_BIAS + 1) - 1), fmadd(x, C(16 * LOG2_E), C(ROUND)));
+    vreal n = rounded - C(ROUND);
+    vreal r = fmadd(n, C(-LN2_16TH_HIGH), x);
+    r = fmadd(n, C(-LN2_16TH_LOW), r) + more;
+    vreal scale = from_bits(((bits(rounded) >> 4) << MANTISSA_BITS) + bits(ONE));
+    vreal power = look_up_16(powers, bits(rounded)) * scale;
+    vreal rest = fmadd(power, exp_tail(r), look_up_16(missing, bits(rounded)) * scale);
+    vmask nothing = lt(x, C(EXP_UNDERFLOW));
+    return (exp_parts){choose(nothing, ZERO, power), choose(nothing, ZERO, rest)};
+}
+
+ALWAYS_INLINE exp_parts exp_exact(vreal x) { return exp_of_sum(x, ZERO); }
+
+/* exp(a x), the product as exact as the sum of two reals: what is rounded off a x would weigh |a x| times in the result */
+ALWAYS_INLINE exp_parts exp_of_product(double a, vreal x)
+{
+    const real high = (real)a, low = (real)(a - (double)high);
+    vreal product = x * splat(high), more = fmadd(splat(low), x, rest_of_product(splat(high), x, product));
+    return exp_of_sum(product, choose(lt(vabs(product), C(LARGEST)), more, ZERO));
+}
+
+/* exp(x), any x. At most 0.6 ulp. */
+ALWAYS_INLINE vreal exp_any(vreal x)
+{
+    exp_parts e = exp_exact(x);
+    return e.power + e.rest;
+}
+
+/* exp(x) - 1 of a nonpositive x. At most 2.5 ulp. */
+ALWAYS_INLINE vreal expm1_nonpositive(vreal x)
+{
+#if FL_REAL == 32
+    vreal q = C(0x1.37f998p-10);
+    q = HORNER(x, q, 0x1.0e7efcp-7);
+    q = HORNER(x, q, 0x1.553764p-5);
+    q = HORNER(x, q, 0x1.5554bcp-3);
+    q = HORNER(x, q, 0x1.fffffep-2);
+#else
+    vreal q = C(0x1.d512735ddea4ep-30);
+    q = HORNER(x, q, 0x1.a760140852385p-26);
+    q = HORNER(x, q, 0x1.27a0b646c91f3p-22);
+    q = HORNER(x, q, 0x1.71daff3d98b6ap-19);
+    q = HORNER(x, q, 0x1.a019e84faec8ap-16);
+    q = HORNER(x, q, 0x1.a01a011f172ccp-13);
+    q = HORNER(x, q, 0x1.6c16c16a747f4p-10);
+    q = HORNER(x, q, 0x1.111111110de2cp-7);
+    q = HORNER(x, q, 0x1.55555555554ecp-5);
+    q = HORNER(x, q, 0x1.5555555555555p-3);
+    q = HORNER(x, q, 0x1.0000000000000p-1);
+#endif
+    return choose(lt(C(-0.35), x), fmadd(x * x, q, x), exp_nonpositive(x) - ONE);
 }
 
 /* log1p of e in [0, 1], without branches or subnormals. At most 1.3 ulp (float32), 1.8 ulp (float64). */
@@ -118,11 +214,10 @@ ALWAYS_INLINE vreal log1p_unit(vreal e)
 #endif
 }
 
-/* log1p(f) - f for f in [sqrt(1/2) - 1, sqrt(2) - 1] */
-ALWAYS_INLINE vreal log1p_tail(vreal f)
-{
-    f = choose(lt(vabs(f), C(0x1p-60)), ZERO, f); /* the tail is nothing there, but its square subnormal */
+/* log1p(f) - f for f in [sqrt(1/2) - 1, sqrt(2) - 1], and the same over f^2 */
 #if FL_REAL == 32
+ALWAYS_INLINE vreal log1p_bend(vreal f)
+{
     vreal q = C(-0x1.391208p-4);
     q = HORNER(f, q, 0x1.057868p-3);
     q = HORNER(f, q, -0x1.0d81c8p-3);
@@ -131,25 +226,50 @@ ALWAYS_INLINE vreal log1p_tail(vreal f)
     q = HORNER(f, q, 0x1.99a036p-3);
     q = HORNER(f, q, -0x1.000228p-2);
     q = HORNER(f, q, 0x1.555554p-2);
-    q = HORNER(f, q, -0.5);
-    return f * (f * q);
+    return HORNER(f, q, -0.5);
+}
+
+ALWAYS_INLINE vreal log1p_tail(vreal f)
+{
+    f = choose(lt(vabs(f), C(0x1p-60)), ZERO, f); /* the tail is nothing there, but its square subnormal */
+    return f * (f * log1p_bend(f));
+}
 #else
-    vreal s = f / (C(2) + f);
-    vreal z = s * s;
-    vreal half_square = C(0.5) * f * f;
+/* 2 atanh(s) = 2 s + s z q(z), z = s^2 */
+ALWAYS_INLINE vreal atanh_tail(vreal z)
+{
     vreal q = C(0x1.2f03b4d902b9dp-3);
     q = HORNER(z, q, 0x1.39a1e94bc1bb8p-3);
     q = HORNER(z, q, 0x1.74663ce8a8562p-3);
     q = HORNER(z, q, 0x1.c71c521465ecep-3);
     q = HORNER(z, q, 0x1.24924941e1406p-2);
     q = HORNER(z, q, 0x1.999999997ff1ap-2);
-    q = HORNER(z, q, 0x1.5555555555592p-1);
-    return fmadd(s, fmadd(z, q, half_square), -half_square);
-#endif
+    return HORNER(z, q, 0x1.5555555555592p-1);
 }
 
-/* The log of `u + rest`, u normal and positive, |rest| <= ulp(u) / 2. */
-ALWAYS_INLINE vreal log_of_sum(vreal u, vreal rest)
+ALWAYS_INLINE vreal log1p_bend(vreal f)
+{
+    vreal inverse = ONE / (C(2) + f), s = f * inverse;
+    return fmadd(s, fmadd(inverse * inverse, atanh_tail(s * s), C(0.5)), C(-0.5));
+}
+
+ALWAYS_INLINE vreal log1p_tail(vreal f)
+{
+    f = choose(lt(vabs(f), C(0x1p-60)), ZERO, f); /* the tail is nothing there, but its square subnormal */
+    vreal s = f / (C(2) + f);
+    vreal z = s * s;
+    vreal half_square = C(0.5) * f * f;
+    return fmadd(s, fmadd(z, atanh_tail(z), half_square), -half_square);
+}
+#endif
+
+/* log(u + rest) = k log(2) + f + tail, for u normal and positive, |rest| <= ulp(u) / 2 */
+typedef struct log_parts {
+    vreal k, f, tail;
+    vreal lost; /* what f rounds off */
+} log_parts;
+
+ALWAYS_INLINE log_parts split_log(vreal u, vreal rest)
 {
     /* u = 2^n m with m in [sqrt(1/2), sqrt(2)). The exponent is taken with a bias, so that it is never negative
      * and an unsigned shift will do: AVX2 has no signed one for 64 bits. */
@@ -158,19 +278,35 @@ ALWAYS_INLINE vreal log_of_sum(vreal u, vreal rest)
     vint biased = bits(u) + (splat_int(offset) - bits(C(SQRT_HALF)));
     vint n = (vint)((vuint)biased >> MANTISSA_BITS) - splat_int(EXPONENT_BIAS);
     vint exponent = n << MANTISSA_BITS;
-    vreal f = from_bits(bits(u) - exponent) - ONE;
-    f = fmadd(rest, from_bits(bits(ONE) - exponent), f);
+    vreal exact = from_bits(bits(u) - exponent) - ONE, scale = from_bits(bits(ONE) - exponent);
+    vreal f = fmadd(rest, scale, exact);
     vreal k = from_bits(n + bits(C(ROUND))) - C(ROUND);
-    vreal low = fmadd(k, C(LN2_LOW), log1p_tail(f));
-    return fmadd(k, C(LN2_HIGH), f + low);
+    return (log_parts){k, f, log1p_tail(f), fmadd(rest, scale, exact - f)};
 }
+
+ALWAYS_INLINE vreal log_of_sum(vreal u, vreal rest)
+{
+    log_parts log = split_log(u, rest);
+    return fmadd(log.k, C(LN2_HIGH), log.f + fmadd(log.k, C(LN2_LOW), log.tail));
+}
+
+/* What 1 + s rounds off, where it is u. */
+ALWAYS_INLINE vreal rounded_off(vreal s, vreal u) { return choose(lt(s, ONE), s - (u - ONE), ONE - (u - s)); }
 
 /* log1p(s), s >= 0 and finite. At most 1.6 ulp. */
 ALWAYS_INLINE vreal log1p_nonnegative(vreal s)
 {
     vreal u = ONE + s;
-    vreal rest = choose(lt(s, ONE), s - (u - ONE), ONE - (u - s)); /* 1 + s = u + rest */
-    return log_of_sum(u, rest);
+    return log_of_sum(u, rounded_off(s, u));
+}
+
+/* s - log1p(s), s > sqrt(2) - 1 and finite, without the cancellation */
+ALWAYS_INLINE vreal minus_log1p(vreal s)
+{
+    vreal u = ONE + s;
+    log_parts log = split_log(u, rounded_off(s, u));
+    vreal left = fmadd(log.k, C(-LN2_HIGH), s) - log.f;
+    return left - (log.lost + fmadd(log.k, C(LN2_LOW), log.tail));
 }
 
 /* log(x) for normal x > 0; -inf for x = 0. At most 1 ulp. */

@@ -21,9 +21,10 @@ enum { MAX_ROWS = 256 };      /* of a tile */
 enum { TILE_BYTES = 8192 };   /* of logits in a tile, where a few rows fit that */
 enum { FEW_CLASSES = 64 };    /* up to here C-ordered rows go through tiles, too */
 
-/* What a formula gets: p, 1 - p and -log p of one class, each right to the last digits. */
+/* What a formula gets: p, 1 - p and -log p of one class, each right to the last digits; the latter also in its two parts,
+ * M - z, the distance from the largest logit, and log_sum; and the a_k that its f will be multiplied by. */
 typedef struct probability {
-    vreal p, rest, loss;
+    vreal p, rest, loss, distance, log_sum, amount;
     const double *coefficients;
 } probability;
 
@@ -208,8 +209,15 @@ ALWAYS_INLINE vreal log_of_row_sum(vreal others, vreal own, ptrdiff_t n_classes)
         for (ptrdiff_t i = 0; i < n; i += WIDTH) {                                                   \
             vreal others = load(s->others + i), own = load(s->own + i), w = load(s->weight + i);     \
             vreal inverse = ONE / (others + own);                                                    \
-            vreal loss = load(s->distance + i) + log_of_row_sum(others, own, job->n_classes);        \
-            terms t = name((probability){own * inverse, others * inverse, loss, job->coefficients}); \
+            vreal distance = load(s->distance + i);                                                  \
+            vreal log_sum = log_of_row_sum(others, own, job->n_classes);                             \
+            terms t = name((probability){.p = own * inverse,                                         \
+                                         .rest = others * inverse,                                   \
+                                         .loss = distance + log_sum,                                 \
+                                         .distance = distance,                                       \
+                                         .log_sum = log_sum,                                         \
+                                         .amount = ONE,                                              \
+                                         .coefficients = job->coefficients});                        \
             store(s->value + i, choose(eq(w, ZERO), ZERO, t.value * w));                             \
             if (job->want == FL_VALUE) continue;                                                     \
             store(s->inverse + i, inverse);                                                          \
@@ -276,7 +284,7 @@ ALWAYS_INLINE vreal other_hessian(vreal e, const row_curve *c, int curvature)
     /* 1 - p as a sum: of all but the largest, if this is it */
     vreal rest = choose(eq(e, ONE), c->rest_of_largest, (c->sum - e) * c->inverse);
     if (curvature == FL_MAJORIZE) return choose(eq(p, p), c->bound, p) * c->scaled;
-    if (curvature == FL_PSD) return c->first * p * vmax(C(CURVATURE_FLOOR), rest) * c->scaled;
+    if (curvature == FL_PSD) return vabs(c->first) * p * vmax(C(CURVATURE_FLOOR), rest) * c->scaled;
     return fmadd(c->second, q * q, c->first * p * rest) * c->scaled;
 }
 
@@ -285,7 +293,7 @@ ALWAYS_INLINE vreal own_hessian(const row_curve *c, int curvature)
 {
     vreal p = c->own * c->inverse, rest = c->others * c->inverse;
     if (curvature == FL_MAJORIZE) return choose(eq(p, p), c->bound, p) * c->scaled;
-    if (curvature == FL_PSD) return c->first * vmax(C(CURVATURE_FLOOR), p) * rest * c->scaled;
+    if (curvature == FL_PSD) return vabs(c->first) * vmax(C(CURVATURE_FLOOR), p) * rest * c->scaled;
     return fmadd(c->first * p, rest, c->second) * c->scaled;
 }
 
@@ -318,6 +326,15 @@ SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
     }
 }
 
+static ptrdiff_t rowwise_scratch(const fl_job *job)
+{
+    switch (regime_of(job)) {
+    case TILED: return tiled_scratch(job);
+    case MEDIUM: return medium_scratch(job);
+    default: return long_scratch(job);
+    }
+}
+
 /* Makes a loss of a formula. */
 #define ROWWISE(name)                                                                               \
     DEFINE_TERMS(name)                                                                              \
@@ -327,7 +344,7 @@ SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
         static const row_formula f = {name##_terms, name##_soft};                                   \
         return run_rows(job, first, count, sum, &f, ROW_LOSS);                                      \
     }                                                                                               \
-    static const fl_loss name##_loss = {#name, name##_block, FL_UNIT_INTERVAL};
+    FL_DEFINE_LOSS(name, .domain = FL_UNIT_INTERVAL, .scratch = rowwise_scratch)
 
 /* The functions of a row: no target, no formula; the result is the "gradient", or for logsumexp the value. */
 #define ROW_FUNCTION(name, kind)                                                                    \
@@ -335,15 +352,6 @@ SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
     {                                                                                               \
         return run_rows(job, first, count, sum, NULL, kind);                                        \
     }                                                                                               \
-    static const fl_loss name##_loss = {#name, name##_block, FL_ANY};
-
-static ptrdiff_t rowwise_scratch(const fl_job *job)
-{
-    switch (regime_of(job)) {
-    case TILED: return tiled_scratch(job);
-    case MEDIUM: return medium_scratch(job);
-    default: return long_scratch(job);
-    }
-}
+    FL_DEFINE_LOSS(name, .domain = FL_ANY, .scratch = rowwise_scratch)
 
 #endif

@@ -56,7 +56,7 @@ SHARED void store_tile(const real *tile, ptrdiff_t rows, const fl_array *array, 
                        ptrdiff_t n, real *packed, outflow *flow)
 {
     const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
-    if (array->classes == size && job->n_inner == 1 && (array->outer == n_classes * size || n == 1)) {
+    if (array->type == REAL_TYPE && array->classes == size && job->n_inner == 1 && (array->outer == n_classes * size || n == 1)) {
         real *to = (real *)(void *)(array->data + first * array->outer);
         tile_to_rows(tile, rows, packed, n_classes, n);
         if (job->stream && flow)
@@ -71,8 +71,8 @@ SHARED void store_tile(const real *tile, ptrdiff_t rows, const fl_array *array, 
         for (ptrdiff_t k = 0; k < n_classes; k++) {
             char *to = at + k * array->classes;
             const real *from = tile + k * rows + done;
-            if (stride != size)
-                store_strided(to, stride, from, run);
+            if (array->type != REAL_TYPE || stride != size)
+                store_strided(to, stride, array->type, from, run);
             else if (job->stream)
                 stream_copy((real *)(void *)to, from, run);
             else
@@ -428,18 +428,23 @@ ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptr
         vreal largest = load(z + i), bound = ZERO;
         for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows + i), largest);
         exact_sum value = {ZERO, ZERO}, weight = {ZERO, ZERO};
-        vreal spread = ZERO, own_second = ZERO; /* sum of D_k without the largest, E of the largest */
+        vreal magnitude = ZERO, spread = ZERO, own_second = ZERO; /* sum of D_k without the largest, E of the largest */
         for (ptrdiff_t k = 0; k < n_classes; k++) {
             vmask mine = eq_int(target, splat_int((real_int)k));
             vreal y = load(e + k * rows + i), a_k = load(a + k * rows + i);
+            vreal distance = largest - load(z + k * rows + i);
             probability at = {.p = y * inverse,
                               .rest = choose(mine, others, sum - y) * inverse,
-                              .loss = (largest - load(z + k * rows + i)) + log_sum,
+                              .loss = distance + log_sum,
+                              .distance = distance,
+                              .log_sum = log_sum,
+                              .amount = a_k,
                               .coefficients = job->coefficients};
             terms t = f(at);
             add_to(&value, choose(eq(a_k, ZERO), ZERO, a_k * t.value));
             vreal b = a_k * t.first;
             add_to(&weight, b);
+            magnitude += vabs(b);
             store(a + k * rows + i, b);
             bound += a_k * t.bound;
             if (want & FL_HESSIAN) {
@@ -462,7 +467,7 @@ ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptr
                 store(e + k * rows + i, fmadd(p, total - b, -(b * rest)) * scaled);
             if (want & FL_HESSIAN) {
                 vreal h = total * p * rest;
-                if (job->curvature == FL_PSD) h = vmax(h, C(CURVATURE_FLOOR) * total);
+                if (job->curvature == FL_PSD) h = magnitude * vmax(C(CURVATURE_FLOOR), p * rest);
                 if (job->curvature == FL_EXACT) {
                     vreal second = load(hessian + k * rows + i), q = y * per_other;
                     vreal from_others = choose(mine, spread, spread - second / (rest * rest)) * (p * p);

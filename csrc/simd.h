@@ -130,6 +130,7 @@ ALWAYS_INLINE void stream_end(void) { _mm_sfence(); }
 #elif defined(__SSE2__)
 ALWAYS_INLINE vreal vmax(vreal a, vreal b) { return OP(max)(a, b); }
 ALWAYS_INLINE vreal vmin(vreal a, vreal b) { return OP(min)(a, b); }
+#define NOT_FUSED
 ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return a * b + c; } /* no fused one before x86-64-v3 */
 ALWAYS_INLINE vmask lt(vreal a, vreal b) { return OP(cmplt)(a, b); }
 ALWAYS_INLINE vmask le(vreal a, vreal b) { return OP(cmple)(a, b); }
@@ -165,10 +166,21 @@ ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return vfmaq_f32(c, a, b)
 #elif defined(__aarch64__)
 ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return vfmaq_f64(c, a, b); }
 #else
+#define NOT_FUSED
 ALWAYS_INLINE vreal fmadd(vreal a, vreal b, vreal c) { return a * b + c; }
 #endif
 ALWAYS_INLINE void stream(real *aligned, vreal v) { store(aligned, v); }
 ALWAYS_INLINE void stream_end(void) {}
+#endif
+
+#if !defined(COMPARE) && !defined(__SSE2__)
+ALWAYS_INLINE vreal vsqrt(vreal x)
+{
+    for (int i = 0; i < WIDTH; i++) x[i] = FL_REAL == 32 ? __builtin_sqrtf((float)x[i]) : (real)__builtin_sqrt(x[i]);
+    return x;
+}
+#else
+ALWAYS_INLINE vreal vsqrt(vreal x) { return OP(sqrt)(x); }
 #endif
 
 ALWAYS_INLINE void prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }

@@ -40,9 +40,15 @@ SHARED void load_strided(real *tile, const char *from, ptrdiff_t stride, int typ
     }
 }
 
-SHARED void store_strided(char *to, ptrdiff_t stride, const real *tile, ptrdiff_t count)
+/* The element at `to + i * stride` = tile[i], rounded where it is narrower. */
+SHARED void store_strided(char *to, ptrdiff_t stride, int type, const real *tile, ptrdiff_t count)
 {
-    for (ptrdiff_t i = 0; i < count; i++) *(real *)(void *)(to + i * stride) = tile[i];
+    if (type == REAL_TYPE)
+        for (ptrdiff_t i = 0; i < count; i++) *(real *)(void *)(to + i * stride) = tile[i];
+    else if (stride == sizeof(float))
+        for (ptrdiff_t i = 0; i < count; i++) ((float *)(void *)to)[i] = (float)tile[i];
+    else
+        for (ptrdiff_t i = 0; i < count; i++) *(float *)(void *)(to + i * stride) = (float)tile[i];
 }
 
 /* Elements [first, first + count) of an (outer, inner) array, in C order, one run of constant stride at a time:
@@ -66,7 +72,7 @@ SHARED void load_elements(real *tile, const fl_array *array, ptrdiff_t n_inner, 
 
 SHARED void store_elements(const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count, const real *tile)
 {
-    FOR_EACH_RUN(array, n_inner, first, count, store_strided(at, stride, tile + done, run))
+    FOR_EACH_RUN(array, n_inner, first, count, store_strided(at, stride, array->type, tile + done, run))
 }
 
 /* One run of consecutive reals from end to end? */

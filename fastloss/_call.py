@@ -19,7 +19,7 @@ import math
 import operator
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 VALUE, GRADIENT, HESSIAN = 1, 2, 4
 REDUCTIONS = ("mean", "sum", "none")
 CURVATURES = ("exact", "psd", "majorize")
+
+# Where targets may lie, and how to say so.
+TARGET_RULES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+    "unit interval": (lambda t: (t >= 0) & (t <= 1), "must lie in [0, 1]"),
+    "nonnegative": (lambda t: (t >= 0) & np.isfinite(t), "must be finite and >= 0"),
+    "positive": (lambda t: (t > 0) & np.isfinite(t), "must be finite and > 0"),
+}
 
 # Overlap of strided arrays is an integer problem that can take for ever; more work than this, and a copy is cheaper.
 OVERLAP_WORK = 100_000
@@ -84,7 +91,7 @@ def general_pointwise(
     for out, may_be_z in zip(outputs.arrays, (False, True, False), strict=True):
         buffer = None if out is None else out.transpose(order)
         if buffer is not None and (
-            not _is_direct(buffer, z.dtype)
+            not _is_direct(buffer, z.dtype, narrower=True)
             or len(_merged(z.shape, [*together, buffer])) > 2
             or _conflicts(buffer, z, inputs, may_be_z)
         ):
@@ -291,7 +298,7 @@ class _RowLayout:
     def full_buffer(self, out: np.ndarray, inputs: Sequence[np.ndarray | None], may_be_z: bool) -> np.ndarray:
         buffer = out.transpose(self.order)
         conflicts = _conflicts(buffer, self.z, inputs, may_be_z)
-        if conflicts or not _is_direct(buffer, self.z.dtype) or not self._joins(buffer):
+        if conflicts or not _is_direct(buffer, self.z.dtype, narrower=True) or not self._joins(buffer):
             buffer = self._empty(self.z.dtype)
         self.together.append(self._row_view(buffer))
         return buffer
@@ -323,6 +330,119 @@ class _RowLayout:
 
     def rows_for_user(self, array: np.ndarray | None) -> Any:
         return None if array is None else array.transpose(_inverse(self.row_order))
+
+
+# ------------------------------------------------------------------------------------------------- set losses
+
+# Sets of one call to the kernels: scratch grows with them.
+MAX_SETS = 4096
+
+
+def general_sets(
+    loss: Any,
+    want: int,
+    prediction: ArrayLike,
+    target: ArrayLike,
+    axis: int | tuple[int, ...] | None,
+    sample_weight: ArrayLike | None,
+    reduction: str,
+    curvature: str,
+    gradient_out: np.ndarray | None,
+    hessian_out: np.ndarray | None,
+) -> Any:
+    """Evaluate a set loss for arrays of any kind; a set extends along `axis`, None for all axes."""
+    check_choice("reduction", reduction, REDUCTIONS)
+    check_choice("curvature", curvature, CURVATURES)
+    given = prediction_array(prediction, "prediction")
+    along = _checked_axes(axis, given)
+    set_axes = [number for number in range(given.ndim) if number not in along]
+    set_shape = tuple(given.shape[number] for number in set_axes)
+    z, dtype = _computable(given)
+    t = broadcast(operand(target, "target"), "target", given.shape)
+    w = None
+    if sample_weight is not None:
+        w = broadcast(operand(sample_weight, "sample_weight"), "sample_weight", given.shape)
+    outputs = _Outputs(given, dtype, want, reduction, set_shape, gradient_out, hessian_out)
+    if z.size == 0:
+        if outputs.arrays[0] is not None:
+            outputs.arrays[0][...] = np.nan
+        return outputs.of_nothing()
+
+    order = [*(number for number in _axes_by_stride(z) if number in along), *set_axes]
+    n_along = len(along)
+
+    def walks(arrays: Sequence[np.ndarray]) -> bool:
+        """Whether the sets are one dimension of all arrays, and their elements two."""
+        elements = _merged(arrays[0].shape[:n_along], [a[(..., *[0] * len(set_axes))] for a in arrays])
+        sets = _merged(set_shape, [a[(0,) * n_along] for a in arrays])
+        return len(elements) <= 2 and len(sets) <= 1
+
+    z = z.transpose(order)
+    if not walks([z]):
+        z = z.copy(order="C")
+    together = [z]
+
+    def joined(array: np.ndarray | None) -> np.ndarray | None:
+        """Return it, or a copy without gaps, which walks with everything."""
+        if array is None:
+            return None
+        array = array.transpose(order)
+        if not walks([*together, array]):
+            array = array.copy(order="C")
+        together.append(array)
+        return array
+
+    inputs = [joined(t), joined(w)]
+    buffers: list[np.ndarray | None] = []
+    for out in outputs.arrays[1:]:
+        buffer = None if out is None else out.transpose(order)
+        if buffer is not None and (
+            not _is_direct(buffer, z.dtype, narrower=True)
+            or not walks([*together, buffer])
+            or _conflicts(buffer, z, inputs, may_be_z=False)
+        ):
+            buffer = np.empty(z.shape, z.dtype)
+        if buffer is not None:
+            together.append(buffer)
+        buffers.append(buffer)
+
+    groups = _merged(z.shape[:n_along], [a[(..., *[0] * len(set_axes))] for a in together])
+    sizes = [size for size, _ in groups]
+    if len(sizes) < 2:
+        inner_is_dense = bool(groups) and groups[0][1][0] == z.itemsize
+        size = math.prod(sizes)
+        sizes = [1, size] if inner_is_dense else [size, 1]
+    n_sets = math.prod(set_shape)
+    outer, inner = sizes
+
+    def flat(array: np.ndarray | None) -> Any:
+        return None if array is None else array.reshape(outer, inner, n_sets).swapaxes(1, 2)
+
+    z_flat, t_flat, w_flat, gradient, hessian = map(flat, (z, *inputs, *buffers))
+    values = np.empty(n_sets)
+    scale = 1.0 / n_sets if reduction == "mean" else 1.0
+    try:
+        for start in range(0, n_sets, MAX_SETS):
+            part = slice(start, start + MAX_SETS)
+            arrays = [None if a is None else a[:, part] for a in (z_flat, t_flat, w_flat)]
+            outs = [None if a is None else a[:, part] for a in (gradient, hessian)]
+            _kernels.run_sets(loss, *arrays, scale, curvature, values[part], *outs)
+    except _kernels.BadElement as error:
+        raise_bad_element(loss, error, given, target, None, sample_weight)
+    if outputs.arrays[0] is not None:
+        outputs.arrays[0][...] = values.reshape(set_shape)
+    outputs.collect([None, *(buffer if buffer is None else buffer.transpose(_inverse(order)) for buffer in buffers)])
+    total = float(np.sum(values))
+    return outputs.result(total / n_sets if reduction == "mean" else total)
+
+
+def _checked_axes(axis: Any, array: np.ndarray) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(array.ndim))
+    axes = tuple(checked_axis(each, array, "prediction") for each in (axis if isinstance(axis, tuple) else (axis,)))
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis names an axis twice: {axis!r}")
+    return axes
 
 
 # ---------------------------------------------------------------------------------------------- row functions
@@ -392,8 +512,9 @@ class _Outputs:
     ) -> None:
         self.want = want
         self.reduction = reduction
-        _check_out(gradient_out, "gradient_out", given.shape, dtype)
-        _check_out(hessian_out, "hessian_out", given.shape, dtype)
+        # Boosters hand out float64 scores and take float32 derivatives.
+        _check_out(gradient_out, "gradient_out", given.shape, dtype, narrower=True)
+        _check_out(hessian_out, "hessian_out", given.shape, dtype, narrower=True)
         if gradient_out is not None and hessian_out is not None and _overlap(gradient_out, hessian_out):
             raise ValueError("gradient_out and hessian_out overlap in memory")
         value = gradient = hessian = None
@@ -430,13 +551,15 @@ class _Outputs:
         return bool(self.want & VALUE) and self.reduction == "mean" and total is not None and math.isnan(total)
 
 
-def _check_out(out: Any, argument: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+def _check_out(out: Any, argument: str, shape: tuple[int, ...], dtype: np.dtype, narrower: bool = False) -> None:
     if out is None:
         return
     if not isinstance(out, np.ndarray) or _is_masked(out) or isinstance(out, np.matrix):
         raise TypeError(f"{argument} must be a NumPy array, not {type(out).__name__}")
-    if out.dtype.newbyteorder("=") != dtype:
-        raise TypeError(f"{argument} must have the dtype of the prediction, {dtype}, not {out.dtype}")
+    given = out.dtype.newbyteorder("=")
+    if given != dtype and not (narrower and dtype == np.float64 and given == np.float32):
+        or_float32 = " or float32," if narrower and dtype == np.float64 else ""
+        raise TypeError(f"{argument} must have the dtype of the prediction, {dtype},{or_float32} not {out.dtype}")
     if out.shape != shape:
         raise ValueError(f"{argument} must have shape {shape}, got {out.shape}")
     if not out.flags.writeable:
@@ -464,10 +587,10 @@ def _copy_back(source: np.ndarray, destination: np.ndarray) -> None:
             destination[...] = source
 
 
-def _is_direct(buffer: np.ndarray, dtype: np.dtype) -> bool:
-    """Whether a kernel of `dtype` can write to `buffer`."""
+def _is_direct(buffer: np.ndarray, dtype: np.dtype, narrower: bool = False) -> bool:
+    """Whether a kernel of `dtype` can write to `buffer`; derivatives also where it is float32 and the kernel is not."""
     return (
-        buffer.dtype == dtype
+        (buffer.dtype == dtype or (narrower and buffer.dtype == np.float32))
         and buffer.dtype.isnative
         and buffer.flags.aligned
         and all(stride % buffer.itemsize == 0 for stride in buffer.strides)
@@ -694,13 +817,13 @@ def raise_bad_element(
     # What has weight 0 is not looked at, unless nothing else is wrong.
     counts = None if weights is None else weights != 0
     if axis is None or t.shape == given.shape:
-        low, high = getattr(loss, "target_domain", (0.0, 1.0))
-        bad = ~((t >= low) & (t <= high))
+        within, rule = TARGET_RULES[loss.target_domain]
+        bad = ~within(t)
         if counts is not None:
             if axis is not None and counts.ndim:
                 counts = np.expand_dims(counts, axis)
             bad = _preferred(bad, counts)
-        raise_first("target", t, bad, f"must lie in [{low:g}, {high:g}]" if high < math.inf else f"must be >= {low:g}")
+        raise_first("target", t, bad, rule)
     n_classes = given.shape[axis]
     ignore_index = loss.parameters.get("ignore_index")
     bad = (t < 0) | (t >= n_classes)

@@ -26,8 +26,9 @@ cdef extern from "fastloss.h" nogil:
     enum: FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
     enum: FL_VALUE, FL_GRADIENT, FL_HESSIAN
     enum: FL_EXACT, FL_PSD, FL_MAJORIZE
-    enum: FL_ANY, FL_UNIT_INTERVAL
+    enum: FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE
     enum: FL_MAX_COEFFICIENTS
+    enum: FL_SET_SUMS, FL_SET_TERMS
 
     ctypedef struct fl_array:
         char *data
@@ -39,11 +40,12 @@ cdef extern from "fastloss.h" nogil:
         fl_array prediction, target, weight, pos_weight, value, gradient, hessian
         double coefficients[4]
         double scale
-        int want, curvature, stream, check_target, soft
+        int want, curvature, stream, check_target, domain, soft
         const double *class_weight
         double label_smoothing
         int has_ignore_index
         long long ignore_index
+        const double *set_terms
         char *scratch
 
     ctypedef struct fl_checked:
@@ -53,16 +55,21 @@ cdef extern from "fastloss.h" nogil:
     ctypedef ptrdiff_t (*fl_block)(const fl_job *, ptrdiff_t, ptrdiff_t, double *) noexcept nogil
     ctypedef void (*fl_check)(const fl_job *, ptrdiff_t, ptrdiff_t, fl_checked *) noexcept nogil
 
+    ctypedef ptrdiff_t (*fl_measure)(const fl_job *, ptrdiff_t, ptrdiff_t, double *, ptrdiff_t *) noexcept nogil
+    ctypedef void (*fl_conclude)(const fl_job *, const double *, double *, double *) noexcept nogil
+
     ctypedef struct fl_loss:
         const char *name
         fl_block block
         int domain
+        ptrdiff_t (*scratch)(const fl_job *) noexcept nogil
+        fl_measure measure
+        fl_conclude conclude
 
     ctypedef struct fl_kernels:
         const char *isa
         const fl_loss *const *losses
         fl_check check_pointwise, check_rowwise
-        ptrdiff_t (*rowwise_scratch)(const fl_job *) noexcept nogil
 
     const char *fl_isa(int index)
     const fl_kernels *fl_select(const char *isa, int real_bits)
@@ -262,6 +269,26 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
     return 0
 
 
+cdef bint goes_around_caches(const fl_job *job, ptrdiff_t elements) noexcept:
+    """Whether outputs are too large to be found in the caches by whoever reads them next."""
+    cdef ptrdiff_t outputs = 0
+    if job.gradient.data != NULL and job.gradient.data != job.prediction.data:
+        outputs += elements
+    if job.hessian.data != NULL:
+        outputs += elements
+    cdef ptrdiff_t item = 4 if job.prediction.type == FL_F32 else 8
+    return outputs > 0 and (outputs + elements) * item >= last_level_cache // 2
+
+
+cdef ptrdiff_t rows_of_block(const fl_job *job) noexcept:
+    cdef ptrdiff_t size = BLOCK // job.n_classes
+    if size >= 256:
+        return size // 256 * 256
+    if size < LONG_BLOCK_ROWS:
+        return LONG_BLOCK_ROWS if job.n_outer * job.n_inner >= 8 * LONG_BLOCK_ROWS else 1
+    return size
+
+
 cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss, bint rowwise, bint mean,
                     bint fresh) except? -1:
     """Check, weigh and run a job. `fresh`: nobody sees the outputs if an error is raised.
@@ -280,20 +307,18 @@ cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss,
     cdef ptrdiff_t *bad = bad_on_stack
     cdef char *scratch = scratch_on_stack
     cdef double total = 0, weight_sum = <double>rows
-    cdef ptrdiff_t first_bad = -1, outputs = 0
+    cdef ptrdiff_t first_bad = -1
 
     if rowwise:
-        size = BLOCK // job.n_classes
-        if size >= 256:
-            size = size // 256 * 256
-        elif size < LONG_BLOCK_ROWS:
-            size = LONG_BLOCK_ROWS if rows >= 8 * LONG_BLOCK_ROWS else 1
-        scratch_size = kernels.rowwise_scratch(job)
+        size = rows_of_block(job)
+    if loss.scratch != NULL:
+        scratch_size = loss.scratch(job)
     blocks = (rows + size - 1) // size
     threads = threads_for(elements, blocks)
 
     # Float targets are checked on the way where nothing can be spoilt, or where reading them twice would cost too much.
-    cdef bint float_targets = job.soft if rowwise else loss.domain == FL_UNIT_INTERVAL
+    cdef bint float_targets = job.soft if rowwise else loss.domain != FL_ANY
+    job.domain = loss.domain
     job.check_target = 0
     if float_targets:
         job.check_target = 1
@@ -309,11 +334,7 @@ cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss,
     if mean:
         job.scale = 1 / weight_sum if weight_sum > 0 else 0
 
-    if job.gradient.data != NULL and job.gradient.data != job.prediction.data:
-        outputs += elements
-    if job.hessian.data != NULL:
-        outputs += elements
-    job.stream = outputs > 0 and (outputs + elements) * item >= last_level_cache // 2
+    job.stream = goes_around_caches(job, elements)
 
     if blocks > STACK_BLOCKS or scratch_size * threads > STACK_SCRATCH:
         parts = <double *>malloc(blocks * (sizeof(double) + sizeof(ptrdiff_t)) + scratch_size * threads)
@@ -429,6 +450,100 @@ cdef object run_prepared(Loss loss, fl_job *job, bint rowwise, reduction, curvat
     total = execute(job, kernels32 if single else kernels64, loss.loss32 if single else loss.loss64, rowwise,
                     reduction == "mean", False)
     return None if reduction == "none" else total
+
+
+cdef void measure_blocks(fl_measure measure, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
+                         ptrdiff_t size, ptrdiff_t blocks, int threads, double *sums, ptrdiff_t width,
+                         ptrdiff_t *bad_target, ptrdiff_t *bad_weight) noexcept nogil:
+    cdef ptrdiff_t b
+    if threads == 1:
+        for b in range(blocks):
+            bad_target[b] = measure_block(measure, job, scratch, b * size, min(size, total - b * size),
+                                          sums + b * width, bad_weight + b)
+    else:
+        for b in prange(blocks, num_threads=threads, schedule="static"):
+            bad_target[b] = measure_block(measure, job, scratch + threadid() * scratch_size, b * size,
+                                          min(size, total - b * size), sums + b * width, bad_weight + b)
+
+
+cdef ptrdiff_t measure_block(fl_measure measure, const fl_job *job, char *scratch, ptrdiff_t first, ptrdiff_t count,
+                             double *sums, ptrdiff_t *bad_weight) noexcept nogil:
+    cdef fl_job own = job[0]
+    own.scratch = scratch
+    return measure(&own, first, count, sums, bad_weight)
+
+
+def run_sets(SetLoss loss not None, z, t, w, double scale, curvature, double[::1] values not None, gradient, hessian):
+    """Evaluate a set loss over prepared arrays of shape (outer, sets, inner); see `_call.general_sets`.
+
+    `values` becomes the value of each set; gradient and Hessian are multiplied by `scale`. Raises BadElement.
+    """
+    cdef fl_job job
+    cdef const fl_loss *kernel
+    cdef ptrdiff_t rows, size, blocks, width, scratch_size, b, k
+    cdef ptrdiff_t first_bad_target = -1, first_bad_weight = -1
+    cdef int threads, i
+    cdef double *sums
+    cdef double *terms
+    cdef double *parts
+    cdef ptrdiff_t *bad
+    cdef char *scratch
+    memset(&job, 0, sizeof(job))
+    job.n_outer = z.shape[0]
+    job.n_classes = z.shape[1]
+    job.n_inner = z.shape[2]
+    describe(&job.prediction, z)
+    describe(&job.target, t)
+    describe(&job.weight, w)
+    describe(&job.gradient, gradient)
+    describe(&job.hessian, hessian)
+    for i in range(FL_MAX_COEFFICIENTS):
+        job.coefficients[i] = loss.coefficients[i]
+    job.curvature = curvature_code(curvature)
+    job.scale = scale
+    if gradient is not None:
+        job.want |= FL_GRADIENT
+    if hessian is not None:
+        job.want |= FL_HESSIAN
+    kernel = loss.loss32 if job.prediction.type == FL_F32 else loss.loss64
+    job.domain = kernel.domain
+
+    rows = job.n_outer * job.n_inner
+    size = rows_of_block(&job)
+    blocks = (rows + size - 1) // size
+    threads = threads_for(rows * job.n_classes, blocks)
+    job.stream = goes_around_caches(&job, rows * job.n_classes)
+    width = FL_SET_SUMS * job.n_classes
+    scratch_size = kernel.scratch(&job)
+    sums = <double *>malloc((blocks * width + FL_SET_TERMS * job.n_classes + blocks) * sizeof(double)
+                            + 2 * blocks * sizeof(ptrdiff_t) + scratch_size * threads)
+    if sums == NULL:
+        raise MemoryError
+    terms = sums + blocks * width
+    parts = terms + FL_SET_TERMS * job.n_classes
+    bad = <ptrdiff_t *>(parts + blocks)
+    scratch = <char *>(bad + 2 * blocks)
+    with nogil:
+        measure_blocks(kernel.measure, &job, scratch, scratch_size, rows, size, blocks, threads, sums, width, bad,
+                       bad + blocks)
+        for b in range(blocks):
+            if bad[b] >= 0 and first_bad_target < 0:
+                first_bad_target = bad[b]
+            if bad[blocks + b] >= 0 and first_bad_weight < 0:
+                first_bad_weight = bad[blocks + b]
+            if b > 0:
+                for k in range(width):
+                    sums[k] += sums[b * width + k]
+        if first_bad_target < 0 and first_bad_weight < 0:
+            kernel.conclude(&job, sums, &values[0], terms)
+            job.set_terms = terms
+            if job.want:
+                run_blocks(kernel.block, &job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
+    free(sums)
+    if first_bad_target >= 0:
+        raise BadElement("target", first_bad_target)
+    if first_bad_weight >= 0:
+        raise BadElement("sample_weight", first_bad_weight)
 
 
 def run_row_function(str kind not None, x, out):
@@ -558,6 +673,9 @@ cdef object result(int want, object value, object gradient, object hessian):
     return value, gradient, hessian
 
 
+_DOMAINS = {FL_ANY: "any", FL_UNIT_INTERVAL: "unit interval", FL_NONNEGATIVE: "nonnegative", FL_POSITIVE: "positive"}
+
+
 cdef class Loss:
     """Base of all losses: an immutable object that holds parameters and finds its kernels.
 
@@ -591,6 +709,11 @@ cdef class Loss:
     @property
     def parameters(self):
         return dict(self._parameters)
+
+    @property
+    def target_domain(self):
+        """Where targets may lie: "any", "unit interval", "nonnegative" or "positive"."""
+        return _DOMAINS[self.loss64.domain]
 
     cdef object check_ready(self):
         if self.name is None:
@@ -772,6 +895,76 @@ cdef class PointwiseLoss(Loss):
         """Value, gradient and diagonal Hessian in one pass: ``(value, gradient, hessian)``."""
         return self.call(FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, sample_weight, reduction, curvature,
                          gradient_out, hessian_out)
+
+
+cdef class SetLoss(Loss):
+    """A loss of the overlap of sets, one number for each. See the methods for the arguments they share."""
+
+    def _value(self, prediction, target, axis, sample_weight, reduction):
+        return general().general_sets(self, FL_VALUE, prediction, target, axis, sample_weight, reduction, "exact", None,
+                                      None)
+
+    def __call__(self, prediction, target, *, axis=None, sample_weight=None, reduction="mean"):
+        """Value of the loss.
+
+        Parameters
+        ----------
+        prediction : array_like
+            Logits of any shape and real dtype.
+        target : array_like
+            Targets in [0, 1]; they broadcast to the prediction.
+        axis : int or tuple of int, optional
+            The axes along which a set extends. None: all, one set for the batch. 0, for (n, K): one set per class.
+        sample_weight : array_like, optional
+            Weights of the elements within their sets, finite and >= 0; they broadcast to the prediction. What has
+            weight 0 counts nowhere, whatever it holds.
+        reduction : {"mean", "sum", "none"}
+            The mean or the sum over the sets, or an array with one number for each set.
+
+        Returns
+        -------
+        float or ndarray
+            The mean or sum as a Python float; for "none" an array of the shape that `axis` leaves.
+        """
+        return self._value(prediction, target, axis, sample_weight, reduction)
+
+    def gradient(self, prediction, target, *, axis=None, sample_weight=None, reduction="mean", gradient_out=None):
+        """Gradient of the reduced value with respect to the logits; for "none", of each set's own value.
+
+        The other parameters are those of a call.
+
+        Parameters
+        ----------
+        gradient_out : ndarray, optional
+            An array of the logits' shape and dtype, of any strides, to write into; it is returned.
+        """
+        return general().general_sets(self, FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact",
+                                      gradient_out, None)
+
+    def value_and_gradient(self, prediction, target, *, axis=None, sample_weight=None, reduction="mean",
+                           gradient_out=None):
+        """Value and gradient: ``(value, gradient)``."""
+        return general().general_sets(self, FL_VALUE | FL_GRADIENT, prediction, target, axis, sample_weight, reduction,
+                                      "exact", gradient_out, None)
+
+    def gradient_and_hessian(self, prediction, target, *, axis=None, sample_weight=None, reduction="mean",
+                             curvature="exact", gradient_out=None, hessian_out=None):
+        """Gradient and diagonal Hessian: ``(gradient, hessian)``.
+
+        Parameters
+        ----------
+        curvature : {"exact", "psd", "majorize"}
+            "psd" is never negative, and never 0 where the gradient is not; "majorize" is never below the exact second
+            derivative.
+        """
+        return general().general_sets(self, FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight,
+                                      reduction, curvature, gradient_out, hessian_out)
+
+    def value_gradient_and_hessian(self, prediction, target, *, axis=None, sample_weight=None, reduction="mean",
+                                   curvature="exact", gradient_out=None, hessian_out=None):
+        """Value, gradient and diagonal Hessian: ``(value, gradient, hessian)``."""
+        return general().general_sets(self, FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, axis,
+                                      sample_weight, reduction, curvature, gradient_out, hessian_out)
 
 
 cdef class RowwiseLoss(Loss):

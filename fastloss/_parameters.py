@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
 
 
 def real(name: str, value: Any, rule: str) -> float:
-    """Return `value` as a finite float that keeps `rule`: "> 0", ">= 0" or "in [0, 1]"."""
+    """Return `value` as a finite float that keeps `rule`, one of `_RULES`."""
     if isinstance(value, (bool, np.bool_, str, bytes, bytearray)) or getattr(value, "ndim", 0) != 0:
         _refuse(f"{name} must be a real number", value)
     try:
@@ -20,14 +21,20 @@ def real(name: str, value: Any, rule: str) -> float:
     except OverflowError:
         number = math.inf
     if not (math.isfinite(number) and _RULES[rule](number)):
-        raise ValueError(f"{name} must be finite and {rule}, got {value!r}")
+        rule = rule if rule == "finite" else f"finite and {rule}"
+        raise ValueError(f"{name} must be {rule}, got {value!r}")
     return number
 
 
-_RULES = {
+# What a finite number must keep besides.
+_RULES: dict[str, Callable[[float], bool]] = {
+    "finite": lambda number: True,
     "> 0": lambda number: number > 0.0,
     ">= 0": lambda number: number >= 0.0,
     "in [0, 1]": lambda number: 0.0 <= number <= 1.0,
+    "in (0, 1]": lambda number: 0.0 < number <= 1.0,
+    "in (0, 1)": lambda number: 0.0 < number < 1.0,
+    "in (1, 2)": lambda number: 1.0 < number < 2.0,
 }
 
 

@@ -20,6 +20,8 @@ from . import _call, rowwise
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._kernels import PointwiseLoss
+
 # Of a class that never occurs the minimising score is infinite. Boosters and solvers start from finite ones.
 SMALLEST_SHARE = 2.0**-52
 NOTHING_COUNTS = "target must hold at least one element of positive weight"
@@ -151,9 +153,9 @@ def class_shares(
     target: ArrayLike,
     sample_weight: ArrayLike | None,
     n_classes: int | None,
-    class_weight: np.ndarray | None,
-    label_smoothing: float,
-    ignore_index: int | None,
+    class_weight: np.ndarray | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
 ) -> np.ndarray:
     """Return how much of the loss falls on each class: its weighted, smoothed count, as a share of 1."""
     if n_classes is None and class_weight is not None:
@@ -254,28 +256,20 @@ def log_odds(positive: float, negative: float) -> float:
     return math.log(max(positive, smallest)) - math.log(max(negative, smallest))
 
 
-def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """Return the median; where half of the weight lies on either side of a gap, its middle."""
-    order = np.argsort(values, kind="stable")
-    values, below = values[order], np.cumsum(weights[order])
-    if np.isnan(values[-1]):
-        return math.nan
-    half = below[-1] / 2.0
-    first = min(int(np.searchsorted(below, half, side="left")), len(values) - 1)
-    after = min(int(np.searchsorted(below, half, side="right")), len(values) - 1)
-    return float(values[first] / 2.0 + values[after] / 2.0)
-
-
-def root_of_rising(function: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], start: np.ndarray) -> np.ndarray:
+def root_of_rising(
+    function: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], start: np.ndarray, first_step: float = 1.0
+) -> np.ndarray:
     """
-    Return where each component of a function that never falls is 0.
+    Return where each component of a function that never falls is 0; of one that also falls, where it rises through 0.
 
     `function` maps an array to values and slopes, component by component. Newton's method, kept between
-    bounds that close in: a step that leaves them, or a slope of 0, halves the interval instead.
+    bounds that close in: a step that leaves them, or a slope of 0, halves the interval instead. Until there are two
+    bounds, no step is longer than `first_step`, which doubles each time.
     """
     x = np.array(start, dtype=np.float64)
     low, high = np.full(x.shape, -np.inf), np.full(x.shape, np.inf)
-    reach = np.ones(x.shape)
+    # Added to a large start, a step of 1 may be nothing, and would look like convergence.
+    reach = np.maximum(first_step, 2.0**-40 * np.abs(x))
     last_step = np.full(x.shape, np.inf)
     done = np.zeros(x.shape, dtype=bool)
     for _ in range(400):
@@ -300,3 +294,166 @@ def root_of_rising(function: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray
         if done.all():
             break
     return x
+
+
+# ------------------------------------------------------------------------------------- initial scores: regression
+
+# A loss that is not convex is looked at from this many places, and followed down from the lowest of them.
+PLACES, VALLEYS = 64, 8
+
+
+def weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: np.ndarray | float) -> np.ndarray:
+    """Return below which values these shares of the weight lie; where that is all of a gap, its middle."""
+    order = np.argsort(values, kind="stable")
+    values, below = values[order], np.cumsum(weights[order])
+    wanted = np.asarray(shares) * below[-1]
+    if np.isnan(values[-1]):
+        return np.full(wanted.shape, math.nan)
+    # 0.58 of 100 is 57.99999999999999: rounding must not decide between an end and the middle of a gap.
+    rounding = 2.0**-50 * below[-1]
+    last = len(values) - 1
+    left = values[np.minimum(np.searchsorted(below, wanted - rounding, side="left"), last)]
+    right = values[np.minimum(np.searchsorted(below, wanted + rounding, side="right"), last)]
+    with np.errstate(invalid="ignore"):
+        return np.where(left == right, left, left / 2.0 + right / 2.0)
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the median; where half of the weight lies on either side of a gap, its middle."""
+    return float(weighted_quantiles(values, weights, 0.5))
+
+
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the mean; of infinite values what their sum is, without a warning."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.average(values, weights=weights))
+
+
+def log_mean(t: np.ndarray, w: np.ndarray) -> float:
+    """Return the logarithm of the weighted mean of numbers >= 0, finite also when it is 0."""
+    largest = float(t.max())
+    mean = weighted_mean(t / largest, w) if largest > 0.0 else 0.0
+    return math.log(largest) + math.log(mean) if mean > 0.0 else math.log(SMALLEST_SHARE)
+
+
+def best_constant(loss: PointwiseLoss, t: np.ndarray, w: np.ndarray, start: float) -> float:
+    """Return the score, one for all targets, that minimises a convex loss. A start that is not finite is returned."""
+    if not math.isfinite(start):
+        return start
+    spread = weighted_median(np.abs(t - start), w)
+    reach = spread if 0.0 < spread < math.inf else 1.0
+    return float(_stationary_scores(loss, t, w, np.array([start]), reach)[0])
+
+
+def best_constant_of_many(loss: PointwiseLoss, t: np.ndarray, w: np.ndarray, reach: float) -> float:
+    """
+    Return the score, one for all targets, that minimises a bounded-influence loss with more than one minimum.
+
+    The loss is evaluated at the targets, or at quantiles of them if there are many, and followed down from the
+    lowest ones that are lower than their neighbours. `reach` is the width of its valleys.
+    """
+    finite = np.isfinite(t)
+    if np.isnan(t).any() or not finite.any():
+        return weighted_median(t, w)
+    # What is infinitely far away pulls at no score, but would make all of them look equally bad.
+    t, w = t[finite], w[finite]
+
+    def total(z: float) -> float:
+        return loss(np.full(t.shape, z), t, sample_weight=w, reduction="sum")
+
+    places = np.unique(t if len(t) <= PLACES else weighted_quantiles(t, w, (np.arange(PLACES) + 0.5) / PLACES))
+    height = np.array([total(z) for z in places])
+    around = np.pad(height, 1, constant_values=np.inf)
+    valleys = np.flatnonzero((height <= around[:-2]) & (height <= around[2:]))
+    valleys = valleys[np.argsort(height[valleys], kind="stable")][:VALLEYS]
+    scores = _stationary_scores(loss, t, w, places[valleys], reach)
+    return float(min(scores, key=total))
+
+
+def _stationary_scores(
+    loss: PointwiseLoss, t: np.ndarray, w: np.ndarray, starts: np.ndarray, reach: float
+) -> np.ndarray:
+    """Return the scores downhill of `starts` at which the gradients of all targets add up to 0."""
+
+    def gradient_and_slope(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sums = np.empty((2, len(z)))
+        for i, each in enumerate(z):
+            derivatives = loss.gradient_and_hessian(np.full(t.shape, each), t, sample_weight=w, reduction="sum")
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums[:, i] = [np.sum(derivative) for derivative in derivatives]
+        return sums[0], sums[1]
+
+    return root_of_rising(gradient_and_slope, starts, reach)
+
+
+# ------------------------------------------------------------------------------------------ classification losses
+
+
+def label_weights(target: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
+    """Return how much of the weight lies on positives and how much on negatives."""
+    t, w, _ = elements_that_count(target, sample_weight, 1.0)
+    return float(np.sum(w * t)), float(np.sum(w * (1.0 - t)))
+
+
+def centred(scores: np.ndarray) -> np.ndarray:
+    """Return the scores of classes, shifted to mean 0: row-wise losses see their differences alone."""
+    centred_scores: np.ndarray = scores - scores.mean()
+    return centred_scores
+
+
+def poly1_log_odds(z: np.ndarray, epsilon: float) -> np.ndarray:
+    """
+    Return the log odds, up to a constant, of the classes whose expected Poly-1 loss is least at logits z.
+
+    The expected gradient p_j sum_k eta_k (1 + epsilon p_k) - eta_j (1 + epsilon p_j) is 0 where eta_j is proportional
+    to p_j / (1 + epsilon p_j). For epsilon >= -1 the denominator is a sum of two terms that are not negative.
+    """
+    log_p: np.ndarray = rowwise.log_softmax(z)
+    with np.errstate(divide="ignore"):
+        return log_p - np.log((1.0 + epsilon) * np.exp(log_p) - np.expm1(log_p))
+
+
+def poly1_scores(shares: np.ndarray, epsilon: float) -> np.ndarray:
+    """
+    Return the K scores, centred, that minimise the Poly-1 loss of rows whose classes have these shares.
+
+    -log p_k + epsilon (1 - p_k) is convex in p for every epsilon, so the minimum is the one point where the gradient
+    is 0: p_j = share_j / (s - epsilon share_j), with s such that they sum to 1. The sum falls from infinity to 0 as s
+    rises from the largest epsilon share_j; s is sought as e^u above that.
+    """
+    if len(shares) == 1:
+        return np.zeros(1)
+    pole = np.max(epsilon * shares)
+
+    def probabilities(u: np.ndarray) -> np.ndarray:
+        return shares / (np.exp(u) + (pole - epsilon * shares))
+
+    def rising(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        p = probabilities(u)
+        total = np.sum(p, keepdims=True)
+        return -np.log(total), np.exp(u) * np.sum(p * p / shares, keepdims=True) / total
+
+    return centred(np.log(probabilities(root_of_rising(rising, np.zeros(1)))))
+
+
+def generalized_cross_entropy_scores(shares: np.ndarray, q: float) -> np.ndarray:
+    """
+    Return the K scores, centred, that minimise the generalised cross-entropy of rows whose classes have these shares.
+
+    The expected gradient p_j sum_k share_k p_k^q - share_j p_j^q is 0 where p_j^(1 - q) is proportional to share_j. The
+    closer q to 1, the more of p lies on the most frequent class, and all of it for q = 1.
+    """
+    below = np.log(shares) - np.log(shares.max())
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        scores = np.where(below < 0, below / (1.0 - q), 0.0)
+    return centred(np.maximum(scores, math.log(SMALLEST_SHARE)))
+
+
+def multiclass_hinge_scores(shares: np.ndarray, margin: float) -> np.ndarray:
+    """
+    Return K scores, centred, that minimise the Crammer-Singer loss of rows whose classes have these shares.
+
+    A class with more than half of the weight, share s, gains by being `margin` ahead of all others:
+    (1 - s) 2 margin < margin. Without one, any lead costs as much as it gains or more.
+    """
+    return centred(np.where(shares > 0.5, margin, 0.0))

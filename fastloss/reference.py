@@ -1,9 +1,9 @@
 """The losses as a text book writes them: NumPy, float64, no speed.
 
 Every loss has a twin here of the same name with the same parameters. It returns ``(value, gradient,
-hessian)``, one element for each prediction (for row-wise losses one value for each row), not weighted and
-not reduced. The kernels are tested against these twins; they are also the place to look up what a
-loss is, exactly. Input in extended precision (`numpy.longdouble`) is computed in it.
+hessian)``, one element for each prediction (for row-wise losses one value for each row, for losses of sets one
+for each set), not weighted and not reduced. The kernels are tested against these twins; they are also the place
+to look up what a loss is, exactly. Input in extended precision (`numpy.longdouble`) is computed in it.
 
 Three habits keep float64 accurate in the tails, where the obvious code has no digit left:
 the largest logit is subtracted first, ``log(1 + x)`` is ``log1p(x)``, and ``1 - p`` is the sum of the other
@@ -18,15 +18,40 @@ __all__ = [
     "absolute_error",
     "binary_cross_entropy",
     "binary_focal",
+    "brier",
+    "cauchy",
     "cross_entropy",
+    "dice",
+    "epsilon_insensitive",
+    "expectile",
+    "exponential",
+    "fair",
     "focal",
+    "gamma",
+    "generalized_cross_entropy",
+    "hinge",
     "huber",
+    "jaccard",
+    "kl_divergence",
+    "log_cosh",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "modified_huber",
+    "multiclass_hinge",
+    "poisson",
+    "poly1",
+    "pseudo_huber",
+    "quantile",
     "sigmoid",
+    "smooth_l1",
+    "soft_f1",
     "softmax",
+    "squared_epsilon_insensitive",
     "squared_error",
+    "squared_hinge",
+    "tversky",
+    "tweedie",
 ]
 
 
@@ -225,6 +250,124 @@ def focal(logits, target, gamma=2.0, class_weight=None, label_smoothing=0.0, ign
     return _rows(value, gradient, hessian, counts, axis)
 
 
+def _others(x):
+    """``sum_{k != j} x_k``. Only the largest of them may be so large that subtracting it from the sum cancels."""
+    total = np.sum(x, axis=-1, keepdims=True)
+    is_largest = np.arange(x.shape[-1]) == np.argmax(np.abs(x), axis=-1)[..., np.newaxis]
+    return np.where(is_largest, np.sum(np.where(is_largest, 0.0, x), axis=-1, keepdims=True), total - x)
+
+
+def _mixture(t, c, p, rest):
+    """Gradient of ``sum_k t_k l(p_k)`` with ``dl/dz_j = c(p_k) (p_j - [j = k])``; ``t_k c_k`` and their sum."""
+    g = _times(t, c)
+    return p * _others(g) - g * rest, g, np.sum(g, axis=-1, keepdims=True)
+
+
+@np.errstate(all="ignore")
+def kl_divergence(logits, target, axis=-1):
+    """Kullback-Leibler divergence of softmax from the target: ``sum_k t_k (log t_k - log p_k)``, ``0 log 0 = 0``.
+
+    Cross-entropy less the entropy of the target, hence with the same derivatives.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, _ = reference.kl_divergence([[0.0, 0.0]], [[0.25, 0.75]])
+    >>> value, gradient
+    (array([0.13081204]), array([[ 0.25, -0.25]]))
+    """
+    z, t, counts = _amounts(logits, target, None, 0.0, None, axis)
+    log_p, p, rest, _ = _probabilities(z)
+    value = np.sum(_times(t, -log_p) + np.where(t > 0, t * np.log(t), 0.0), axis=-1)
+    gradient, _, total = _mixture(t, np.ones_like(p), p, rest)
+    return _rows(value, gradient, total * p * rest, counts, axis)
+
+
+@np.errstate(all="ignore")
+def poly1(logits, target, epsilon=1.0, axis=-1):
+    """Poly-1 loss: ``sum_k t_k (-log p_k + epsilon (1 - p_k))`` (Leng et al., arXiv:2204.12511).
+
+    Gradient ``sum_k t_k (1 + epsilon p_k) (p_j - d_jk)``, the Hessian's diagonal
+    ``sum_k t_k ((1 + epsilon p_k) p_j (1 - p_j) - epsilon p_k (p_j - d_jk)^2)``, where ``d_jk = [j = k]``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, _ = reference.poly1([[0.0, 0.0]], [1], epsilon=1.0)
+    >>> value, gradient
+    (array([1.19314718]), array([[ 0.75, -0.75]]))
+    """
+    z, t, counts = _amounts(logits, target, None, 0.0, None, axis)
+    log_p, p, rest, _ = _probabilities(z)
+    epsilon = z.dtype.type(epsilon)
+    # -log p - (1 - p), half a square where p is near 1: what remains for epsilon = -1.
+    above = np.where(rest < 0.5, _x_minus_log1p(-rest), -log_p - rest)
+    value = np.sum(_times(t, above) + (1 + epsilon) * _times(t, rest), axis=-1)
+    # For epsilon = -1 it is 1 - p.
+    c = np.where(p <= 0.5, 1 + epsilon * p, (1 + epsilon) - epsilon * rest)
+    gradient, _, total = _mixture(t, c, p, rest)
+    tp = t * p
+    hessian = total * p * rest - epsilon * (p**2 * _others(tp) + tp * rest**2)
+    return _rows(value, gradient, hessian, counts, axis)
+
+
+@np.errstate(all="ignore")
+def generalized_cross_entropy(logits, target, q=0.7, axis=-1):
+    """Generalised cross-entropy: ``sum_k t_k (1 - p_k^q) / q`` (Zhang and Sabuncu, arXiv:1805.07836).
+
+    Gradient ``sum_k t_k p_k^q (p_j - d_jk)``, the Hessian's diagonal
+    ``sum_k t_k p_k^q (p_j (1 - p_j) - q (p_j - d_jk)^2)``, where ``d_jk = [j = k]``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, _ = reference.generalized_cross_entropy([[0.0, 0.0]], [1], q=1.0)
+    >>> value, gradient
+    (array([0.5]), array([[ 0.25, -0.25]]))
+    """
+    z, t, counts = _amounts(logits, target, None, 0.0, None, axis)
+    log_p, p, rest, _ = _probabilities(z)
+    q = z.dtype.type(q)
+    value = np.sum(_times(t, -np.expm1(q * log_p) / q), axis=-1)
+    gradient, g, total = _mixture(t, np.exp(q * log_p), p, rest)
+    hessian = total * p * rest - q * (p**2 * _others(g) + g * rest**2)
+    return _rows(value, gradient, hessian, counts, axis)
+
+
+@np.errstate(all="ignore")
+def multiclass_hinge(logits, target, margin=1.0, axis=-1):
+    """Hinge loss of Crammer and Singer (JMLR 2, 2001): ``sum_k t_k max(0, margin + max_{j != k} z_j - z_k)``.
+
+    The gradient of the loss of class ``k`` is 1 at the (first) largest other logit and -1 at ``k`` where the loss
+    is positive; the Hessian is 0.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.multiclass_hinge([[0.5, 0.0]], [1])
+    (array([1.5]), array([[ 1., -1.]]), array([[0., 0.]]))
+    """
+    z, t, counts = _amounts(logits, target, None, 0.0, None, axis)
+    _, p, _, _ = _probabilities(z)
+    undefined = np.isnan(p)
+    classes = np.arange(z.shape[-1])
+    is_first = classes == np.argmax(z, axis=-1)[..., np.newaxis]
+    without = np.where(is_first, -np.inf, z)
+    is_second = ~is_first & (classes == np.argmax(without, axis=-1)[..., np.newaxis])
+    largest_other = np.where(is_first, without.max(axis=-1, keepdims=True), z.max(axis=-1, keepdims=True))
+    # The two logits first: beside a large margin their difference would lose its digits.
+    excess = z.dtype.type(margin) + (largest_other - z)
+    loss = np.maximum(excess, 0)
+    active = np.where(excess > 0, t, 0.0)
+    of_first = np.sum(np.where(is_first, active, 0.0), axis=-1, keepdims=True)
+    of_others = np.sum(np.where(is_first, 0.0, active), axis=-1, keepdims=True)
+    gradient = is_first * of_others + is_second * of_first - active
+    value = np.sum(_times(t, loss), axis=-1)
+    value = np.where(undefined.any(axis=-1), np.nan, value)
+    gradient = np.where(undefined, np.nan, gradient)
+    return _rows(value, gradient, np.where(undefined, np.nan, 0.0), counts, axis)
+
+
 # -------------------------------------------------------------- binary and multilabel
 
 
@@ -313,6 +456,107 @@ def binary_focal(logits, target, gamma=2.0, alpha=None, label_smoothing=0.0):
     )
 
 
+def _labels(target, z):
+    t = np.broadcast_to(_real(target), z.shape)
+    return t, 1 - t
+
+
+def _of_both_labels(logits, target, of_margin):
+    """``t F(z) + (1 - t) F(-z)`` and its derivatives; `of_margin` gives ``F(m)``, ``F'(m)`` and ``F''(m)``."""
+    z = _real(logits)
+    t, not_t = _labels(target, z)
+    value, first, second = of_margin(z)
+    not_value, not_first, not_second = of_margin(-z)
+    return (
+        _times(t, value) + _times(not_t, not_value),
+        _times(t, first) - _times(not_t, not_first),
+        _times(t, second) + _times(not_t, not_second),
+    )
+
+
+@np.errstate(all="ignore")
+def hinge(logits, target):
+    """``max(0, 1 - m)`` of the margin ``m = z`` for a positive, ``-z`` for a negative (Cortes and Vapnik 1995).
+
+    ``t`` times the one plus ``1 - t`` times the other between them. Derivative -1 where ``m < 1``, Hessian 0.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.hinge([0.5, 0.5], [1.0, 0.0])
+    (array([0.5, 1.5]), array([-1.,  1.]), array([0., 0.]))
+    """
+
+    def of_margin(m):
+        nothing = np.where(np.isnan(m), m, 0.0)
+        return np.maximum(0, 1 - m), np.where(m < 1, -1.0, nothing), nothing
+
+    return _of_both_labels(logits, target, of_margin)
+
+
+@np.errstate(all="ignore")
+def squared_hinge(logits, target):
+    """``max(0, 1 - m)^2`` of the margin, as in `hinge`; derivative ``-2 max(0, 1 - m)``, Hessian 2 where ``m < 1``."""
+
+    def of_margin(m):
+        excess = np.maximum(0, 1 - m)
+        return excess**2, -2 * excess, np.where(m < 1, 2.0, np.where(np.isnan(m), m, 0.0))
+
+    return _of_both_labels(logits, target, of_margin)
+
+
+@np.errstate(all="ignore")
+def modified_huber(logits, target):
+    """``max(0, 1 - m)^2`` where the margin ``m >= -1``, else ``-4 m`` (Zhang, ICML 2004); margin as in `hinge`.
+
+    Derivative ``-2 max(0, 1 - m)`` or -4, Hessian 2 where ``-1 <= m < 1``, else 0.
+    """
+
+    def of_margin(m):
+        excess = np.maximum(0, 1 - m)
+        far = m < -1
+        return (
+            np.where(far, -4 * m, excess**2),
+            np.where(far, -4.0, -2 * excess),
+            np.where((m >= -1) & (m < 1), 2.0, np.where(np.isnan(m), m, 0.0)),
+        )
+
+    return _of_both_labels(logits, target, of_margin)
+
+
+@np.errstate(all="ignore")
+def exponential(logits, target):
+    """``exp(-m)`` of the margin, as in `hinge`, with derivative ``-exp(-m)`` (Friedman, Hastie, Tibshirani 2000)."""
+
+    def of_margin(m):
+        e = np.exp(-m)
+        return e, -e, e
+
+    return _of_both_labels(logits, target, of_margin)
+
+
+@np.errstate(all="ignore")
+def brier(logits, target):
+    """``(p - t)^2`` of ``p = sigmoid(z)`` (Brier 1950).
+
+    With ``v = p (1 - p)``, the gradient is ``2 (p - t) v`` and the Hessian ``2 v (v + (p - t) (1 - 2 p))``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.brier([0.0], [1.0])
+    (array([0.25]), array([-0.25]), array([0.125]))
+    """
+    z = _real(logits)
+    t, not_t = _labels(target, z)
+    p, not_p = sigmoid(z), sigmoid(-z)
+    # p - t, written so that p near 1 does not cancel.
+    d = not_t * p - t * not_p
+    v = p * not_p
+    # v + (p - t) (1 - 2 p), likewise.
+    return d**2, 2 * d * v, 2 * v * (not_t * p * (2 * not_p - p) + t * not_p * (2 * p - not_p))
+
+
 # ------------------------------------------------------------------------- regression
 
 
@@ -361,3 +605,280 @@ def huber(prediction, target, delta=1.0):
     value = np.where(inside, r**2 / 2, delta * (np.abs(r) - delta / 2))
     hessian = np.where(np.isnan(r), r, np.where(inside, 1.0, 0.0))
     return value, np.clip(r, -delta, delta), hessian
+
+
+@np.errstate(all="ignore")
+def smooth_l1(prediction, target, beta=1.0):
+    """Huber's loss divided by `beta`: ``r^2 / (2 beta)`` where ``|r| < beta``, else ``|r| - beta / 2`` (Girshick 2015).
+
+    The gradient is ``r / beta`` clipped to [-1, 1], the Hessian ``1 / beta`` inside and 0 outside.
+    """
+    r = _residual(prediction, target)
+    distance, beta = np.abs(r), r.dtype.type(beta)
+    inside = distance < beta
+    value = np.where(inside, r * (r / beta) / 2, distance - beta / 2)
+    hessian = np.where(np.isnan(r), r, np.where(inside, 1 / beta, 0.0))
+    return value, np.clip(r / beta, -1, 1), hessian
+
+
+@np.errstate(all="ignore")
+def pseudo_huber(prediction, target, delta=1.0):
+    """``delta^2 (sqrt(1 + (r / delta)^2) - 1)``.
+
+    The gradient is ``r / s`` with ``s = sqrt(1 + (r / delta)^2)``, the Hessian ``1 / s^3``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, _ = reference.pseudo_huber([1e-4, 1e200], [0.0, 0.0])
+    >>> value, gradient
+    (array([4.99999999e-009, 1.00000000e+200]), array([9.99999995e-05, 1.00000000e+00]))
+    """
+    r = _residual(prediction, target)
+    delta = r.dtype.type(delta)
+    x = np.abs(r / delta)
+    s, far = np.hypot(1, x), x > 1
+    # s - 1 = x (x / (1 + s)), divided by x where x may be infinite.
+    share = np.where(far, 1 / (1 / x + np.hypot(1, 1 / x)), x / (1 + s))
+    slope = np.where(far, np.sign(r) / np.hypot(1, 1 / x), r / delta / s)
+    return delta * (np.abs(r) * share), delta * slope, s**-3
+
+
+@np.errstate(all="ignore")
+def log_cosh(prediction, target):
+    """``log(cosh(r))``, with gradient ``tanh(r)`` and Hessian ``1 - tanh(r)^2 = 4 e / (1 + e)^2``, ``e = exp(-2 |r|)``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, _ = reference.log_cosh([1e-4, 1000.0], [0.0, 0.0])
+    >>> value
+    array([4.99999999e-09, 9.99306853e+02])
+    """
+    r = _residual(prediction, target)
+    distance = np.abs(r)
+    e = np.exp(-2 * distance)
+    near = np.log1p(np.sinh(np.minimum(distance, 2)) ** 2) / 2
+    log_2 = np.log(r.dtype.type(2))
+    value = np.where(distance < 2, near, (distance - log_2) + np.log1p(e))
+    return value, np.tanh(r), 4 * e / (1 + e) ** 2
+
+
+def _x_minus_log1p(x):
+    """``x - log(1 + x)`` for ``x >= -1 / 2``, with all its digits near 0.
+
+    There ``log(1 + x)`` is ``2 atanh(s)``, a series in ``s = x / (2 + x)``, and ``x - 2 s = s x``.
+    """
+    s = np.minimum(x, 1) / (2 + np.minimum(x, 1))
+    series = np.zeros_like(s)
+    for k in range(49, 1, -2):
+        series = (series + 1 / s.dtype.type(k)) * s**2
+    near = s * x - 2 * s * series
+    return np.where(np.isinf(x), x, np.where(x < 1, near, x - np.log1p(x)))
+
+
+@np.errstate(all="ignore")
+def fair(prediction, target, c=1.0):
+    """``c^2 (x - log(1 + x))`` of ``x = |r| / c`` (Fair 1974); gradient ``r / (1 + x)``, Hessian ``1 / (1 + x)^2``."""
+    r = _residual(prediction, target)
+    c = r.dtype.type(c)
+    x = np.abs(r) / c
+    slope = np.where(x > 1, np.sign(r) / (1 + 1 / x), r / c / (1 + x))
+    return c * (c * _x_minus_log1p(x)), c * slope, (1 + x) ** -2
+
+
+@np.errstate(all="ignore")
+def cauchy(prediction, target, c=1.0):
+    """``c^2 / 2 log(1 + x^2)`` of ``x = r / c``; gradient ``r / (1 + x^2)``, Hessian ``(1 - x^2) / (1 + x^2)^2``."""
+    r = _residual(prediction, target)
+    c = r.dtype.type(c)
+    x = r / c
+    far = np.abs(x) > 1
+    y = np.where(far, 1 / x, x)
+    both = 1 + y**2
+    logarithm = np.log1p(y**2) + np.where(far, 2 * np.log(np.abs(x)), 0.0)
+    curvature = (1 - y) * (1 + y) / both**2
+    return c * (c * logarithm) / 2, c * (y / both), np.where(far, -(y**2) * curvature, curvature)
+
+
+@np.errstate(all="ignore")
+def quantile(prediction, target, q=0.5):
+    """Pinball loss: ``q (y - z)`` where ``y > z``, else ``(1 - q) (z - y)`` (Koenker and Bassett 1978).
+
+    The gradient is ``-q`` below the target, ``1 - q`` above and 0 at it; the Hessian is 0.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.quantile([1.0, 3.0], [2.0, 2.0], q=0.75)
+    (array([0.75, 0.25]), array([-0.75,  0.25]), array([0., 0.]))
+    """
+    r = _residual(prediction, target)
+    q = r.dtype.type(q)
+    weight = np.where(r > 0, 1 - q, q)
+    return weight * np.abs(r), weight * np.sign(r), np.where(np.isnan(r), r, 0.0)
+
+
+@np.errstate(all="ignore")
+def expectile(prediction, target, q=0.5):
+    """``a r^2`` with ``a = 1 - q`` where ``z > y``, else ``q`` (Newey and Powell 1987).
+
+    The gradient is ``2 a r``, the Hessian ``2 a``.
+    """
+    r = _residual(prediction, target)
+    q = r.dtype.type(q)
+    weight = np.where(r > 0, 1 - q, q)
+    return weight * r**2, 2 * weight * r, np.where(np.isnan(r), r, 2 * weight)
+
+
+@np.errstate(all="ignore")
+def epsilon_insensitive(prediction, target, epsilon=0.1):
+    """``max(0, |r| - epsilon)`` (Vapnik 1995); gradient ``sign(r)`` where ``|r| > epsilon``, else 0; Hessian 0."""
+    r = _residual(prediction, target)
+    epsilon = r.dtype.type(epsilon)
+    slope = np.where(np.abs(r) > epsilon, np.sign(r), np.where(np.isnan(r), r, 0.0))
+    return np.maximum(0, np.abs(r) - epsilon), slope, np.where(np.isnan(r), r, 0.0)
+
+
+@np.errstate(all="ignore")
+def squared_epsilon_insensitive(prediction, target, epsilon=0.1):
+    """``max(0, |r| - epsilon)^2``; gradient ``2 sign(r) max(0, |r| - epsilon)``, Hessian 2 where ``|r| > epsilon``."""
+    r = _residual(prediction, target)
+    excess = np.maximum(0, np.abs(r) - r.dtype.type(epsilon))
+    hessian = np.where(excess > 0, 2.0, np.where(np.isnan(r), r, 0.0))
+    return excess**2, 2 * np.sign(r) * excess, hessian
+
+
+# ---------------------------------------------------------- positive targets, log link
+
+
+@np.errstate(all="ignore")
+def poisson(prediction, target):
+    """Poisson deviance, halved and less what only depends on the target: ``exp(z) - y z`` of the log of the mean ``z``.
+
+    Gradient ``exp(z) - y``, Hessian ``exp(z)``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.poisson([0.0], [3.0])
+    (array([1.]), array([-2.]), array([1.]))
+    """
+    z = _real(prediction)
+    y = np.broadcast_to(_real(target), z.shape)
+    mean = np.exp(z)
+    # exp(z) wins over y z at infinity.
+    value = np.where(mean == np.inf, mean, mean - _times(y, z))
+    return value, mean - y, mean
+
+
+@np.errstate(all="ignore")
+def gamma(prediction, target):
+    """Gamma deviance, halved and less what only depends on the target: ``z + y exp(-z)`` of the log of the mean ``z``.
+
+    Gradient ``1 - y exp(-z)``, Hessian ``y exp(-z)``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.gamma([0.0], [3.0])
+    (array([3.]), array([-2.]), array([3.]))
+    """
+    z = _real(prediction)
+    ratio = np.broadcast_to(_real(target), z.shape) * np.exp(-z)
+    return np.where(ratio == np.inf, ratio, z + ratio), 1 - ratio, ratio
+
+
+@np.errstate(all="ignore")
+def tweedie(prediction, target, power=1.5):
+    """Tweedie deviance, halved and less what only depends on the target, of the log of the mean ``z``.
+
+    ``exp((2 - P) z) / (2 - P) - y exp((1 - P) z) / (1 - P)`` for the power ``1 < P < 2``, with gradient
+    ``exp((2 - P) z) - y exp((1 - P) z)`` and Hessian ``(2 - P) exp((2 - P) z) - (1 - P) y exp((1 - P) z)``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.tweedie([0.0], [3.0], power=1.5)
+    (array([8.]), array([-2.]), array([2.]))
+    """
+    z = _real(prediction)
+    y = np.broadcast_to(_real(target), z.shape)
+    power = z.dtype.type(power)
+    up, down = 2 - power, power - 1
+    rising, falling = np.exp(up * z), _times(y, np.exp(-down * z))
+    return rising / up + falling / down, rising - falling, up * rising + down * falling
+
+
+# --------------------------------------------------------------------- overlap of sets
+
+
+@np.errstate(all="ignore")
+def tversky(logits, target, alpha=0.5, beta=0.5, smooth=1.0, sample_weight=None, axis=None):
+    """One minus the Tversky index of the sets ``p = sigmoid(z)`` and ``t`` (Salehi et al., arXiv:1706.05721).
+
+    With ``TP = sum w p t``, ``FP = sum w p (1 - t)``, ``FN = sum w (1 - p) t`` over the elements of a set, and
+    ``D = TP + alpha FP + beta FN + smooth``, the loss is ``1 - (TP + smooth) / D = (alpha FP + beta FN) / D``.
+    With ``n = TP + smooth``, ``v = p (1 - p)``, ``b = t + alpha (1 - t) - beta t`` and ``Q = (t D - n b) / D^2``, the
+    gradient is ``-w v Q`` and the Hessian's diagonal ``-w v (1 - 2 p) Q + 2 w^2 v^2 b Q / D``.
+
+    Parameters
+    ----------
+    logits, target : array_like
+    alpha, beta : float
+        Weights of false positives and false negatives.
+    smooth : float
+    sample_weight : array_like, optional
+        ``w``; an element of weight 0 counts nowhere.
+    axis : int or tuple of int, optional
+        The axes over which a set extends; all of them by default.
+
+    Returns
+    -------
+    value : numpy.ndarray
+        One for each set.
+    gradient, hessian : numpy.ndarray
+        One for each logit.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, _ = reference.tversky([0.0, 0.0], [1.0, 0.0], smooth=0.0)
+    >>> value, gradient
+    (array(0.5), array([-0.1875,  0.0625]))
+    """
+    z = _real(logits)
+    t = np.broadcast_to(_real(target), z.shape)
+    w = np.ones_like(z) if sample_weight is None else np.broadcast_to(_real(sample_weight).astype(z.dtype), z.shape)
+    alpha, beta, smooth = (z.dtype.type(x) for x in (alpha, beta, smooth))
+    # What weighs nothing may be nan.
+    z, t = np.where(w == 0, 0.0, z), np.where(w == 0, 0.0, t)
+    p, not_p, not_t = sigmoid(z), sigmoid(-z), 1 - t
+    tp, fp, fn = (np.sum(w * x, axis=axis, keepdims=True) for x in (p * t, p * not_t, not_p * t))
+    wrong, n = alpha * fp + beta * fn, tp + smooth
+    d = wrong + n
+    q = (t * (wrong + beta * n) - not_t * (alpha * n)) / d**2
+    b = t + alpha * not_t - beta * t
+    v = w * (p * not_p)
+    return (
+        np.squeeze(wrong / d, axis=axis),
+        -v * q,
+        v * q * ((p - not_p) + 2 * v * b / d),
+    )
+
+
+def dice(logits, target, smooth=1.0, sample_weight=None, axis=None):
+    """``1 - 2 (TP + smooth) / (2 TP + FP + FN + 2 smooth)`` (arXiv:1606.04797): `tversky` of ``alpha = beta = 1/2``."""
+    return tversky(logits, target, 0.5, 0.5, smooth, sample_weight, axis)
+
+
+def jaccard(logits, target, smooth=1.0, sample_weight=None, axis=None):
+    """``1 - (TP + smooth) / (TP + FP + FN + smooth)``, intersection over union: `tversky` of ``alpha = beta = 1``."""
+    return tversky(logits, target, 1.0, 1.0, smooth, sample_weight, axis)
+
+
+def soft_f1(logits, target, beta=1.0, smooth=1.0, sample_weight=None, axis=None):
+    """One minus the F score of expected counts: `tversky` of ``1 / (1 + beta^2)`` and ``beta^2 / (1 + beta^2)``."""
+    beta = _real(logits).dtype.type(beta)
+    both = 1 + beta**2
+    return tversky(logits, target, 1 / both, beta**2 / both, smooth, sample_weight, axis)

@@ -14,7 +14,34 @@ from ._kernels import PointwiseLoss
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["AbsoluteError", "Huber", "SquaredError", "absolute_error", "huber", "l2", "mse", "squared_error"]
+__all__ = [
+    "AbsoluteError",
+    "Cauchy",
+    "EpsilonInsensitive",
+    "Expectile",
+    "Fair",
+    "Huber",
+    "LogCosh",
+    "PseudoHuber",
+    "Quantile",
+    "SmoothL1",
+    "SquaredEpsilonInsensitive",
+    "SquaredError",
+    "absolute_error",
+    "cauchy",
+    "epsilon_insensitive",
+    "expectile",
+    "fair",
+    "huber",
+    "l2",
+    "log_cosh",
+    "mse",
+    "pseudo_huber",
+    "quantile",
+    "smooth_l1",
+    "squared_epsilon_insensitive",
+    "squared_error",
+]
 
 
 class _RegressionLoss(PointwiseLoss):
@@ -43,6 +70,45 @@ class _RegressionLoss(PointwiseLoss):
         array([ 1., -2.])
         """
         return _call.prediction_array(z, "z")[()]
+
+
+class _LossWithRoot(_RegressionLoss):
+    """What convex losses have in common whose minimiser has no closed form: the gradients there add up to 0."""
+
+    __slots__ = ()
+
+    def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """
+        Return the constant prediction that minimises the loss: where the weighted gradients add up to 0.
+
+        Parameters
+        ----------
+        target : array_like
+            Targets of any shape.
+        sample_weight : array_like, optional
+            Weights that broadcast to `target`; finite and >= 0.
+
+        Returns
+        -------
+        float
+            nan if a target that counts is nan.
+
+        Raises
+        ------
+        ValueError
+            If a weight is not finite and >= 0, or no element has a positive weight.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.Huber(delta=1.0).init_score([0.0, 1.0, 2.0, 100.0])
+        1.5
+        """
+        t, w, _ = _posterior.elements_that_count(target, sample_weight)
+        return _posterior.best_constant(self, t, w, self._near_the_minimum(t, w))
+
+    def _near_the_minimum(self, t: np.ndarray, w: np.ndarray) -> float:
+        return _posterior.weighted_median(t, w)
 
 
 class SquaredError(_RegressionLoss):
@@ -100,7 +166,7 @@ class SquaredError(_RegressionLoss):
         3.0
         """
         t, w, _ = _posterior.elements_that_count(target, sample_weight)
-        return float(np.average(t, weights=w))
+        return _posterior.weighted_mean(t, w)
 
 
 class AbsoluteError(_RegressionLoss):
@@ -112,7 +178,8 @@ class AbsoluteError(_RegressionLoss):
     Notes
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. ``curvature="psd"`` gives 1,
-    what gradient boosting uses for a loss without curvature of its own.
+    what gradient boosting uses for a loss without curvature of its own. ``curvature="majorize"`` gives 1 / abs(r):
+    the parabola with it lies above the loss everywhere, so a Newton step never overshoots.
 
     Examples
     --------
@@ -162,7 +229,7 @@ class AbsoluteError(_RegressionLoss):
         return _posterior.weighted_median(t, w)
 
 
-class Huber(_RegressionLoss):
+class Huber(_LossWithRoot):
     """
     Huber loss: squared near the target, absolute far from it.
 
@@ -183,8 +250,9 @@ class Huber(_RegressionLoss):
 
     Notes
     -----
-    The methods take `prediction` of any shape and a `target` that broadcasts to it. ``curvature="majorize"``
-    gives min(1, delta / abs(r)): a Newton step with it never overshoots.
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. ``"psd"`` and
+    ``"majorize"`` as `curvature` give gradient / r = min(1, delta / abs(r)): positive, and the parabola with it lies
+    above the loss everywhere, so a Newton step never overshoots.
 
     References
     ----------
@@ -207,9 +275,270 @@ class Huber(_RegressionLoss):
         delta = _parameters.real("delta", delta, "> 0")
         super().__init__("huber", {"delta": delta}, (delta,))
 
+
+class SmoothL1(_LossWithRoot):
+    """
+    Smooth L1 loss: `Huber` scaled to the slope of the absolute error.
+
+    With r = z - y:
+
+        value     r^2 / (2 beta) where abs(r) < beta, else abs(r) - beta / 2
+        gradient  r / beta, bounded to [-1, 1]
+        Hessian   1 / beta where abs(r) < beta, else 0
+
+    Parameters
+    ----------
+    beta : float, default 1.0
+        Where the loss turns from squared to absolute; finite and > 0.
+
+    Raises
+    ------
+    TypeError
+        If `beta` is not a real number.
+    ValueError
+        If `beta` is not finite and > 0.
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. ``"psd"`` and ``"majorize"`` as
+    `curvature` give gradient / r = 1 / max(beta, abs(r)): positive, and the parabola with it lies above the loss
+    everywhere, so a Newton step never overshoots.
+
+    This is torch's smooth L1: smooth_l1(beta=b) is huber(delta=b) / b. torch reads beta = 0 as the absolute error, for
+    which there is `AbsoluteError`.
+
+    References
+    ----------
+    R. Girshick, "Fast R-CNN", https://arxiv.org/abs/1504.08083
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.SmoothL1(beta=2.0)
+    >>> loss([0.5, 3.0], [0.0, 0.0], reduction="none")
+    array([0.0625, 2.    ])
+    >>> loss.gradient([0.5, 3.0], [0.0, 0.0], reduction="sum")
+    array([0.25, 1.  ])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, beta: float = 1.0) -> None:
+        beta = _parameters.real("beta", beta, "> 0")
+        super().__init__("smooth_l1", {"beta": beta}, (beta,))
+
+
+class PseudoHuber(_LossWithRoot):
+    """
+    Pseudo-Huber loss: squared near the target, absolute far from it, and smooth in between.
+
+    With r = z - y and x = r / delta:
+
+        value     delta^2 (sqrt(1 + x^2) - 1)
+        gradient  r / sqrt(1 + x^2)
+        Hessian   (1 + x^2)^(-3/2)
+
+    The value is evaluated as r^2 / (sqrt(1 + x^2) + 1), which keeps all digits near the target.
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        The slope far from the target, and the residual about which the loss bends; finite and > 0.
+
+    Raises
+    ------
+    TypeError
+        If `delta` is not a real number.
+    ValueError
+        If `delta` is not finite and > 0.
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
+    ``curvature="psd"`` is the Hessian, with which a Newton step from abs(r) > delta lands farther away.
+    ``curvature="majorize"`` gives gradient / r = (1 + x^2)^(-1/2): the parabola with it lies above the loss everywhere,
+    so a Newton step never overshoots.
+
+    The definition is that of scipy.special.pseudo_huber and of XGBoost. With delta = 1 it is the Charbonnier loss
+    sqrt(1 + r^2) - 1.
+
+    References
+    ----------
+    P. Charbonnier, L. Blanc-Féraud, G. Aubert, M. Barlaud, "Deterministic edge-preserving regularization in computed
+    imaging", IEEE Trans. Image Process. 6 (1997), https://doi.org/10.1109/83.551699
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.PseudoHuber(delta=2.0)
+    >>> loss([1.5, 0.0], [0.0, 0.0], reduction="none")
+    array([1., 0.])
+    >>> loss.gradient([1.5, 0.0], [0.0, 0.0], reduction="sum")
+    array([1.2, 0. ])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, delta: float = 1.0) -> None:
+        delta = _parameters.real("delta", delta, "> 0")
+        super().__init__("pseudo_huber", {"delta": delta}, (delta,))
+
+
+class LogCosh(_LossWithRoot):
+    """
+    Logarithm of the hyperbolic cosine of the residual: squared near the target, absolute far from it.
+
+    With r = z - y:
+
+        value     log(cosh(r)), evaluated without cosh: r^2 / 2 near 0, abs(r) - log(2) far from it
+        gradient  tanh(r)
+        Hessian   1 - tanh(r)^2
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
+    ``curvature="psd"`` is the Hessian, with which a Newton step from abs(r) > 1.09 lands farther away.
+    ``curvature="majorize"`` gives gradient / r = tanh(r) / r: the parabola with it lies above the loss everywhere, so a
+    Newton step never overshoots.
+
+    Keras, optax and CatBoost define it alike.
+
+    References
+    ----------
+    R. A. Saleh, A. K. Md. E. Saleh, "Statistical properties of the log-cosh loss function used in machine learning",
+    https://arxiv.org/abs/2208.04564
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.LogCosh()
+    >>> loss([1.0, 100.0], [0.0, 0.0], reduction="none")
+    array([ 0.43378083, 99.30685282])
+    >>> loss.gradient([1.0, 100.0], [0.0, 0.0], reduction="sum")
+    array([0.76159416, 1.        ])
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("log_cosh", {}, ())
+
+
+class Fair(_LossWithRoot):
+    """
+    Fair's loss: squared near the target, and less and less curved away from it.
+
+    With r = z - y and x = abs(r) / c:
+
+        value     c^2 (x - log(1 + x))
+        gradient  r / (1 + x)
+        Hessian   1 / (1 + x)^2
+
+    Parameters
+    ----------
+    c : float, default 1.0
+        The slope far from the target, and the residual at which it is half reached; finite and > 0.
+
+    Raises
+    ------
+    TypeError
+        If `c` is not a real number.
+    ValueError
+        If `c` is not finite and > 0.
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
+    ``curvature="psd"`` is the Hessian, with which a Newton step from abs(r) > c lands farther away.
+    ``curvature="majorize"`` gives gradient / r = 1 / (1 + x): the parabola with it lies above the loss everywhere, so a
+    Newton step never overshoots.
+
+    LightGBM's objective "fair" has the same definition and the same c (fair_c).
+
+    References
+    ----------
+    R. C. Fair, "On the robust estimation of econometric models", Ann. Econ. Soc. Meas. 3 (1974), 667-677
+
+    P. W. Holland, R. E. Welsch, "Robust regression using iteratively reweighted least-squares", Comm. Statist. Theory
+    Methods 6 (1977), https://doi.org/10.1080/03610927708827533
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.Fair(c=2.0)
+    >>> loss([2.0, 0.0], [0.0, 0.0], reduction="none")
+    array([1.22741128, 0.        ])
+    >>> loss.gradient([2.0, -2.0], [0.0, 0.0], reduction="sum")
+    array([ 1., -1.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, c: float = 1.0) -> None:
+        c = _parameters.real("c", c, "> 0")
+        super().__init__("fair", {"c": c}, (c,))
+
+
+class Cauchy(_RegressionLoss):
+    """
+    Cauchy (Lorentzian) loss: far from the target it hardly grows, and its gradient fades away.
+
+    With r = z - y and x = r / c:
+
+        value     c^2 / 2 log(1 + x^2)
+        gradient  r / (1 + x^2), at most c / 2 and that at abs(r) = c
+        Hessian   (1 - x^2) / (1 + x^2)^2
+
+    Parameters
+    ----------
+    c : float, default 1.0
+        The residual from which on targets lose influence; finite and > 0.
+
+    Raises
+    ------
+    TypeError
+        If `c` is not a real number.
+    ValueError
+        If `c` is not finite and > 0.
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is not convex: beyond c
+    the Hessian is negative, where a Newton step would go the wrong way. ``"psd"`` and ``"majorize"`` as `curvature`
+    give gradient / r = 1 / (1 + x^2): positive, and the parabola with it lies above the loss everywhere, so a Newton
+    step never overshoots.
+
+    scipy.optimize.least_squares has the same definition (loss="cauchy", f_scale=c). kornia's cauchy_loss is this one
+    with c = sqrt(2).
+
+    References
+    ----------
+    M. J. Black, P. Anandan, "The robust estimation of multiple motions", Comput. Vis. Image Underst. 63 (1996),
+    https://doi.org/10.1006/cviu.1996.0006
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.Cauchy()
+    >>> loss([1.0, 3.0], [0.0, 0.0], reduction="none")
+    array([0.34657359, 1.15129255])
+    >>> gradient, hessian = loss.gradient_and_hessian([1.0, 3.0], [0.0, 0.0], reduction="sum")
+    >>> gradient, hessian
+    (array([0.5, 0.3]), array([ 0.  , -0.08]))
+    """
+
+    __slots__ = ()
+
+    def __init__(self, c: float = 1.0) -> None:
+        c = _parameters.real("c", c, "> 0")
+        super().__init__("cauchy", {"c": c}, (c,))
+
     def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """
-        Return the constant prediction that minimises the loss: Huber's location estimate.
+        Return the constant prediction that minimises the loss: the location of the targets' bulk.
+
+        Targets in groups further apart than c have a minimum at each group. The lowest of all is sought from the
+        targets, or from 64 quantiles of them if they are more.
 
         Parameters
         ----------
@@ -221,7 +550,7 @@ class Huber(_RegressionLoss):
         Returns
         -------
         float
-            Where the weighted gradients add up to 0.
+            nan if a target that counts is nan.
 
         Raises
         ------
@@ -231,18 +560,298 @@ class Huber(_RegressionLoss):
         Examples
         --------
         >>> import fastloss as fl
-        >>> fl.Huber(delta=1.0).init_score([0.0, 1.0, 2.0, 100.0])
-        1.5
+        >>> round(fl.Cauchy().init_score([-1.0, 0.0, 1.0, 1000.0]), 6)
+        0.001
         """
         t, w, _ = _posterior.elements_that_count(target, sample_weight)
+        return _posterior.best_constant_of_many(self, t, w, self.parameters["c"])
 
-        def gradient_and_slope(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            derivatives = self.gradient_and_hessian(np.full(t.shape, z), t, sample_weight=w, reduction="sum")
-            gradient, slope = (np.sum(each, keepdims=True) for each in derivatives)
-            return gradient, slope
 
-        start = np.array([_posterior.weighted_median(t, w)])
-        return float(_posterior.root_of_rising(gradient_and_slope, start)[0])
+class Quantile(_RegressionLoss):
+    """
+    Quantile (pinball) loss, least at the q-quantile of the targets.
+
+    With r = z - y:
+
+        value     q (y - z) where y > z, else (1 - q) (z - y)
+        gradient  -q where y > z, 1 - q where y < z, and 0 at r = 0
+        Hessian   0
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        The quantile; > 0 and < 1. Predictions below the target cost q per unit, those above it 1 - q.
+
+    Raises
+    ------
+    TypeError
+        If `q` is not a real number.
+    ValueError
+        If `q` is not in (0, 1).
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. ``curvature="psd"`` gives 1, what
+    gradient boosting uses for a loss without curvature of its own. ``curvature="majorize"`` gives 1 / (2 abs(r)): the
+    parabola with it lies above the loss everywhere, so a Newton step never overshoots.
+
+    With q = 0.5 it is half of `AbsoluteError`. scikit-learn (mean_pinball_loss, alpha), XGBoost (quantile_alpha),
+    LightGBM and CatBoost (alpha) define it alike.
+
+    References
+    ----------
+    R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46 (1978), https://doi.org/10.2307/1913643
+
+    D. R. Hunter, K. Lange, "Quantile regression via an MM algorithm", J. Comput. Graph. Statist. 9 (2000),
+    https://doi.org/10.1080/10618600.2000.10474866
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.Quantile(q=0.9)
+    >>> loss([0.0, 3.0], [1.0, 1.0], reduction="none")
+    array([0.9, 0.2])
+    >>> loss.gradient([0.0, 3.0, 1.0], [1.0, 1.0, 1.0], reduction="sum")
+    array([-0.9,  0.1,  0. ])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, q: float = 0.5) -> None:
+        q = _parameters.real("q", q, "in (0, 1)")
+        super().__init__("quantile", {"q": q}, (q,))
+
+    def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """
+        Return the constant prediction that minimises the loss: the weighted q-quantile.
+
+        Parameters
+        ----------
+        target : array_like
+            Targets of any shape.
+        sample_weight : array_like, optional
+            Weights that broadcast to `target`; finite and >= 0.
+
+        Returns
+        -------
+        float
+            Where the share q of the weight ends between two targets, their mean. nan if a target that counts is nan.
+
+        Raises
+        ------
+        ValueError
+            If a weight is not finite and >= 0, or no element has a positive weight.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.Quantile(q=0.9).init_score([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+        6.0
+        >>> fl.Quantile(q=0.75).init_score([1.0, 2.0, 3.0, 4.0])
+        3.5
+        """
+        t, w, _ = _posterior.elements_that_count(target, sample_weight)
+        return float(_posterior.weighted_quantiles(t, w, self.parameters["q"]))
+
+
+class Expectile(_LossWithRoot):
+    """
+    Expectile loss: squared error that weighs predictions below and above the target differently.
+
+    With r = z - y and the weight a = q where y > z, 1 - q where y < z:
+
+        value     a r^2
+        gradient  2 a r
+        Hessian   2 a, and 2 q at r = 0
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        > 0 and < 1. Predictions below the target cost q r^2, those above it (1 - q) r^2.
+
+    Raises
+    ------
+    TypeError
+        If `q` is not a real number.
+    ValueError
+        If `q` is not in (0, 1).
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
+    ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives its largest value, 2 max(q, 1 - q): the parabola
+    with it lies above the loss everywhere, so a Newton step never overshoots.
+
+    As in `Quantile`, a larger q means larger predictions. With q = 0.5 it is half of `SquaredError`. CatBoost's
+    Expectile (alpha) has the same definition.
+
+    References
+    ----------
+    W. K. Newey, J. L. Powell, "Asymmetric least squares estimation and testing", Econometrica 55 (1987),
+    https://doi.org/10.2307/1911031
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.Expectile(q=0.8)
+    >>> loss([0.0, 3.0], [1.0, 1.0], reduction="none")
+    array([0.8, 0.8])
+    >>> loss.gradient([0.0, 3.0], [1.0, 1.0], reduction="sum")
+    array([-1.6,  0.8])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, q: float = 0.5) -> None:
+        q = _parameters.real("q", q, "in (0, 1)")
+        super().__init__("expectile", {"q": q}, (q,))
+
+    def _near_the_minimum(self, t: np.ndarray, w: np.ndarray) -> float:
+        return _posterior.weighted_mean(t, w)
+
+
+class EpsilonInsensitive(_RegressionLoss):
+    """
+    Epsilon-insensitive loss: absolute error beyond a margin within which nothing counts.
+
+    With r = z - y:
+
+        value     max(0, abs(r) - epsilon)
+        gradient  sign(r) where abs(r) > epsilon, else 0
+        Hessian   0
+
+    Parameters
+    ----------
+    epsilon : float, default 0.1
+        Half of the width of the margin; finite and >= 0. With 0 the loss is `AbsoluteError`.
+
+    Raises
+    ------
+    TypeError
+        If `epsilon` is not a real number.
+    ValueError
+        If `epsilon` is not finite and >= 0.
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. ``curvature="psd"`` gives 1, what
+    gradient boosting uses for a loss without curvature of its own. ``curvature="majorize"`` gives (1 / abs(r - epsilon)
+    + 1 / abs(r + epsilon)) / 2: the loss is half of the absolute errors of r - epsilon and r + epsilon, minus epsilon,
+    and the parabola with this curvature lies above it everywhere, so a Newton step never overshoots.
+
+    scikit-learn's SGDRegressor and LinearSVR have the same definition.
+
+    References
+    ----------
+    A. J. Smola, B. Schölkopf, "A tutorial on support vector regression", Stat. Comput. 14 (2004),
+    https://doi.org/10.1023/B:STCO.0000035301.49549.88
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.EpsilonInsensitive(epsilon=0.5)
+    >>> loss([0.25, 2.0], [0.0, 0.0], reduction="none")
+    array([0. , 1.5])
+    >>> loss.gradient([0.25, 2.0], [0.0, 0.0], reduction="sum")
+    array([0., 1.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, epsilon: float = 0.1) -> None:
+        epsilon = _parameters.real("epsilon", epsilon, ">= 0")
+        super().__init__("epsilon_insensitive", {"epsilon": epsilon}, (epsilon,))
+
+    def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """
+        Return the constant prediction that minimises the loss: the middle of the constants that do.
+
+        Parameters
+        ----------
+        target : array_like
+            Targets of any shape.
+        sample_weight : array_like, optional
+            Weights that broadcast to `target`; finite and >= 0.
+
+        Returns
+        -------
+        float
+            nan if a target that counts is nan.
+
+        Raises
+        ------
+        ValueError
+            If a weight is not finite and >= 0, or no element has a positive weight.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.EpsilonInsensitive(epsilon=0.5).init_score([1.0, 2.0, 6.0])
+        2.0
+        >>> fl.EpsilonInsensitive(epsilon=3.0).init_score([1.0, 2.0, 6.0])
+        3.5
+        """
+        t, w, _ = _posterior.elements_that_count(target, sample_weight)
+        # Half of the absolute errors from both ends of the margin, but for a constant: the median of all these ends.
+        ends = np.concatenate([t - self.parameters["epsilon"], t + self.parameters["epsilon"]])
+        return _posterior.weighted_median(ends, np.concatenate([w, w]))
+
+
+class SquaredEpsilonInsensitive(_LossWithRoot):
+    """
+    Squared epsilon-insensitive loss: squared distance beyond a margin within which nothing counts.
+
+    With r = z - y:
+
+        value     max(0, abs(r) - epsilon)^2
+        gradient  2 sign(r) max(0, abs(r) - epsilon)
+        Hessian   2 where abs(r) > epsilon, else 0
+
+    Parameters
+    ----------
+    epsilon : float, default 0.1
+        Half of the width of the margin; finite and >= 0. With 0 the loss is `SquaredError`.
+
+    Raises
+    ------
+    TypeError
+        If `epsilon` is not a real number.
+    ValueError
+        If `epsilon` is not finite and >= 0.
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
+    ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives 2 everywhere: the parabola with it lies above the
+    loss everywhere, so a Newton step never overshoots.
+
+    scikit-learn's SGDRegressor and LinearSVR have the same definition, without a factor 1/2.
+
+    References
+    ----------
+    C.-H. Ho, C.-J. Lin, "Large-scale linear support vector regression", J. Mach. Learn. Res. 13 (2012),
+    https://jmlr.org/papers/v13/ho12a.html
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.SquaredEpsilonInsensitive(epsilon=0.5)
+    >>> loss([0.25, 2.0], [0.0, 0.0], reduction="none")
+    array([0.  , 2.25])
+    >>> loss.gradient([0.25, 2.0], [0.0, 0.0], reduction="sum")
+    array([0., 3.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, epsilon: float = 0.1) -> None:
+        epsilon = _parameters.real("epsilon", epsilon, ">= 0")
+        super().__init__("squared_epsilon_insensitive", {"epsilon": epsilon}, (epsilon,))
+
+    def _near_the_minimum(self, t: np.ndarray, w: np.ndarray) -> float:
+        # The middle of the constants without loss, where there are any.
+        with np.errstate(invalid="ignore"):
+            return float(t.min() / 2.0 + t.max() / 2.0)
 
 
 def squared_error(
@@ -455,7 +1064,415 @@ def huber(
     return loss._value(prediction, target, sample_weight, reduction)
 
 
+def smooth_l1(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Any:
+    """
+    Smooth L1 loss: r^2 / (2 beta) where abs(r) < beta, else abs(r) - beta / 2, with r = z - y.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    beta : float, default 1.0
+        Where the loss turns from squared to absolute; finite and > 0.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    SmoothL1 : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.smooth_l1([0.5, 3.0], [0.0, 0.0], beta=2.0, reduction="sum")
+    2.0625
+    """
+    try:
+        loss = _smooth_l1(beta)
+    except TypeError:
+        loss = SmoothL1(beta)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
+def pseudo_huber(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    delta: float = 1.0,
+) -> Any:
+    """
+    Pseudo-Huber loss, delta^2 (sqrt(1 + (r / delta)^2) - 1) with r = z - y.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    delta : float, default 1.0
+        The slope far from the target; finite and > 0.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    PseudoHuber : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.pseudo_huber([1.5, 0.0], [0.0, 0.0], delta=2.0)
+    0.5
+    """
+    try:
+        loss = _pseudo_huber(delta)
+    except TypeError:
+        loss = PseudoHuber(delta)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
+def log_cosh(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """
+    Logarithm of the hyperbolic cosine of the residual, log(cosh(z - y)).
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    LogCosh : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> round(fl.log_cosh([100.0], [0.0]), 12)
+    99.30685281944
+    """
+    return _LOG_COSH._value(prediction, target, sample_weight, reduction)
+
+
+def fair(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    c: float = 1.0,
+) -> Any:
+    """
+    Fair's loss, c^2 (abs(r) / c - log(1 + abs(r) / c)) with r = z - y.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    c : float, default 1.0
+        The slope far from the target; finite and > 0.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    Fair : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> round(fl.fair([2.0], [0.0], c=2.0), 12)
+    1.22741127776
+    """
+    try:
+        loss = _fair(c)
+    except TypeError:
+        loss = Fair(c)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
+def cauchy(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    c: float = 1.0,
+) -> Any:
+    """
+    Cauchy (Lorentzian) loss, c^2 / 2 log(1 + (r / c)^2) with r = z - y.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    c : float, default 1.0
+        The residual from which on targets lose influence; finite and > 0.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    Cauchy : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> round(fl.cauchy([3.0], [0.0]), 12)
+    1.151292546497
+    """
+    try:
+        loss = _cauchy(c)
+    except TypeError:
+        loss = Cauchy(c)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
+def quantile(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    q: float = 0.5,
+) -> Any:
+    """
+    Quantile (pinball) loss: q (y - z) where y > z, else (1 - q) (z - y).
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    q : float, default 0.5
+        The quantile; > 0 and < 1.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    Quantile : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.quantile([0.0, 3.0], [1.0, 1.0], q=0.75)
+    0.625
+    """
+    try:
+        loss = _quantile(q)
+    except TypeError:
+        loss = Quantile(q)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
+def expectile(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    q: float = 0.5,
+) -> Any:
+    """
+    Expectile loss: q r^2 where y > z, else (1 - q) r^2, with r = z - y.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    q : float, default 0.5
+        The expectile; > 0 and < 1.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    Expectile : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.expectile([0.0, 3.0], [1.0, 1.0], q=0.75)
+    0.875
+    """
+    try:
+        loss = _expectile(q)
+    except TypeError:
+        loss = Expectile(q)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
+def epsilon_insensitive(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    epsilon: float = 0.1,
+) -> Any:
+    """
+    Epsilon-insensitive loss, max(0, abs(z - y) - epsilon).
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    epsilon : float, default 0.1
+        Half of the width of the margin; finite and >= 0.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    EpsilonInsensitive : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.epsilon_insensitive([0.25, 2.0], [0.0, 0.0], epsilon=0.5)
+    0.75
+    """
+    try:
+        loss = _epsilon_insensitive(epsilon)
+    except TypeError:
+        loss = EpsilonInsensitive(epsilon)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
+def squared_epsilon_insensitive(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    epsilon: float = 0.1,
+) -> Any:
+    """
+    Squared epsilon-insensitive loss, max(0, abs(z - y) - epsilon)^2.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    epsilon : float, default 0.1
+        Half of the width of the margin; finite and >= 0.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    SquaredEpsilonInsensitive : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.squared_epsilon_insensitive([0.25, 2.0], [0.0, 0.0], epsilon=0.5)
+    1.125
+    """
+    try:
+        loss = _squared_epsilon_insensitive(epsilon)
+    except TypeError:
+        loss = SquaredEpsilonInsensitive(epsilon)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
 # A function makes the loss of its parameters once; parameters without a hash (arrays) raise TypeError there.
+_once = functools.lru_cache(maxsize=64, typed=True)
 _SQUARED_ERROR = SquaredError()
 _ABSOLUTE_ERROR = AbsoluteError()
-_huber: Callable[..., Huber] = functools.lru_cache(maxsize=64, typed=True)(Huber)
+_LOG_COSH = LogCosh()
+_huber: Callable[..., Huber] = _once(Huber)
+_smooth_l1: Callable[..., SmoothL1] = _once(SmoothL1)
+_pseudo_huber: Callable[..., PseudoHuber] = _once(PseudoHuber)
+_fair: Callable[..., Fair] = _once(Fair)
+_cauchy: Callable[..., Cauchy] = _once(Cauchy)
+_quantile: Callable[..., Quantile] = _once(Quantile)
+_expectile: Callable[..., Expectile] = _once(Expectile)
+_epsilon_insensitive: Callable[..., EpsilonInsensitive] = _once(EpsilonInsensitive)
+_squared_epsilon_insensitive: Callable[..., SquaredEpsilonInsensitive] = _once(SquaredEpsilonInsensitive)

@@ -6,19 +6,25 @@ An exact result is the text-book twin (`fastloss.reference`) in a wider type: fl
 extended precision for float64 kernels; the twins themselves are checked against mpmath. A kernel's result may be
 wrong by
 
-* 4 ulp, 8 for the Hessian of cross-entropies, the product of two such results; focal losses 8 + 2 gamma (12 for the
+* 4 ulp, 8 for the Hessian of cross-entropies, Brier's and Cauchy's, the product of two such results; focal losses 8 + 2 gamma (12 for the
   usual gamma), for a power multiplies the error of its base, and with a gamma that is not whole 12 + gamma times the
   margin, for then it is ``exp(gamma log(1 - p))``, whose argument is rounded,
 * and by what half an ulp of its input does to the exact result: of the logit, of the residual, of each
   difference from the largest logit of the row.
 
-Where two terms cancel (a probability and a soft target, the two parts of the focal Hessian), ulps are those of the
-sum of the terms' magnitudes. A sample weight and the division by the sum of weights add one ulp each.
-Kernels avoid subnormal numbers: a probability below the smallest normal number may be lost.
+Where two terms cancel (a probability and a soft target, the losses of the two labels of a soft target, the two parts
+of the Hessian of a loss that is not convex, Poly1 with a negative epsilon), ulps are those of the sum of the terms'
+magnitudes. Not so for the log link, where the mean is subtracted from the target wherever the prediction is a good
+one: there the kernels compute the exponential in two words, and value and gradient are held to 4 ulp of the *result*
+plus 1/16 ulp of the larger term.
+
+A sample weight and the division by the sum of weights add one ulp each. Kernels avoid subnormal numbers: an exponential
+below the smallest normal number may be lost, with whatever it is multiplied by.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -37,15 +43,27 @@ CLASS_WEIGHT = "drawn"  # stands for a vector that fits the number of classes
 class Case:
     function: str
     constructor: str
-    domain: str  # of the target: "real", "probability" (elementwise), "class" (index or probabilities of a row)
+    # Of the target: "real", "probability" (elementwise), "count" (>= 0), "positive" (> 0), "class" (index or
+    # probabilities of a row), "set" (elementwise, but one number for all of them).
+    domain: str
     parameters: tuple[dict[str, Any], ...]
     refused: tuple[tuple[dict[str, Any], str], ...]  # parameters, and the one the message has to name
     exact: Callable[..., Any]  # value in mpmath
     ulps: Callable[..., Any] = lambda dtype, z, t, **parameters: 4.0
     hessian_ulps: float = 4.0  # at least
     terms: Callable[..., Any] | None = None  # magnitudes of the terms, where they cancel
-    kinks: Callable[..., tuple[float, ...]] = lambda **parameters: ()  # residuals where a derivative jumps
+    larger_terms: Callable[..., Any] | None = None  # where they cancel and only 1/16 of their ulp is allowed
+    lost: Callable[..., Any] = lambda tiny, z, t, **parameters: 1.0  # what exponentials are multiplied by
+    # Where a derivative jumps: residuals for real targets, else logits.
+    kinks: Callable[..., tuple[float, ...]] = lambda **parameters: ()
+    gap: Callable[..., Any] | None = None  # how far a row is from where a derivative jumps
     convex: bool = True
+    # What majorize promises beyond the curvature: a parabola above the whole loss; no step beyond the minimum.
+    parabola: bool = True
+    stops_at_minimum: bool = False
+    curvatures: Callable[..., Any] | None = None  # psd and majorize, as documented
+    has_posterior: bool = True
+    inverse_link: str = "identity"
     twin: Callable[..., Any] = field(init=False)
 
     def __post_init__(self):
@@ -56,8 +74,33 @@ class Case:
         return self.domain == "class"
 
     @property
+    def setwise(self):
+        return self.domain == "set"
+
+    @property
     def kinds(self):
-        return {"real": ("real",), "probability": ("hard", "soft"), "class": ("index", "probability")}[self.domain]
+        return {
+            "real": ("real",),
+            "count": ("count",),
+            "positive": ("positive",),
+            "probability": ("hard", "soft"),
+            "set": ("hard", "soft"),
+            "class": ("index", "probability"),
+        }[self.domain]
+
+    @property
+    def has_options(self):
+        """Class weights, label smoothing, an ignored class."""
+        return "class_weight" in inspect.signature(self.twin).parameters
+
+    def from_kink(self, z, t, parameters):
+        """How far each prediction (or row) is from where a derivative jumps."""
+        if self.gap is not None:
+            return self.gap(z, t, **parameters)
+        x = z - t if self.domain == "real" else z
+        distances = [np.abs(x - kink) for kink in self.kinks(**parameters)]
+        distance = np.min(distances, axis=0) if distances else np.full(np.shape(x), np.inf)
+        return distance.min(axis=-1) if self.rowwise else distance
 
     def build(self, parameters, n_classes=None):
         return getattr(fl, self.constructor)(**resolve(parameters, n_classes))
@@ -129,6 +172,99 @@ def _binary_focal_terms(z, t, gamma=2.0, alpha=None, label_smoothing=0.0):
     return None, np.abs(t * first) + np.abs(not_t * not_first), t * hessian(z) + not_t * hessian(-z)
 
 
+def _both_labels_terms(twin):
+    """Of ``t F(z) + (1 - t) F(-z)``: the derivatives of the two labels point in opposite directions."""
+
+    def terms(z, t):
+        _, *positive = twin(z, np.ones_like(z))
+        _, *negative = twin(z, np.zeros_like(z))
+        parts = zip(positive, negative, strict=True)
+        return None, *(reference._times(t, np.abs(a)) + reference._times(1 - t, np.abs(b)) for a, b in parts)
+
+    return terms
+
+
+def _brier_terms(z, t):
+    p, not_p = reference.sigmoid(z), reference.sigmoid(-z)
+    difference, v = (1 - t) * p + t * not_p, p * not_p
+    # The square doubles the relative error of a difference, of which one digit is one of 2 |p - t|.
+    value = np.abs(difference * ((1 - t) * p - t * not_p)) * 2
+    hessian = 2 * v * ((1 - t) * p * (2 * not_p + p) + t * not_p * (2 * p + not_p))
+    return value, 2 * difference * v, hessian
+
+
+def _kl_divergence_terms(z, t):
+    _, gradient, _ = _cross_entropy_terms(z, t)
+    if t.ndim < z.ndim:
+        return None, gradient, None
+    log_p, *_ = reference._probabilities(z)
+    value = reference._times(t, -log_p) + np.where(t > 0, -t * np.log(t), 0.0)
+    return value.sum(axis=-1), gradient, None
+
+
+def _mixture_terms(z, t, c, slope, value):
+    """Of ``sum_k t_k l(p_k)``, with ``dl/dz_j = c(p_k) (p_j - d_jk)`` and ``p dc/dp = slope``: magnitudes."""
+    a, _, log_p, p, rest, _ = _row_parts(z, t)
+    g, bend = reference._times(a, c(log_p, p)), reference._times(a, np.abs(slope(log_p, p)))
+    total = g.sum(axis=-1, keepdims=True)
+    gradient = p * (total - g) + g * rest if t.ndim < z.ndim else p * total + g
+    hessian = total * p * rest + p**2 * reference._others(bend) + bend * rest**2
+    return value, gradient, hessian
+
+
+def _poly1_terms(z, t, epsilon=1.0):
+    if epsilon >= 0:
+        return _mixture_terms(z, t, lambda log_p, p: 1 + epsilon * p, lambda log_p, p: epsilon * p, None)
+    # -log p - (1 - p) >= 0 and (1 + epsilon) (1 - p), which cancel for epsilon < -1; 1 + epsilon p likewise.
+    a, _, log_p, _, rest, _ = _row_parts(z, t)
+    above = np.where(rest < 0.5, reference._x_minus_log1p(-rest), -log_p - rest)
+    value = np.sum(reference._times(a, above) + abs(1 + epsilon) * reference._times(a, rest), axis=-1)
+    factor = lambda log_p, p: abs(1 + epsilon) + abs(epsilon) * -np.expm1(log_p)
+    return _mixture_terms(z, t, factor, lambda log_p, p: epsilon * p, value)
+
+
+def _generalized_cross_entropy_terms(z, t, q=0.7):
+    power = lambda log_p, p: np.exp(q * log_p)
+    return _mixture_terms(z, t, power, lambda log_p, p: q * np.exp(q * log_p), None)
+
+
+def _multiclass_hinge_terms(z, t, margin=1.0):
+    _, one, _ = reference.multiclass_hinge(z, t, margin)
+    if t.ndim < z.ndim:
+        return None, None, None
+    # Sums of targets, one of them subtracted.
+    return None, np.where(np.isfinite(one), t.sum(axis=-1, keepdims=True) * (one != 0), 0.0) + np.abs(one), None
+
+
+def _multiclass_hinge_gap(z, t, margin=1.0):
+    """How far a row is from a tie of its largest logits, or any of its classes from its kink."""
+    down = -np.sort(-z, axis=-1)
+    largest, second = down[..., :1], down[..., 1:2]
+    third = down[..., 2:3] if z.shape[-1] > 2 else np.full_like(largest, -np.inf)
+    other = np.where(z == largest, second, largest)
+    gaps = [np.abs(margin + other - z).min(axis=-1), (largest - second)[..., 0], (second - third)[..., 0]]
+    return np.min(gaps, axis=0) / 2
+
+
+def _larger_terms(*terms):
+    return [np.max([np.abs(x) for x in each], axis=0) if each else None for each in terms]
+
+
+def _poisson_larger_terms(z, y):
+    mean = np.exp(z)
+    return _larger_terms((mean, reference._times(y, z)), (mean, y), ())
+
+
+def _gamma_larger_terms(z, y):
+    ratio = y * np.exp(-z)
+    return _larger_terms((z, ratio), (np.ones_like(z), ratio), ())
+
+
+def _tweedie_larger_terms(z, y, power=1.5):
+    rising, falling = np.exp((2 - power) * z), reference._times(y, np.exp((1 - power) * z))
+    return _larger_terms((), (rising, falling), ())
+
+
 def _power_ulps(gamma, rest):
     if gamma == int(gamma):
         return 8.0 + 2 * gamma
@@ -194,6 +330,106 @@ def _mp_huber(mp, z, t, delta=1.0):
     return r**2 / 2 if r <= delta else delta * (r - delta / 2)
 
 
+def _mp_both_labels(of_margin):
+    return lambda mp, z, t, **parameters: t * of_margin(mp, z) + (1 - t) * of_margin(mp, -z)
+
+
+def _mp_hinge(mp, m):
+    return max(mp.mpf(0), 1 - m)
+
+
+def _mp_modified_huber(mp, m):
+    return _mp_hinge(mp, m) ** 2 if m >= -1 else -4 * m
+
+
+def _mp_kl_divergence(mp, z, t):
+    entropy = -mp.fsum(x * mp.log(x) for x in t if x > 0)
+    return _mp_cross_entropy(mp, z, t) - entropy
+
+
+def _mp_poly1(mp, z, t, epsilon=1.0):
+    return _mp_row(mp, z, t, None, 0, lambda p: -mp.log(p) + mp.mpf(epsilon) * (1 - p))
+
+
+def _mp_generalized_cross_entropy(mp, z, t, q=0.7):
+    return _mp_row(mp, z, t, None, 0, lambda p: (1 - p ** mp.mpf(q)) / mp.mpf(q))
+
+
+def _mp_multiclass_hinge(mp, z, t, margin=1.0):
+    return mp.fsum(
+        t[k] * max(mp.mpf(0), mp.mpf(margin) + max(z[:k] + z[k + 1 :]) - z[k]) for k in range(len(z)) if len(z) > 1
+    )
+
+
+def _mp_cauchy(mp, z, t, c=1.0):
+    c = mp.mpf(c)
+    return c**2 / 2 * mp.log(1 + ((z - t) / c) ** 2)
+
+
+def _mp_fair(mp, z, t, c=1.0):
+    x = abs(z - t) / mp.mpf(c)
+    return mp.mpf(c) ** 2 * (x - mp.log(1 + x))
+
+
+def _mp_pseudo_huber(mp, z, t, delta=1.0):
+    delta = mp.mpf(delta)
+    return delta**2 * (mp.sqrt(1 + ((z - t) / delta) ** 2) - 1)
+
+
+def _mp_quantile(mp, z, t, q=0.5):
+    q = mp.mpf(q)
+    return max(q * (t - z), (q - 1) * (t - z))
+
+
+def _mp_expectile(mp, z, t, q=0.5):
+    return abs(mp.mpf(q) - (1 if t < z else 0)) * (z - t) ** 2
+
+
+def _mp_epsilon_insensitive(mp, z, t, epsilon=0.1):
+    return max(mp.mpf(0), abs(z - t) - mp.mpf(epsilon))
+
+
+def _mp_tweedie(mp, z, t, power=1.5):
+    up, down = 2 - mp.mpf(power), 1 - mp.mpf(power)
+    return mp.exp(up * z) / up - t * mp.exp(down * z) / down
+
+
+def _mp_tversky(mp, z, t, alpha=0.5, beta=0.5, smooth=1.0):
+    """`z` and `t` are the lists of a set."""
+    p = [1 / (1 + mp.exp(-x)) for x in z]
+    both = mp.fsum(x * y for x, y in zip(p, t, strict=True))
+    false_positive, false_negative = mp.fsum(p) - both, mp.fsum(t) - both
+    n = both + mp.mpf(smooth)
+    return 1 - n / (n + mp.mpf(alpha) * false_positive + mp.mpf(beta) * false_negative)
+
+
+def _mp_soft_f1(mp, z, t, beta=1.0, smooth=1.0):
+    square = mp.mpf(beta) ** 2
+    return _mp_tversky(mp, z, t, 1 / (1 + square), square / (1 + square), smooth)
+
+
+# ----------------------------------------------------------------------------- curvatures
+# psd and majorize as the documentation has them.
+
+
+def _by_label(of_margin):
+    def curvatures(z, t, **parameters):
+        positive, negative = of_margin(z, **parameters), of_margin(-z, **parameters)
+        return [t * a + (1 - t) * b for a, b in zip(positive, negative, strict=True)]
+
+    return curvatures
+
+
+def _of_residual(formula):
+    return lambda z, t, **parameters: formula(z - t, **parameters)
+
+
+def _modified_huber_curvatures(m):
+    far = 4 / (1 - np.minimum(m, -1))
+    psd = np.where(m >= 1, 0.0, np.where(m < -1, far, 2.0))
+    return psd, np.where(m >= 1, 2.0, psd)
+
+
 # ------------------------------------------------------------------------------ the table
 
 _BAD_SMOOTHING = (
@@ -208,9 +444,10 @@ _BAD_ROWWISE = _BAD_SMOOTHING + (
     ({"class_weight": [[1.0, 2.0]]}, "class_weight"),
     ({"ignore_index": 1.5}, "ignore_index"),
 )
+_BAD_SMOOTH = tuple(({"smooth": smooth}, "smooth") for smooth in (-0.1, np.nan, np.inf, "one", None))
 _BAD_GAMMA = tuple(({"gamma": gamma}, "gamma") for gamma in (-1.0, np.nan, np.inf, "two"))
 
-CASES = (
+TABLE = (
     Case(
         function="cross_entropy",
         constructor="CrossEntropy",
@@ -225,6 +462,7 @@ CASES = (
         exact=_mp_cross_entropy,
         hessian_ulps=8.0,
         terms=_cross_entropy_terms,
+        inverse_link="softmax",
     ),
     Case(
         function="focal",
@@ -244,6 +482,7 @@ CASES = (
         ulps=_focal_ulps,
         terms=_focal_terms,
         convex=False,
+        inverse_link="softmax",
     ),
     Case(
         function="binary_cross_entropy",
@@ -259,6 +498,7 @@ CASES = (
         exact=_mp_binary_cross_entropy,
         hessian_ulps=8.0,
         terms=_binary_cross_entropy_terms,
+        inverse_link="sigmoid",
     ),
     Case(
         function="binary_focal",
@@ -281,6 +521,8 @@ CASES = (
         ulps=_binary_focal_ulps,
         terms=_binary_focal_terms,
         convex=False,
+        parabola=False,
+        inverse_link="sigmoid",
     ),
     Case(
         function="huber",
@@ -308,10 +550,313 @@ CASES = (
         exact=lambda mp, z, t: abs(z - t),
         kinks=lambda: (0.0,),
     ),
+    Case(
+        function="multiclass_hinge",
+        constructor="MulticlassHinge",
+        domain="class",
+        parameters=({}, {"margin": 0.3}),
+        refused=tuple(({"margin": margin}, "margin") for margin in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        exact=_mp_multiclass_hinge,
+        terms=_multiclass_hinge_terms,
+        gap=_multiclass_hinge_gap,
+        has_posterior=False,
+        parabola=False,
+    ),
+    Case(
+        function="kl_divergence",
+        constructor="KLDivergence",
+        domain="class",
+        parameters=({},),
+        refused=(),
+        exact=_mp_kl_divergence,
+        hessian_ulps=8.0,
+        terms=_kl_divergence_terms,
+        inverse_link="softmax",
+    ),
+    Case(
+        function="poly1",
+        constructor="Poly1",
+        domain="class",
+        parameters=({}, {"epsilon": 0.0}, {"epsilon": -0.7}, {"epsilon": -1.0}, {"epsilon": -4.0}, {"epsilon": 5.5}),
+        refused=tuple(({"epsilon": epsilon}, "epsilon") for epsilon in (np.nan, np.inf, -np.inf, "one", None)),
+        exact=_mp_poly1,
+        hessian_ulps=8.0,
+        terms=_poly1_terms,
+        convex=False,
+        inverse_link="softmax",
+    ),
+    Case(
+        function="generalized_cross_entropy",
+        constructor="GeneralizedCrossEntropy",
+        domain="class",
+        parameters=({}, {"q": 0.05}, {"q": 1.0}, {"q": 0.5}),
+        refused=tuple(({"q": q}, "q") for q in (0.0, -0.5, 1.5, np.nan, np.inf, "one", None)),
+        exact=_mp_generalized_cross_entropy,
+        hessian_ulps=8.0,
+        terms=_generalized_cross_entropy_terms,
+        convex=False,
+        inverse_link="softmax",
+    ),
+    Case(
+        function="hinge",
+        constructor="Hinge",
+        domain="probability",
+        parameters=({},),
+        refused=(),
+        exact=_mp_both_labels(_mp_hinge),
+        terms=_both_labels_terms(reference.hinge),
+        kinks=lambda: (-1.0, 1.0),
+        curvatures=_by_label(lambda m: (np.ones_like(m), 1 / (2 * np.abs(1 - m)))),
+        has_posterior=False,
+    ),
+    Case(
+        function="squared_hinge",
+        constructor="SquaredHinge",
+        domain="probability",
+        parameters=({},),
+        refused=(),
+        exact=_mp_both_labels(lambda mp, m: _mp_hinge(mp, m) ** 2),
+        terms=_both_labels_terms(reference.squared_hinge),
+        kinks=lambda: (-1.0, 1.0),
+        stops_at_minimum=True,
+        curvatures=_by_label(lambda m: (2.0 * (m < 1), np.full_like(m, 2.0))),
+    ),
+    Case(
+        function="modified_huber",
+        constructor="ModifiedHuber",
+        domain="probability",
+        parameters=({},),
+        refused=(),
+        exact=_mp_both_labels(_mp_modified_huber),
+        terms=_both_labels_terms(reference.modified_huber),
+        kinks=lambda: (-1.0, 1.0),
+        curvatures=_by_label(_modified_huber_curvatures),
+    ),
+    Case(
+        function="exponential",
+        constructor="Exponential",
+        domain="probability",
+        parameters=({},),
+        refused=(),
+        exact=_mp_both_labels(lambda mp, m: mp.exp(-m)),
+        terms=_both_labels_terms(reference.exponential),
+        parabola=False,
+        stops_at_minimum=True,
+        curvatures=_by_label(lambda m: (np.exp(-m), np.exp(-m))),
+        inverse_link="sigmoid of twice",
+    ),
+    Case(
+        function="brier",
+        constructor="Brier",
+        domain="probability",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: (1 / (1 + mp.exp(-z)) - t) ** 2,
+        hessian_ulps=8.0,
+        terms=_brier_terms,
+        convex=False,
+        stops_at_minimum=True,
+        curvatures=lambda z, t: (
+            2 * (reference.sigmoid(z) * reference.sigmoid(-z)) ** 2,
+            np.full_like(z, 0.15406),
+        ),
+        inverse_link="sigmoid",
+    ),
+    Case(
+        function="smooth_l1",
+        constructor="SmoothL1",
+        domain="real",
+        parameters=({}, {"beta": 0.1}, {"beta": 3.7}),
+        refused=tuple(({"beta": beta}, "beta") for beta in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        exact=lambda mp, z, t, beta=1.0: _mp_huber(mp, z, t, beta) / mp.mpf(beta),
+        kinks=lambda beta=1.0: (-beta, beta),
+        stops_at_minimum=True,
+        curvatures=_of_residual(lambda r, beta=1.0: (1 / np.maximum(np.abs(r), beta),) * 2),
+    ),
+    Case(
+        function="pseudo_huber",
+        constructor="PseudoHuber",
+        domain="real",
+        parameters=({}, {"delta": 0.1}, {"delta": 13.7}),
+        refused=tuple(({"delta": delta}, "delta") for delta in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        exact=_mp_pseudo_huber,
+        stops_at_minimum=True,
+        curvatures=_of_residual(
+            lambda r, delta=1.0: (np.hypot(1, r / delta) ** -3, 1 / np.hypot(1, r / delta)),
+        ),
+    ),
+    Case(
+        function="log_cosh",
+        constructor="LogCosh",
+        domain="real",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: mp.log(mp.cosh(z - t)),
+        stops_at_minimum=True,
+        curvatures=_of_residual(
+            lambda r: (np.cosh(np.minimum(np.abs(r), 300)) ** -2, np.where(r == 0, 1.0, np.tanh(r) / r))
+        ),
+    ),
+    Case(
+        function="fair",
+        constructor="Fair",
+        domain="real",
+        parameters=({}, {"c": 0.1}, {"c": 13.7}),
+        refused=tuple(({"c": c}, "c") for c in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        exact=_mp_fair,
+        # |r|^3 in the value.
+        kinks=lambda c=1.0: (0.0,),
+        stops_at_minimum=True,
+        curvatures=_of_residual(lambda r, c=1.0: (1 / (1 + np.abs(r) / c) ** 2, 1 / (1 + np.abs(r) / c))),
+    ),
+    Case(
+        function="cauchy",
+        constructor="Cauchy",
+        domain="real",
+        parameters=({}, {"c": 0.1}, {"c": 13.7}),
+        refused=tuple(({"c": c}, "c") for c in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        exact=_mp_cauchy,
+        hessian_ulps=8.0,
+        terms=lambda z, t, c=1.0: (None, None, 1 / (1 + ((z - t) / c) ** 2)),
+        convex=False,
+        stops_at_minimum=True,
+        curvatures=_of_residual(lambda r, c=1.0: (1 / (1 + (r / c) ** 2),) * 2),
+    ),
+    Case(
+        function="quantile",
+        constructor="Quantile",
+        domain="real",
+        parameters=({}, {"q": 0.1}, {"q": 0.95}),
+        refused=tuple(({"q": q}, "q") for q in (0.0, 1.0, -0.5, 1.5, np.nan, np.inf, "one", None)),
+        exact=_mp_quantile,
+        kinks=lambda q=0.5: (0.0,),
+        curvatures=_of_residual(lambda r, q=0.5: (np.ones_like(r), 1 / (2 * np.abs(r)))),
+    ),
+    Case(
+        function="expectile",
+        constructor="Expectile",
+        domain="real",
+        parameters=({}, {"q": 0.1}, {"q": 0.95}),
+        refused=tuple(({"q": q}, "q") for q in (0.0, 1.0, -0.5, 1.5, np.nan, np.inf, "one", None)),
+        exact=_mp_expectile,
+        kinks=lambda q=0.5: (0.0,),
+        stops_at_minimum=True,
+        curvatures=_of_residual(
+            lambda r, q=0.5: (np.where(r > 0, 2 * (1 - q), 2 * q), np.full_like(r, 2 * max(q, 1 - q)))
+        ),
+    ),
+    Case(
+        function="epsilon_insensitive",
+        constructor="EpsilonInsensitive",
+        domain="real",
+        parameters=({}, {"epsilon": 0.0}, {"epsilon": 0.3}, {"epsilon": 5.5}),
+        refused=tuple(({"epsilon": epsilon}, "epsilon") for epsilon in (-0.1, np.nan, np.inf, "one", None)),
+        exact=_mp_epsilon_insensitive,
+        kinks=lambda epsilon=0.1: (-epsilon, epsilon),
+        stops_at_minimum=True,
+        curvatures=_of_residual(
+            lambda r, epsilon=0.1: (np.ones_like(r), (1 / np.abs(r - epsilon) + 1 / np.abs(r + epsilon)) / 2)
+        ),
+    ),
+    Case(
+        function="squared_epsilon_insensitive",
+        constructor="SquaredEpsilonInsensitive",
+        domain="real",
+        parameters=({}, {"epsilon": 0.0}, {"epsilon": 0.3}, {"epsilon": 5.5}),
+        refused=tuple(({"epsilon": epsilon}, "epsilon") for epsilon in (-0.1, np.nan, np.inf, "one", None)),
+        exact=lambda mp, z, t, epsilon=0.1: _mp_epsilon_insensitive(mp, z, t, epsilon) ** 2,
+        kinks=lambda epsilon=0.1: (-epsilon, epsilon),
+        stops_at_minimum=True,
+        curvatures=_of_residual(lambda r, epsilon=0.1: (2.0 * (np.abs(r) > epsilon), np.full_like(r, 2.0))),
+    ),
+    Case(
+        function="poisson",
+        constructor="Poisson",
+        domain="count",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: mp.exp(z) - t * z,
+        larger_terms=_poisson_larger_terms,
+        parabola=False,
+        stops_at_minimum=True,
+        curvatures=lambda z, y: (np.exp(z), np.maximum(np.exp(z), y)),
+        inverse_link="exp",
+    ),
+    Case(
+        function="gamma",
+        constructor="Gamma",
+        domain="positive",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: z + t * mp.exp(-z),
+        larger_terms=_gamma_larger_terms,
+        lost=lambda tiny, z, y: np.maximum(1.0, y),
+        parabola=False,
+        stops_at_minimum=True,
+        curvatures=lambda z, y: (y * np.exp(-z), np.maximum(1, y * np.exp(-z))),
+        inverse_link="exp",
+    ),
+    Case(
+        function="tweedie",
+        constructor="Tweedie",
+        domain="count",
+        parameters=({}, {"power": 1.1}, {"power": 1.9}),
+        refused=tuple(({"power": power}, "power") for power in (1.0, 2.0, 0.0, 3.0, np.nan, np.inf, "one", None)),
+        exact=_mp_tweedie,
+        larger_terms=_tweedie_larger_terms,
+        lost=lambda tiny, z, y, power=1.5: np.maximum(1.0, y) / min(power - 1, 2 - power),
+        parabola=False,
+        stops_at_minimum=True,
+        curvatures=lambda z, y, power=1.5: (
+            (2 - power) * np.exp((2 - power) * z) + (power - 1) * y * np.exp((1 - power) * z),
+            np.maximum(np.exp((2 - power) * z), y * np.exp((1 - power) * z)),
+        ),
+        inverse_link="exp",
+    ),
+    Case(
+        function="tversky",
+        constructor="Tversky",
+        domain="set",
+        parameters=({}, {"alpha": 0.3, "beta": 0.7, "smooth": 0.0}, {"alpha": 2.0, "beta": 0.0, "smooth": 0.5}),
+        refused=_BAD_SMOOTH
+        + tuple(({name: x}, name) for name in ("alpha", "beta") for x in (-0.1, np.nan, np.inf, "one", None)),
+        exact=_mp_tversky,
+        inverse_link="sigmoid",
+    ),
+    Case(
+        function="dice",
+        constructor="Dice",
+        domain="set",
+        parameters=({}, {"smooth": 0.0}, {"smooth": 12.5}),
+        refused=_BAD_SMOOTH,
+        exact=lambda mp, z, t, smooth=1.0: _mp_tversky(mp, z, t, 0.5, 0.5, smooth),
+        inverse_link="sigmoid",
+    ),
+    Case(
+        function="jaccard",
+        constructor="Jaccard",
+        domain="set",
+        parameters=({}, {"smooth": 0.0}, {"smooth": 12.5}),
+        refused=_BAD_SMOOTH,
+        exact=lambda mp, z, t, smooth=1.0: _mp_tversky(mp, z, t, 1, 1, smooth),
+        inverse_link="sigmoid",
+    ),
+    Case(
+        function="soft_f1",
+        constructor="SoftF1",
+        domain="set",
+        parameters=({}, {"beta": 2.0, "smooth": 0.0}, {"beta": 0.5, "smooth": 0.1}),
+        refused=_BAD_SMOOTH + tuple(({"beta": beta}, "beta") for beta in (-1.0, np.nan, np.inf, "one", None)),
+        exact=_mp_soft_f1,
+        inverse_link="sigmoid",
+    ),
 )
 
+# Losses of sets are not elementwise in anything: tests/test_sets.py has their tests.
+CASES = tuple(case for case in TABLE if not case.setwise)
 POINTWISE = tuple(case for case in CASES if not case.rowwise)
 ROWWISE = tuple(case for case in CASES if case.rowwise)
+SETS = tuple(case for case in TABLE if case.setwise)
 
 
 def label(parameters):
@@ -369,6 +914,12 @@ def draw_target(rng, kind, shape, dtype=np.float64):
         return rng.normal(size=shape).astype(dtype)
     if kind == "hard":
         return rng.integers(0, 2, shape).astype(dtype)
+    if kind == "count":
+        # A mixture of counts and other numbers, many of them 0.
+        whole = rng.poisson(rng.choice([0.3, 3.0, 300.0], shape))
+        return np.where(rng.uniform(size=shape) < 0.5, whole, 10 ** rng.normal(size=shape)).astype(dtype)
+    if kind == "positive":
+        return (10 ** rng.normal(size=shape)).astype(dtype)
     if kind == "soft":
         t = rng.uniform(0, 1, shape)
         return np.where(rng.uniform(size=shape) < 0.2, np.round(t), t).astype(dtype)
@@ -502,11 +1053,13 @@ def _input_slack(case, parameters, z, t, dtype, base, magnitudes):
             _difference(gradient, base[1][..., np.newaxis, :]).sum(axis=-2),
             _difference(hessian, base[2][..., np.newaxis, :]).sum(axis=-2),
         ]
+    if case.gap is not None:
+        return [half * np.sum(np.abs(base[1]) * np.where(np.isfinite(below), np.abs(below), 0.0), axis=-1), 0.0, 0.0]
     # Many classes: log p_j moves by at most |d_j| + sum_k p_k |d_k| halves of an ulp, and with it all the rest.
     _, p, _, _ = reference._probabilities(z)
     finite = np.where(np.isfinite(below), np.abs(below), 0.0)
     relative = half * (finite + np.sum(p * finite, axis=-1, keepdims=True))
-    order = 1 + parameters.get("gamma", 0.0)
+    order = 1 + parameters.get("gamma", 0.0) + parameters.get("q", 0.0) + abs(parameters.get("epsilon", 0.0))
     slack = [
         half * np.sum(np.abs(base[1]) * finite, axis=-1),
         order * relative * magnitudes[1],
@@ -537,11 +1090,14 @@ def expected(case, parameters, prediction, target, dtype, *, sample_weight=None,
         for exact, magnitude in zip(base, terms, strict=True)
     ]
     slack = _input_slack(case, parameters, z, t, dtype, base, terms)
+    if case.larger_terms is not None:
+        larger = case.larger_terms(z, t, **parameters)
+        slack = [x if each is None else x + ulp(each, dtype) / 16 for x, each in zip(slack, larger, strict=True)]
     ulps = np.asarray(case.ulps(dtype, z, t, **parameters))
     tolerance = []
     # Each class's probability may be lost, and with it what focal losses make of it: up to (1 + gamma)^2 |log p| p.
     tiny = real(np.finfo(dtype).tiny)
-    lost = (4 + (z.shape[-1] if case.rowwise else 0)) * tiny
+    lost = (4 + (z.shape[-1] if case.rowwise else 0)) * tiny * case.lost(tiny, z, t, **parameters)
     if "focal" in case.function:
         lost *= (1 + parameters.get("gamma", 2.0)) ** 2 * -np.log(tiny)
     for i, (exact, magnitude, extra) in enumerate(zip(base, terms, slack, strict=True)):
@@ -629,6 +1185,15 @@ def assert_result(result, bounds, what, dtype):
     for name, actual, bounded in zip(("value", "gradient", "hessian"), result, bounds, strict=True):
         scalar = np.ndim(bounded.exact) == 0 and isinstance(actual, float) and not isinstance(actual, np.floating)
         assert_within(actual, bounded, f"{what}: {name}", None if scalar else dtype)
+
+
+def half_types():
+    types = [np.float16]
+    try:
+        import ml_dtypes
+    except ImportError:
+        return types
+    return [*types, ml_dtypes.bfloat16]
 
 
 def same_bits(a, b):

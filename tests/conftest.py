@@ -41,7 +41,12 @@ def few_setup(request):
     return request.param
 
 
-@pytest.fixture(params=cases.CASES, ids=str)
+@pytest.fixture(params=cases.SETS, ids=str)
+def set_case(request):
+    return request.param
+
+
+@pytest.fixture(params=cases.TABLE, ids=str)
 def case(request):
     return request.param
 
@@ -53,6 +58,17 @@ def pointwise_case(request):
 
 @pytest.fixture(params=cases.ROWWISE, ids=str)
 def rowwise_case(request):
+    return request.param
+
+
+@pytest.fixture(params=[case for case in cases.ROWWISE if case.has_options], ids=str)
+def softmax_case(request):
+    """Row-wise losses with class weights, label smoothing and an ignored class."""
+    return request.param
+
+
+@pytest.fixture(params=cases.half_types(), ids=lambda dtype: np.dtype(dtype).name)
+def half(request):
     return request.param
 
 

@@ -30,7 +30,13 @@ def test_hard_numbers(pointwise_setup, dtype):
     z = cases.hard_numbers(dtype)
     # A residual that overflows is inf, whatever becomes of it afterwards.
     moderate = z[~(np.abs(z) == np.finfo(dtype).max)]
-    targets = {"real": moderate, "hard": [0, 1], "soft": [0, 1e-30, 0.3, 1]}[setup.kind]
+    targets = {
+        "real": moderate,
+        "hard": [0, 1],
+        "soft": [0, 1e-30, 0.3, 1],
+        "count": [0, 1e-30, 0.3, 1, 7, 1e30],
+        "positive": [1e-30, 0.3, 1, 7, 1e30],
+    }[setup.kind]
     z, t = (x.ravel() for x in np.meshgrid(z, np.array(targets, dtype)))
     bounds = cases.expected(setup.case, setup.given, z, t, dtype)
     result = setup.build().value_gradient_and_hessian(z, t, reduction="none")
@@ -101,12 +107,28 @@ ROW_CONVENTIONS = [
 ]
 
 
+# Of the losses of p_k alone: the value and -p dl/dp, of log p. The table has those of cross-entropy.
+OF_LOG_P = {
+    "cross_entropy": (lambda log_p: -log_p, lambda log_p: 1),
+    "kl_divergence": (lambda log_p: -log_p, lambda log_p: 1),
+    "focal": (
+        lambda log_p: -log_p * (1 - np.exp(log_p)) ** 2,
+        lambda log_p: (1 - np.exp(log_p)) * (1 - np.exp(log_p) - (2 * np.exp(log_p) * log_p if log_p > -INF else 0)),
+    ),
+    "poly1": (lambda log_p: -log_p + 1 - np.exp(log_p), lambda log_p: 1 + np.exp(log_p)),
+    "generalized_cross_entropy": (lambda log_p: -np.expm1(0.7 * log_p) / 0.7, lambda log_p: np.exp(0.7 * log_p)),
+}
+
+
 @pytest.mark.parametrize(("row", "k", "value", "gradient"), ROW_CONVENTIONS)
 def test_conventions_of_rows(evaluate, rowwise_case, dtype, row, k, value, gradient):
-    setup = cases.Setup(rowwise_case, {"gamma": 1.0} if rowwise_case.function == "focal" else {}, "index")
+    setup = cases.Setup(rowwise_case, {}, "index")
+    if rowwise_case.function == "multiclass_hinge":
+        value, gradient = hinge_convention(row, k, value)
+    else:
+        of_log_p, factor = OF_LOG_P[rowwise_case.function]
+        value, gradient = of_log_p(-value), factor(-value) * np.array(gradient, float)
     found = evaluate(setup, np.array([row], dtype), np.array([k]))
-    if rowwise_case.function == "focal" and np.isfinite(value) and np.isfinite(row).sum() > 1 and abs(value) < 1:
-        value, gradient = 0.5 * value, np.array(gradient) * (1 + math.log(2)) * 0.5
     np.testing.assert_allclose(found[0][0], value, rtol=1e-6)
     np.testing.assert_allclose(found[1][0], gradient, rtol=1e-6)
     assert np.all(np.isnan(found[2][0]) == np.isnan(gradient))
@@ -117,6 +139,18 @@ def test_conventions_of_rows(evaluate, rowwise_case, dtype, row, k, value, gradi
     np.testing.assert_allclose(soft[1][0], gradient, rtol=1e-6)
 
 
+def hinge_convention(row, k, value_of_cross_entropy):
+    if math.isnan(value_of_cross_entropy):
+        return NAN, [NAN] * 3
+    others = row[:k] + row[k + 1 :]
+    value = max(0.0, 1 + max(others) - row[k])
+    gradient = np.zeros(3)
+    if value > 0:
+        gradient[k] = -1
+        gradient[next(j for j in range(3) if j != k and row[j] == max(others))] = 1
+    return value, gradient
+
+
 def test_logits_as_far_apart_as_numbers_go(evaluate, rowwise_case, dtype):
     big = np.finfo(dtype).max
     row = np.array([[big, 0, -big]], dtype)
@@ -124,12 +158,30 @@ def test_logits_as_far_apart_as_numbers_go(evaluate, rowwise_case, dtype):
     for x in evaluate(setup, row, np.array([0])):
         assert not np.any(x)
     value, gradient, hessian = evaluate(setup, row, np.array([1]))
-    assert value[0] == big
-    assert gradient.tolist() == [[1, -1, 0]]
+    if rowwise_case.function == "generalized_cross_entropy":
+        # Bounded: a hopeless row has no say.
+        assert value[0] == pytest.approx(1 / 0.7)
+        assert not np.any(gradient)
+    else:
+        assert value[0] == big
+        assert gradient.tolist() == [[1, -1, 0]]
     assert not np.any(hessian)
-    smooth = cases.Setup(rowwise_case, {"label_smoothing": 0.1}, "index")
-    for x in evaluate(smooth, row, np.array([0])):
-        assert not np.isnan(x).any()
+    if rowwise_case.has_options:
+        smooth = cases.Setup(rowwise_case, {"label_smoothing": 0.1}, "index")
+        for x in evaluate(smooth, row, np.array([0])):
+            assert not np.isnan(x).any()
+
+
+def test_ties_of_the_largest_logit(evaluate, dtype):
+    """The first of them is pushed down."""
+    setup = cases.Setup(next(case for case in cases.CASES if case.function == "multiclass_hinge"), {}, "index")
+    z = np.array([[2, 2, 2, 0], [0, 2, 2, 2], [2, 2, 1, 0], [2, 2, 1, 0], [3, 2, 2, 0]], dtype)
+    t = np.array([3, 0, 0, 1, 0])
+    value, gradient, hessian = evaluate(setup, z, t)
+    np.testing.assert_array_equal(value, [3, 3, 1, 1, 0])  # the last row stands at its kink
+    expected = [[1, 0, 0, -1], [-1, 1, 0, 0], [-1, 1, 0, 0], [1, -1, 0, 0], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(gradient, expected)
+    assert not np.any(hessian)
 
 
 # logit, target, value, gradient
@@ -157,6 +209,70 @@ def test_conventions_of_binary_losses(evaluate, loss, dtype, z, t, value, gradie
     np.testing.assert_equal(float(found[2][0]), 0.0 if np.isfinite(gradient) else NAN)
 
 
+# loss, logit, target, value, gradient
+MARGIN_CONVENTIONS = [
+    *((name, INF, 1, 0, 0) for name in ("hinge", "squared_hinge", "modified_huber", "exponential", "brier")),
+    *((name, -INF, 0, 0, 0) for name in ("hinge", "squared_hinge", "modified_huber", "exponential", "brier")),
+    ("hinge", INF, 0, INF, 1),
+    ("hinge", -INF, 1, INF, -1),
+    ("hinge", INF, 0.25, INF, 0.75),
+    ("squared_hinge", INF, 0, INF, INF),
+    ("squared_hinge", -INF, 0.25, INF, -INF),
+    ("modified_huber", INF, 0, INF, 4),
+    ("modified_huber", -INF, 0.25, INF, -1),
+    ("exponential", INF, 0, INF, INF),
+    ("exponential", -INF, 0.25, INF, -INF),
+    ("exponential", INF, 0.25, INF, INF),
+    ("brier", INF, 0, 1, 0),
+    ("brier", -INF, 0.25, 0.0625, 0),
+    *((name, NAN, 0.5, NAN, NAN) for name in ("hinge", "squared_hinge", "modified_huber", "exponential", "brier")),
+]
+
+
+@pytest.mark.parametrize(("loss", "z", "t", "value", "gradient"), MARGIN_CONVENTIONS)
+def test_conventions_of_margin_losses(evaluate, loss, dtype, z, t, value, gradient):
+    setup = cases.Setup(next(case for case in cases.CASES if case.function == loss), {}, "soft")
+    found = evaluate(setup, np.array([z], dtype), np.array([t], dtype))
+    np.testing.assert_allclose(found[0][0], value, rtol=1e-6)
+    np.testing.assert_allclose(found[1][0], gradient, rtol=1e-6)
+    assert math.isnan(found[2][0]) == math.isnan(z)
+
+
+# loss, prediction, target, value, gradient, hessian
+LOG_LINK_CONVENTIONS = [
+    ("poisson", -INF, 0, 0, 0, 0),
+    ("poisson", -INF, 2, INF, -2, 0),
+    ("poisson", INF, 0, INF, INF, INF),
+    ("poisson", INF, 2, INF, INF, INF),
+    ("gamma", INF, 2, INF, 1, 0),
+    ("gamma", -INF, 2, INF, -INF, INF),
+    ("tweedie", -INF, 0, 0, 0, 0),
+    ("tweedie", -INF, 2, INF, -INF, INF),
+    ("tweedie", INF, 0, INF, INF, INF),
+    ("tweedie", INF, 2, INF, INF, INF),
+    *((name, NAN, 1, NAN, NAN, NAN) for name in ("poisson", "gamma", "tweedie")),
+    ("poisson", NAN, 0, NAN, NAN, NAN),
+    ("tweedie", NAN, 0, NAN, NAN, NAN),
+]
+
+
+@pytest.mark.parametrize(("loss", "z", "t", "value", "gradient", "hessian"), LOG_LINK_CONVENTIONS)
+def test_conventions_of_the_log_link(evaluate, loss, dtype, z, t, value, gradient, hessian):
+    setup = cases.Setup(next(case for case in cases.CASES if case.function == loss), {}, "count")
+    found = evaluate(setup, np.array([z], dtype), np.array([t], dtype))
+    np.testing.assert_array_equal([x[0] for x in found], [value, gradient, hessian])
+
+
+# What the gradient tends to; 1 for those that are not named.
+GRADIENT_AT_INFINITY = {
+    "squared_error": INF,
+    "expectile": INF,
+    "squared_epsilon_insensitive": INF,
+    "quantile": 0.5,
+    "cauchy": 0,
+}
+
+
 @pytest.mark.parametrize("case", [case for case in cases.CASES if case.domain == "real"], ids=str)
 def test_conventions_of_regression(evaluate, case, dtype):
     setup = cases.Setup(case, {}, "real")
@@ -164,19 +280,45 @@ def test_conventions_of_regression(evaluate, case, dtype):
     t = np.array([0, 0, INF, 0, NAN, -INF], dtype)
     value, gradient, _ = evaluate(setup, z, t)
     np.testing.assert_array_equal(value, [INF, INF, NAN, NAN, NAN, INF])
-    bound = INF if case.function == "squared_error" else 1
+    bound = GRADIENT_AT_INFINITY.get(case.function, 1)
     np.testing.assert_array_equal(gradient, [bound, -bound, NAN, NAN, NAN, bound])
 
 
-def test_kinks(evaluate, dtype):
-    """At a kink: 0 for the absolute error, the quadratic branch for Huber."""
-    by_name = {case.function: case for case in cases.CASES}
-    zero = np.array([0.0, -0.0], dtype)
-    for x in evaluate(cases.Setup(by_name["absolute_error"], {}, "real"), zero, np.zeros(2, dtype)):
-        np.testing.assert_array_equal(x, [0, 0])
-    delta = np.array([0.5, -0.5], dtype)
-    result = evaluate(cases.Setup(by_name["huber"], {"delta": 0.5}, "real"), delta, np.zeros(2, dtype))
-    np.testing.assert_array_equal(result, [[0.125, 0.125], [0.5, -0.5], [1, 1]])
+# loss, parameters, prediction, target, (value, gradient, hessian)
+KINKS = [
+    ("absolute_error", {}, 0.0, 0, (0, 0, 0)),
+    ("absolute_error", {}, -0.0, 0, (0, 0, 0)),
+    ("huber", {"delta": 0.5}, 0.5, 0, (0.125, 0.5, 1)),
+    ("huber", {"delta": 0.5}, -0.5, 0, (0.125, -0.5, 1)),
+    ("smooth_l1", {"beta": 0.5}, 0.5, 0, (0.25, 1, 0)),
+    ("smooth_l1", {"beta": 0.5}, -0.5, 0, (0.25, -1, 0)),
+    ("quantile", {"q": 0.25}, 2.0, 2, (0, 0, 0)),
+    ("quantile", {"q": 0.25}, -0.0, 0, (0, 0, 0)),
+    ("expectile", {"q": 0.25}, 2.0, 2, (0, 0, 0.5)),
+    ("epsilon_insensitive", {"epsilon": 0.5}, 0.5, 0, (0, 0, 0)),
+    ("epsilon_insensitive", {"epsilon": 0.5}, -0.5, 0, (0, 0, 0)),
+    ("epsilon_insensitive", {"epsilon": 0.0}, 1.0, 1, (0, 0, 0)),
+    ("squared_epsilon_insensitive", {"epsilon": 0.5}, 0.5, 0, (0, 0, 0)),
+    ("squared_epsilon_insensitive", {"epsilon": 0.0}, 1.0, 1, (0, 0, 0)),
+    ("hinge", {}, 1.0, 1, (0, 0, 0)),
+    ("hinge", {}, -1.0, 0, (0, 0, 0)),
+    ("squared_hinge", {}, 1.0, 1, (0, 0, 0)),
+    ("modified_huber", {}, 1.0, 1, (0, 0, 0)),
+    ("modified_huber", {}, -1.0, 1, (4, -4, 2)),
+    ("modified_huber", {}, 1.0, 0, (4, 4, 2)),
+    ("cauchy", {"c": 2.0}, 2.0, 0, (2 * math.log(2), 1, 0)),
+    ("fair", {"c": 2.0}, 0.0, 0, (0, 0, 1)),
+    ("log_cosh", {}, 0.0, 0, (0, 0, 1)),
+    ("pseudo_huber", {"delta": 2.0}, 0.0, 0, (0, 0, 1)),
+]
+
+
+@pytest.mark.parametrize(("loss", "parameters", "z", "t", "expected"), KINKS)
+def test_kinks(evaluate, dtype, loss, parameters, z, t, expected):
+    """Which branch is taken where two of them meet."""
+    setup = cases.Setup(next(case for case in cases.CASES if case.function == loss), parameters, "")
+    found = evaluate(setup, np.array([z], dtype), np.array([t], dtype))
+    np.testing.assert_allclose([x[0] for x in found], expected, rtol=1e-6)
 
 
 def test_a_bad_row_spoils_no_other(few_setup, dtype):

@@ -336,6 +336,10 @@ def test_every_number_of_classes(dtype, n_classes):
         ("cross_entropy", {}),
         ("cross_entropy", {"class_weight": cases.CLASS_WEIGHT, "label_smoothing": 0.1}),
         ("focal", {}),
+        ("kl_divergence", {}),
+        ("poly1", {}),
+        ("generalized_cross_entropy", {}),
+        ("multiclass_hinge", {}),
     ):
         case = next(case for case in cases.CASES if case.function == function)
         for kind in case.kinds:

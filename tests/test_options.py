@@ -34,13 +34,14 @@ def test_rowwise_options_crossed(rowwise_case, dtype, weights, kind):
     z, t = cases.draw(rowwise_case, kind, (N, K), dtype)
     w = sample_weights(N)[weights]
     integers = itertools.cycle(INTEGERS)
-    for class_weight, smoothing, ignore_index, reduction in itertools.product(
-        (None, cases.CLASS_WEIGHT), (0.0, 0.1, 1.0), (None, 2, -100), ("mean", "sum", "none")
-    ):
+    options = (None, cases.CLASS_WEIGHT), (0.0, 0.1, 1.0), (None, 2, -100)
+    if not rowwise_case.has_options:
+        options = (None,), (0.0,), (None,) * len(INTEGERS)
+    for class_weight, smoothing, ignore_index, reduction in itertools.product(*options, ("mean", "sum", "none")):
         if kind == "probability" and ignore_index is not None:
             continue
         given = {"class_weight": class_weight, "label_smoothing": smoothing, "ignore_index": ignore_index}
-        parameters = cases.resolve(given, K)
+        parameters = cases.resolve(given, K) if rowwise_case.has_options else {}
         target = t
         if kind == "index":
             target = t.astype(next(integers))
@@ -84,7 +85,8 @@ def test_pointwise_options_crossed(pointwise_setup, dtype, weights):
 def test_target_types_of_pointwise_losses(pointwise_case, dtype, target):
     case = pointwise_case
     z, _ = cases.draw(case, case.kinds[0], (N, K), dtype)
-    t = np.random.default_rng(0).integers(0, 2, (N, K)).astype(target)
+    low = 1 if case.domain == "positive" else 0
+    t = np.random.default_rng(0).integers(low, low + 2, (N, K)).astype(target)
     loss = case.build(case.parameters[0])
     plain = loss.value_gradient_and_hessian(z, t.astype(dtype), reduction="none")
     result = loss.value_gradient_and_hessian(z, t, reduction="none")
@@ -155,10 +157,10 @@ def test_weight_zero_counts_nowhere(few_setup, dtype):
                 assert value == pytest.approx(less[0], rel=close(dtype))
 
 
-def test_ignored_rows_count_nowhere(rowwise_case, dtype):
-    z, t = cases.draw(rowwise_case, "index", (40, 4), dtype)
+def test_ignored_rows_count_nowhere(softmax_case, dtype):
+    z, t = cases.draw(softmax_case, "index", (40, 4), dtype)
     for ignore_index in (-100, -1, 0, 3, 4, 255, -(2**31), 2**40):
-        loss = getattr(fl, rowwise_case.constructor)(ignore_index=ignore_index, label_smoothing=0.1)
+        loss = getattr(fl, softmax_case.constructor)(ignore_index=ignore_index, label_smoothing=0.1)
         target = t.copy()
         target[5:9] = ignore_index
         spoilt = z.copy()
@@ -176,18 +178,18 @@ def test_ignored_rows_count_nowhere(rowwise_case, dtype):
             loss(z[kept], t[kept], reduction="sum"), rel=close(dtype)
         )
     small = np.array([255, 0, 3], np.uint8)
-    assert getattr(fl, rowwise_case.constructor)(ignore_index=255)(z[:3], small) == pytest.approx(
-        getattr(fl, rowwise_case.constructor)()(z[1:3], small[1:]), rel=close(dtype)
+    assert getattr(fl, softmax_case.constructor)(ignore_index=255)(z[:3], small) == pytest.approx(
+        getattr(fl, softmax_case.constructor)()(z[1:3], small[1:]), rel=close(dtype)
     )
 
 
-def test_ignored_rows_with_class_weights(rowwise_case, dtype):
+def test_ignored_rows_with_class_weights(softmax_case, dtype):
     """The weight of an ignored class index is never looked up."""
-    z, t = cases.draw(rowwise_case, "index", (40, 4), dtype)
+    z, t = cases.draw(softmax_case, "index", (40, 4), dtype)
     w = np.array([0.5, 1.0, 2.0, 4.0])
     t[::3] = -100
-    loss = getattr(fl, rowwise_case.constructor)(class_weight=w, ignore_index=-100)
-    plain = getattr(fl, rowwise_case.constructor)(class_weight=w)
+    loss = getattr(fl, softmax_case.constructor)(class_weight=w, ignore_index=-100)
+    plain = getattr(fl, softmax_case.constructor)(class_weight=w)
     kept = t != -100
     assert loss(z, t) == pytest.approx(plain(z[kept], t[kept]), rel=close(dtype))
 
@@ -217,13 +219,13 @@ def test_mean_does_not_depend_on_the_scale_of_weights(few_setup, dtype):
         np.testing.assert_allclose(gradient, plain[1], rtol=8 * np.finfo(dtype).eps)
 
 
-def test_class_weight_is_a_sample_weight(rowwise_case, dtype):
+def test_class_weight_is_a_sample_weight(softmax_case, dtype):
     """For class indices and no smoothing, also in the mean's divisor."""
-    z, t = cases.draw(rowwise_case, "index", (40, 4), dtype)
+    z, t = cases.draw(softmax_case, "index", (40, 4), dtype)
     class_weight = np.array([0.0, 1.0, 2.5, 0.3])
     sample_weight = np.random.default_rng(0).uniform(0, 2, 40)
-    loss = getattr(fl, rowwise_case.constructor)(class_weight=class_weight)
-    plain = getattr(fl, rowwise_case.constructor)()
+    loss = getattr(fl, softmax_case.constructor)(class_weight=class_weight)
+    plain = getattr(fl, softmax_case.constructor)()
     for reduction in ("mean", "sum", "none"):
         a = loss.value_gradient_and_hessian(z, t, sample_weight=sample_weight, reduction=reduction)
         b = plain.value_gradient_and_hessian(z, t, sample_weight=sample_weight * class_weight[t], reduction=reduction)
@@ -239,7 +241,7 @@ def nothing_counted(setup, dtype):
     zero = np.zeros(8) if setup.case.rowwise else np.zeros((8, 4))
     yield setup.build(4), z, t, zero
     yield setup.build(4), z, t, 0.0
-    if setup.kind == "index":
+    if setup.kind == "index" and setup.case.has_options:
         yield setup.case.build({"ignore_index": -7}), z, np.full(8, -7), None
         yield setup.case.build({"class_weight": [0.0, 1.0, 1.0, 1.0]}), z, np.zeros(8, int), None
         yield setup.case.build({"ignore_index": -7}), z, np.array([-7] * 4 + [1] * 4), np.repeat([1.0, 0.0], 4)

@@ -58,4 +58,4 @@ ALWAYS_INLINE point binary_focal(operands o)
                    .gradient = one.gradient - zero.gradient,
                    .hessian = one.hessian + zero.hessian};
 }
-POINTWISE(binary_focal, STAGE_EXP | STAGE_LOG1P, STAGE_NONE, FL_UNIT_INTERVAL)
+POINTWISE(binary_focal, FL_UNIT_INTERVAL, STAGE(exp_of_distance, FOR_ALL), STAGE(log1p_of_e, FOR_ALL))

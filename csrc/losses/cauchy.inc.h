@@ -1,0 +1,35 @@
+/* c^2 / 2 log1p(x^2), x = |r| / c. Black & Anandan 1996, doi:10.1006/cviu.1996.0006 ("Lorentzian").
+ * Not convex: psd and majorize are gradient / r = 1 / (1 + x^2), the weight of iterated least squares; its parabola touches the
+ * loss here and lies above it everywhere.
+ */
+#define CAUCHY_FAR (FL_REAL == 32 ? 0x1p30 : 0x1p60) /* beyond, 1 + x^2 is x^2, and may overflow */
+
+ALWAYS_INLINE vreal cauchy_ratio(operands o) { return vmin(C(LARGEST), divided_by(vabs(o.z - o.t), o.p[0])); }
+ALWAYS_INLINE vreal cauchy_value(operands o)
+{
+    vreal x = cauchy_ratio(o);
+    vmask far = lt(C(CAUCHY_FAR), x);
+    vreal log = log1p_nonnegative(choose(far, x, x * x));
+    return choose(far, log, C(0.5) * log);
+}
+
+ALWAYS_INLINE point cauchy(operands o)
+{
+    vreal c = UNIFORM(o.p[0]);
+    vreal r = o.z - o.t, x = cauchy_ratio(o);
+    vmask far = lt(C(CAUCHY_FAR), x);
+    vreal per_x = ONE / vmax(C(CAUCHY_FAR), x), near = vmin(C(CAUCHY_FAR), x);
+    vreal w = ONE / fmadd(near, near, ONE);
+    vreal hessian;
+    if (o.curvature == FL_EXACT)
+        hessian = choose(far, -(per_x * per_x), (ONE - near) * w * ((ONE + near) * w));
+    else
+        hessian = vmax(C(CURVATURE_FLOOR), choose(far, per_x * per_x, w));
+    vreal value = times_square(o.e, o.p[0]);
+    vreal gradient = with_sign_of(choose(far, c * per_x, c * (near * w)), r);
+    vmask infinite = eq(vabs(r), C(REAL_INFINITY));
+    return (point){.value = choose(infinite, vabs(r), value),
+                   .gradient = nan_or(r, choose(infinite, ZERO, gradient)),
+                   .hessian = nan_or(r, hessian)};
+}
+POINTWISE(cauchy, FL_ANY, STAGE(cauchy_value, FL_VALUE), NULL, 0)

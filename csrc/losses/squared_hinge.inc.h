@@ -1,0 +1,12 @@
+/* max(0, 1 - m)^2 */
+#include "margin.inc.h"
+
+ALWAYS_INLINE point squared_hinge_of_margin(vreal m, operands o)
+{
+    vreal u = vmax(ZERO, ONE - m);
+    vreal beyond = o.curvature == FL_MAJORIZE ? C(2) : ZERO;
+    return (point){.value = u * u, .gradient = C(-2) * u, .hessian = choose(lt(ZERO, u), C(2), nan_or(u, beyond))};
+}
+
+ALWAYS_INLINE point squared_hinge(operands o) { return mixture_of_margins(o, squared_hinge_of_margin); }
+POINTWISE(squared_hinge, FL_UNIT_INTERVAL, NO_STAGES)

@@ -1,0 +1,162 @@
+/* Losses of the overlap of two sets: of the elements that are predicted and of those that are true, by probability.
+ *
+ * A job of shape (outer, classes, inner) holds one set per class. A first pass measures each set,
+ *     TP = sum w p t,   FP = sum w p (1 - t),   FN = sum w (1 - p) t,    p = sigmoid(z),
+ * none of them a difference. Of these come its value and what the second pass needs for the derivatives:
+ *     D = TP + alpha FP + beta FN + smooth,   value = (alpha FP + beta FN) / D
+ *     gradient_j = -w v Q,   v = p (1 - p),   Q = t Q1 - (1 - t) Q0
+ *     Hessian_jj = w v Q (2 w v b / D - (1 - 2 p)),   b = t (1 - beta) + (1 - t) alpha
+ *     Q1 = (alpha FP + beta FN + beta n) / D^2,   Q0 = alpha n / D^2,   n = TP + smooth
+ * psd is |gradient|. majorize bounds the diagonal; the loss is monotone in each logit.
+ */
+#ifndef FASTLOSS_SETS_H
+#define FASTLOSS_SETS_H
+
+#include "rows.h"
+
+/* What the passes need of an element. */
+typedef struct set_element {
+    vreal p, rest, slope, t, other, weight;
+} set_element;
+
+typedef struct set_tiles {
+    real *z, *t, *w, *gradient, *hessian, *packed;
+    ptrdiff_t rows, w_step; /* w_step: from the weights of one class to those of the next */
+    lane_sums *sums;        /* FL_SET_SUMS for each class */
+} set_tiles;
+
+static ptrdiff_t set_scratch(const fl_job *job)
+{
+    const ptrdiff_t tile_size = round_up(rows_in_tile(job) * job->n_classes + LANES, LANES);
+    return 6 * tile_size * (ptrdiff_t)sizeof(real) + FL_SET_SUMS * job->n_classes * (ptrdiff_t)sizeof(lane_sums) + 64;
+}
+
+ALWAYS_INLINE set_tiles divide_scratch(const fl_job *job)
+{
+    set_tiles s;
+    s.rows = rows_in_tile(job);
+    const ptrdiff_t tile_size = round_up(s.rows * job->n_classes + LANES, LANES);
+    s.z = (real *)round_up((ptrdiff_t)job->scratch, 64);
+    s.t = s.z + tile_size, s.w = s.t + tile_size;
+    s.gradient = s.w + tile_size, s.hessian = s.gradient + tile_size, s.packed = s.hessian + tile_size;
+    s.sums = (lane_sums *)(void *)(s.packed + tile_size);
+    s.w_step = job->weight.data ? s.rows : 0;
+    return s;
+}
+
+ALWAYS_INLINE void load_set_tiles(const fl_job *job, ptrdiff_t first, ptrdiff_t n, const set_tiles *s)
+{
+    load_tile(s->z, s->rows, &job->prediction, job, first, n);
+    load_tile(s->t, s->rows, &job->target, job, first, n);
+    if (job->weight.data)
+        load_tile(s->w, s->rows, &job->weight, job, first, n);
+    else
+        for (ptrdiff_t i = 0; i < round_up(n, LANES); i++) s->w[i] = i < n; /* the padding weighs nothing */
+}
+
+ALWAYS_INLINE set_element element_at(const set_tiles *s, ptrdiff_t k, ptrdiff_t i)
+{
+    set_element x;
+    vreal z = load(s->z + k * s->rows + i), e = exp_nonpositive(-vabs(z));
+    vreal large = ONE / (ONE + e), small = e * large;
+    vmask right = le(ZERO, z);
+    x.p = choose(right, large, small), x.rest = choose(right, small, large);
+    x.slope = large * small;
+    x.t = load(s->t + k * s->rows + i), x.other = ONE - x.t;
+    x.weight = load(s->w + k * s->w_step + i);
+    return x;
+}
+
+/* FL_SET_SUMS sums of every class; *bad_weight and the result: the first one that breaks its rule, or -1. */
+static ptrdiff_t set_measure(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sums, ptrdiff_t *bad_weight)
+{
+    const set_tiles s = divide_scratch(job);
+    const ptrdiff_t n_classes = job->n_classes;
+    memset(s.sums, 0, (size_t)(FL_SET_SUMS * n_classes) * sizeof(lane_sums));
+    *bad_weight = -1;
+    for (ptrdiff_t end = first + count; first < end; first += s.rows) {
+        const ptrdiff_t n = end - first < s.rows ? end - first : s.rows;
+        load_set_tiles(job, first, n, &s);
+        for (ptrdiff_t k = 0; k < n_classes; k++) {
+            lane_sums *sum = s.sums + FL_SET_SUMS * k;
+            for (ptrdiff_t i = 0; i < n; i += LANES)
+                for (int g = 0; g < GROUP; g++) {
+                    set_element x = element_at(&s, k, i + g * WIDTH);
+                    vmask nothing = eq(x.weight, ZERO);
+                    vreal true_positive = x.weight * x.p * x.t, false_positive = x.weight * x.p * x.other;
+                    vreal false_negative = x.weight * x.rest * x.t;
+                    if (!all_true(either(nothing, both(in_domain(x.t, FL_UNIT_INTERVAL),
+                                                       in_domain(x.weight, FL_NONNEGATIVE)))))
+                        for (ptrdiff_t j = i + g * WIDTH; j < n && j < i + (g + 1) * WIDTH; j++) {
+                            const real w = s.w[k * s.w_step + j], t = s.t[k * s.rows + j];
+                            if (!(w >= 0 && w <= LARGEST)) *bad_weight = first + j;
+                            if (w != 0 && !(t >= 0 && t <= 1)) return first + j;
+                        }
+                    add_lanes(sum, g, choose(nothing, ZERO, true_positive));
+                    add_lanes(sum + 1, g, choose(nothing, ZERO, false_positive));
+                    add_lanes(sum + 2, g, choose(nothing, ZERO, false_negative));
+                }
+        }
+    }
+    for (ptrdiff_t k = 0; k < FL_SET_SUMS * n_classes; k++) sums[k] = total_of(s.sums + k);
+    return -1;
+}
+
+/* Of each set's sums its value and its terms: Q1, Q0, 1 / D. */
+static void set_conclude(const fl_job *job, const double *sums, double *values, double *terms)
+{
+    const double alpha = job->coefficients[0], beta = job->coefficients[1], smooth = job->coefficients[2];
+    for (ptrdiff_t k = 0; k < job->n_classes; k++, sums += FL_SET_SUMS, terms += FL_SET_TERMS) {
+        const double wrong = alpha * sums[1] + beta * sums[2], right = sums[0] + smooth, whole = right + wrong;
+        values[k] = wrong / whole;
+        terms[0] = (wrong + beta * right) / whole / whole;
+        terms[1] = alpha * right / whole / whole;
+        terms[2] = 1 / whole;
+    }
+}
+
+SHARED ptrdiff_t set_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)
+{
+    const set_tiles s = divide_scratch(job);
+    const vreal alpha = UNIFORM(job->coefficients[0]), not_beta = UNIFORM(1 - job->coefficients[1]);
+    const vreal scale = splat((real)job->scale);
+    for (ptrdiff_t end = first + count; first < end; first += s.rows) {
+        const ptrdiff_t n = end - first < s.rows ? end - first : s.rows;
+        load_set_tiles(job, first, n, &s);
+        for (ptrdiff_t k = 0; k < job->n_classes; k++) {
+            const double *terms = job->set_terms + FL_SET_TERMS * k;
+            const vreal if_true = UNIFORM(terms[0]), if_false = UNIFORM(terms[1]), per_whole = UNIFORM(terms[2]);
+            for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+                set_element x = element_at(&s, k, i);
+                vmask nothing = eq(x.weight, ZERO);
+                vreal q = fmadd(x.t, if_true, -(x.other * if_false)), slope = x.weight * x.slope;
+                vreal gradient = -(slope * q);
+                store(s.gradient + k * s.rows + i, choose(nothing, ZERO, gradient) * scale);
+                if (!(job->want & FL_HESSIAN)) continue;
+                vreal b = fmadd(x.t, not_beta, x.other * alpha), bend = (slope + slope) * per_whole, hessian;
+                if (job->curvature == FL_EXACT)
+                    hessian = slope * q * fmadd(bend, b, x.p - x.rest);
+                else if (job->curvature == FL_PSD)
+                    hessian = vabs(gradient);
+                else
+                    hessian = vabs(gradient) * fmadd(bend, vabs(b), ONE);
+                store(s.hessian + k * s.rows + i, choose(nothing, ZERO, hessian) * scale);
+            }
+        }
+        if (job->gradient.data) store_tile(s.gradient, s.rows, &job->gradient, job, first, n, s.packed, NULL);
+        if (job->hessian.data) store_tile(s.hessian, s.rows, &job->hessian, job, first, n, s.packed, NULL);
+    }
+    if (job->stream) stream_end();
+    *sum = 0;
+    return -1;
+}
+
+#define SET_LOSS(name)                                                                               \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
+    {                                                                                               \
+        return set_block(job, first, count, sum);                                                   \
+    }                                                                                               \
+    FL_DEFINE_LOSS(name, .domain = FL_UNIT_INTERVAL, .scratch = set_scratch, .measure = set_measure, \
+                   .conclude = set_conclude)
+
+#endif

@@ -1,0 +1,356 @@
+"""Losses of positive targets on the log link: the raw score is the logarithm of the mean."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _call, _parameters, _posterior
+from ._kernels import PointwiseLoss
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["Gamma", "Poisson", "Tweedie", "gamma", "poisson", "tweedie"]
+
+
+class _LogLinkLoss(PointwiseLoss):
+    """What the negative log-likelihoods of means exp(z) have in common: the constant exp(z) is the mean."""
+
+    __slots__ = ()
+
+    def inverse_link(self, z: ArrayLike) -> Any:
+        """
+        Return the means that raw scores stand for: exp(z).
+
+        Parameters
+        ----------
+        z : array_like
+            Raw scores.
+
+        Returns
+        -------
+        ndarray
+            In the shape and dtype of `z`.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.Poisson().inverse_link([0.0, 1.0])
+        array([1.        , 2.71828183])
+        """
+        with np.errstate(over="ignore", under="ignore"):
+            return _posterior.in_float64(z, np.exp)
+
+    def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """
+        Return the constant score that minimises the loss: the logarithm of the weighted mean.
+
+        Parameters
+        ----------
+        target : array_like
+            Targets of any shape.
+        sample_weight : array_like, optional
+            Weights that broadcast to `target`; finite and >= 0.
+
+        Returns
+        -------
+        float
+            If all targets that count are 0 the minimum lies at -inf; this gives log(2^-52) = -36.04 then.
+
+        Raises
+        ------
+        ValueError
+            If a target or weight is out of its range, or no element has a positive weight.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> round(fl.Poisson().init_score([0.0, 1.0, 5.0]), 12)
+        0.69314718056
+        """
+        t, w, _ = _posterior.elements_that_count(target, sample_weight)
+        # The kernel knows which targets there are. It gets the user's array, to name a place in it.
+        whole = _call.real_array(target, "target")
+        self._value(np.zeros(whole.shape), whole, sample_weight, "sum")
+        return _posterior.log_mean(t, w)
+
+
+class Poisson(_LogLinkLoss):
+    """
+    Poisson loss on the log link, for counts and rates.
+
+    With the mean exp(z) and a target y, finite and >= 0:
+
+        value     exp(z) - y z
+        gradient  exp(z) - y
+        Hessian   exp(z)
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the logarithm of
+    the mean: `inverse_link` is exp.
+
+    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives max(exp(z), y), at least the
+    slope of the line from this gradient to the 0 at the minimum, so a Newton step never passes the minimum; with the
+    Hessian it does, far, where exp(z) is much smaller than y.
+
+    The value leaves out the part that does not depend on z, log(y!), and may be negative. So do torch's PoissonNLLLoss
+    with its defaults (log_input=True, full=False) and scikit-learn's HalfPoissonLoss. scikit-learn's
+    mean_poisson_deviance, which takes exp(z), is twice the mean of loss + y log(y) - y. Keras takes exp(z) as well.
+    XGBoost and LightGBM multiply the Hessian by exp(0.7).
+
+    References
+    ----------
+    P. McCullagh, J. A. Nelder, "Generalized linear models", 2nd ed. (1989), https://doi.org/10.1201/9780203753736
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.Poisson()
+    >>> loss([0.0, 1.0], [2.0, 0.0], reduction="none")
+    array([1.        , 2.71828183])
+    >>> loss.gradient([0.0, 1.0], [2.0, 0.0], reduction="sum")
+    array([-1.        ,  2.71828183])
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("poisson", {}, ())
+
+
+class Gamma(_LogLinkLoss):
+    """
+    Gamma loss on the log link, for positive targets whose spread grows with their mean.
+
+    With the mean exp(z) and a target y, finite and > 0:
+
+        value     z + y exp(-z)
+        gradient  1 - y exp(-z)
+        Hessian   y exp(-z)
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the logarithm of
+    the mean: `inverse_link` is exp.
+
+    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives max(1, y exp(-z)), at least
+    the slope of the line from this gradient to the 0 at the minimum, so a Newton step never passes the minimum; with
+    the Hessian it does, far, where exp(z) is much larger than y.
+
+    The value leaves out the part that does not depend on z and may be negative, as scikit-learn's HalfGammaLoss does.
+    scikit-learn's mean_gamma_deviance, which takes exp(z), is twice the mean of loss - log(y) - 1. XGBoost and LightGBM
+    have the same gradient and Hessian.
+
+    References
+    ----------
+    P. McCullagh, J. A. Nelder, "Generalized linear models", 2nd ed. (1989), https://doi.org/10.1201/9780203753736
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.Gamma()
+    >>> loss([0.0, 1.0], [2.0, 1.0], reduction="none")
+    array([2.        , 1.36787944])
+    >>> loss.gradient([0.0, 1.0], [2.0, 1.0], reduction="sum")
+    array([-1.        ,  0.63212056])
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("gamma", {}, ())
+
+
+class Tweedie(_LogLinkLoss):
+    """
+    Tweedie loss on the log link, for amounts of which many are exactly 0, as insurance claims.
+
+    With P = `power`, the mean exp(z) and a target y, finite and >= 0:
+
+        value     exp((2 - P) z) / (2 - P) - y exp((1 - P) z) / (1 - P)
+        gradient  exp((2 - P) z) - y exp((1 - P) z)
+        Hessian   (2 - P) exp((2 - P) z) - (1 - P) y exp((1 - P) z)
+
+    Parameters
+    ----------
+    power : float, default 1.5
+        The variance is proportional to this power of the mean; > 1 and < 2. 1 would be `Poisson`, 2 `Gamma`.
+
+    Raises
+    ------
+    TypeError
+        If `power` is not a real number.
+    ValueError
+        If `power` is not in (1, 2).
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the logarithm of
+    the mean: `inverse_link` is exp.
+
+    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives the larger of the two terms
+    of the gradient, at least the slope of the line from this gradient to the 0 at the minimum, so a Newton step never
+    passes the minimum.
+
+    The value leaves out the part that does not depend on z, as scikit-learn's HalfTweedieLoss does. scikit-learn's
+    mean_tweedie_deviance, which takes exp(z), is twice the mean of loss + y^(2 - P) / ((1 - P) (2 - P)). `power` is
+    XGBoost's and LightGBM's tweedie_variance_power and CatBoost's variance_power.
+
+    References
+    ----------
+    B. Jørgensen, "Exponential dispersion models", J. R. Statist. Soc. B 49 (1987),
+    https://doi.org/10.1111/j.2517-6161.1987.tb01685.x
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.Tweedie(power=1.5)
+    >>> loss([0.0, 2.0], [0.0, 1.0], reduction="none")
+    array([2.        , 6.17232254])
+    >>> loss.gradient([0.0, 2.0], [0.0, 1.0], reduction="sum")
+    array([1.        , 2.35040239])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, power: float = 1.5) -> None:
+        power = _parameters.real("power", power, "in (1, 2)")
+        super().__init__("tweedie", {"power": power}, (power,))
+
+
+def poisson(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """
+    Poisson loss on the log link, exp(z) - y z.
+
+    Targets y are finite and >= 0.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    Poisson : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.poisson([0.0, 0.0], [2.0, 0.0])
+    1.0
+    """
+    return _POISSON._value(prediction, target, sample_weight, reduction)
+
+
+def gamma(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """
+    Gamma loss on the log link, z + y exp(-z).
+
+    Targets y are finite and > 0.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    Gamma : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.gamma([0.0, 0.0], [2.0, 1.0])
+    1.5
+    """
+    return _GAMMA._value(prediction, target, sample_weight, reduction)
+
+
+def tweedie(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    power: float = 1.5,
+) -> Any:
+    """
+    Tweedie loss on the log link, exp((2 - P) z) / (2 - P) - y exp((1 - P) z) / (1 - P) with P = `power`.
+
+    Targets y are finite and >= 0.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    power : float, default 1.5
+        The variance is proportional to this power of the mean; > 1 and < 2.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    Tweedie : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.tweedie([0.0, 0.0], [0.0, 1.0], power=1.5)
+    3.0
+    """
+    try:
+        loss = _tweedie(power)
+    except TypeError:
+        loss = Tweedie(power)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
+# A function makes the loss of its parameters once; parameters without a hash (arrays) raise TypeError there.
+_POISSON = Poisson()
+_GAMMA = Gamma()
+_tweedie: Callable[..., Tweedie] = functools.lru_cache(maxsize=64, typed=True)(Tweedie)
