@@ -13,6 +13,10 @@ enum fl_type { FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL
 enum fl_want { FL_VALUE = 1, FL_GRADIENT = 2, FL_HESSIAN = 4 };
 enum fl_curvature { FL_EXACT, FL_PSD, FL_MAJORIZE };
 
+/* What a row-wise loss gives of its Hessian: the diagonal, with value and gradient; or, as the only output and in `gradient`,
+ * the packed upper triangle of each row, or its product with `vector`. */
+enum fl_full { FL_DIAGONAL, FL_PACKED, FL_PRODUCT };
+
 /* Where the formula's target may lie. */
 enum fl_domain { FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE }; /* the last two: finite */
 
@@ -45,6 +49,8 @@ typedef struct fl_job {
     double label_smoothing;
     int has_ignore_index;
     long long ignore_index;
+    int full;
+    fl_array vector;
     const double *set_terms; /* set losses: FL_SET_TERMS for each of n_classes sets */
     char *scratch;           /* fl_loss.scratch bytes, for this block alone */
 } fl_job;

@@ -73,6 +73,8 @@ FITS = [
     ("log1p_unit", log1p_tail, lambda e: e**2 / mp.log1p(e), mp.mpf("1e-9"), mp.mpf(1), 8, np.float32),
     ("log1p_unit", atanh_tail, lambda z: z, mp.mpf("1e-12"), mp.mpf(1) / 9, 9, np.float64),
     ("log", log1p_cubic_tail, lambda f: abs(f**3 / mp.log1p(f)) if f else f, 1 / SQRT2 - 1, SQRT2 - 1, 7, np.float32),
+    ("log1p_eighth", log1p_tail, lambda e: e**2, mp.mpf("1e-9"), mp.mpf("0.1354"), 3, np.float32),
+    ("log1p_eighth", log1p_tail, lambda e: e**2, mp.mpf("1e-9"), mp.mpf("0.1354"), 9, np.float64),
     ("expm1", expm1_tail, lambda x: x**2 / mp.expm1(x), mp.mpf("-0.35"), -mp.mpf("1e-9"), 4, np.float32),
     ("expm1", expm1_tail, lambda x: x**2 / mp.expm1(x), mp.mpf("-0.35"), -mp.mpf("1e-9"), 10, np.float64),
     ("log_cosh", log_cosh_tail, lambda x: 1 / log_cosh_tail(x), mp.mpf(0), mp.mpf(1), 7, np.float32),

@@ -51,16 +51,28 @@ ALWAYS_INLINE sigmoids sharp_sigmoids(vreal e)
 /* A curvature that must not vanish with the probability: far below any that matters, and normal after scaling. */
 #define CURVATURE_FLOOR (FL_REAL == 32 ? 0x1p-80 : 0x1p-800)
 
+/* A psd curvature, which must not vanish with an underflow where the gradient does not. */
+ALWAYS_INLINE vreal not_flat(vreal hessian, vreal gradient)
+{
+    return choose(eq(gradient, ZERO), hessian, vmax(C(CURVATURE_FLOOR), hessian));
+}
+
 /* y, or x where that is nan */
 ALWAYS_INLINE vreal nan_or(vreal x, vreal y) { return choose(eq(x, x), y, x); }
 
 #define UNIFORM(c) splat((real)(c))
 
-/* x c for a number c that is none of the reals where these are narrow. */
+/* x c and x - c for a number c that is none of the reals where these are narrow. */
 ALWAYS_INLINE vreal times(vreal x, double c)
 {
     const real high = (real)c, low = (real)(c - (double)high);
     return FL_REAL == 32 ? fmadd(x, splat(high), x * splat(low)) : x * splat(high);
+}
+
+ALWAYS_INLINE vreal minus(vreal x, double c)
+{
+    const real high = (real)c;
+    return (x - splat(high)) - splat((real)(c - (double)high));
 }
 
 ALWAYS_INLINE int is_moderate(double c) { return c > 0x1p-100 && c < 0x1p100; }
@@ -139,16 +151,17 @@ SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t f
     return tile;
 }
 
-SHARED void put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
-                     const real *tile)
+/* Stores a tile, or begins to: what is streamed flows on while the next tile is computed. */
+SHARED outflow put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
+                        const real *tile)
 {
     real *to = (real *)(void *)array->data + first;
+    if (dense && job->stream) return start_outflow(to, tile, count);
     if (!dense)
         store_elements(array, job->n_inner, first, count, tile);
-    else if (job->stream)
-        stream_copy(to, tile, count);
     else if (to != tile)
         memcpy(to, tile, (size_t)count * sizeof(real));
+    return (outflow){0};
 }
 
 ALWAYS_INLINE vmask in_domain(vreal t, int domain)
@@ -188,15 +201,35 @@ typedef struct tile_arrays {
     real *value, *gradient, *hessian; /* value NULL: into the sums */
     ptrdiff_t n, padded;
     real scale;
+    struct traffic *traffic;          /* NULL: everything is in the caches */
 } tile_arrays;
+
+/* The arithmetic of a tile leaves memory idle, and waiting for memory the arithmetic. So the first loop over a tile fetches
+ * the next one and sends off the one before. */
+typedef struct traffic {
+    const real *z_ahead, *t_ahead; /* the next tile's; NULL: there is none, or it is not dense */
+    outflow gradient, hessian;     /* what is left of the tile before */
+} traffic;
+
+ALWAYS_INLINE void use_memory_meanwhile(traffic *t, ptrdiff_t i)
+{
+    if (t->z_ahead) prefetch(t->z_ahead + i), prefetch(t->t_ahead + i);
+    step(&t->gradient);
+    step(&t->hessian);
+}
 
 ALWAYS_INLINE void run_stage(const tile_arrays *a, operands o, real *to, stage f, const int has_e)
 {
-    for (ptrdiff_t i = 0; i < a->padded; i += WIDTH) {
-        o.z = load(a->z + i);
-        o.t = load(a->t + i);
-        if (has_e) o.e = load(a->e + i);
-        store(to + i, f(o));
+    traffic *const meanwhile = has_e ? NULL : a->traffic;
+    for (ptrdiff_t i = 0; i < a->padded; i += LANES) {
+        if (meanwhile) use_memory_meanwhile(meanwhile, i);
+        for (int g = 0; g < GROUP; g++) {
+            const ptrdiff_t at = i + g * WIDTH;
+            o.z = load(a->z + at);
+            o.t = load(a->t + at);
+            if (has_e) o.e = load(a->e + at);
+            store(to + at, f(o));
+        }
     }
 }
 
@@ -205,7 +238,9 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
                                  const int has_l, const int want, const int plain)
 {
     lane_sums local = *sums;
-    for (ptrdiff_t i = 0; i < a->padded; i += LANES)
+    traffic *const meanwhile = has_e ? NULL : a->traffic;
+    for (ptrdiff_t i = 0; i < a->padded; i += LANES) {
+        if (meanwhile) use_memory_meanwhile(meanwhile, i);
         for (int g = 0; g < GROUP; g++) {
             const ptrdiff_t at = i + g * WIDTH;
             o.z = load(a->z + at);
@@ -233,6 +268,7 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
             else
                 add_lanes(&local, g, result.value);
         }
+    }
     *sums = local;
 }
 
@@ -261,7 +297,7 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
                                  const pointwise_formula *f)
 {
     CACHE_ALIGNED real z_tile[TILE], t_tile[TILE], w_tile[TILE], q_tile[TILE], e_tile[TILE], l_tile[TILE];
-    CACHE_ALIGNED real value_tile[TILE], gradient_tile[TILE], hessian_tile[TILE];
+    CACHE_ALIGNED real value_tile[TILE], gradient_tile[2][TILE], hessian_tile[2][TILE];
 #define DENSE(array) ((array).data && is_dense(&(array), job->n_outer, job->n_inner))
     const int z_dense = DENSE(job->prediction), t_dense = DENSE(job->target), w_dense = DENSE(job->weight);
     const int q_dense = DENSE(job->pos_weight), value_dense = DENSE(job->value);
@@ -269,19 +305,28 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
 #undef DENSE
     const tile_function evaluate = f->of_want[job->want];
     lane_sums sums = no_sums();
+    traffic traffic = {0};
+    const int fetches = z_dense && (t_dense || !job->target.data);
 
-    for (ptrdiff_t end = first + count; first < end; first += TILE) {
+    for (ptrdiff_t end = first + count, turn = 0; first < end; first += TILE, turn = !turn) {
         const ptrdiff_t n = end - first < TILE ? end - first : TILE;
         const ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
         const int direct = n == padded && !job->stream;
-        tile_arrays a = {.e = e_tile, .l = l_tile, .n = n, .padded = padded, .scale = (real)job->scale};
+        tile_arrays a = {.e = e_tile,
+                         .l = l_tile,
+                         .n = n,
+                         .padded = padded,
+                         .scale = (real)job->scale,
+                         .traffic = job->stream ? &traffic : NULL};
         a.z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
         a.t = job->target.data ? tile_of(&job->target, job, first, n, t_dense, t_tile) : a.z;
         a.w = job->weight.data ? tile_of(&job->weight, job, first, n, w_dense, w_tile) : NULL;
         a.q = job->pos_weight.data ? tile_of(&job->pos_weight, job, first, n, q_dense, q_tile) : NULL;
         a.value = job->value.data ? value_tile : NULL;
-        a.gradient = direct && gradient_dense ? (real *)(void *)job->gradient.data + first : gradient_tile;
-        a.hessian = direct && hessian_dense ? (real *)(void *)job->hessian.data + first : hessian_tile;
+        a.gradient = direct && gradient_dense ? (real *)(void *)job->gradient.data + first : gradient_tile[turn];
+        a.hessian = direct && hessian_dense ? (real *)(void *)job->hessian.data + first : hessian_tile[turn];
+        traffic.z_ahead = fetches && first + 2 * TILE <= end ? a.z + TILE : NULL;
+        traffic.t_ahead = a.t + TILE;
         int hard;
         ptrdiff_t bad = check_domain(a.t, n, f->domain, &hard);
         if (bad >= 0 && job->check_target) return first + bad;
@@ -291,12 +336,19 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
                       .hard = hard && !a.q,
                       .pos_weight = UNIFORM(job->coefficients[0])};
         evaluate(&a, &o, &sums, !a.w && !a.q && !a.value && n == padded);
+        finish(&traffic.gradient);
+        finish(&traffic.hessian);
         if ((job->want & FL_GRADIENT) && job->gradient.data)
-            put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
+            traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
         if ((job->want & FL_HESSIAN) && job->hessian.data)
-            put_tile(&job->hessian, job, first, n, hessian_dense, a.hessian);
-        if ((job->want & FL_VALUE) && job->value.data) put_tile(&job->value, job, first, n, value_dense, value_tile);
+            traffic.hessian = put_tile(&job->hessian, job, first, n, hessian_dense, a.hessian);
+        if ((job->want & FL_VALUE) && job->value.data) {
+            outflow value_flow = put_tile(&job->value, job, first, n, value_dense, value_tile);
+            finish(&value_flow);
+        }
     }
+    finish(&traffic.gradient);
+    finish(&traffic.hessian);
     if (job->stream) stream_end();
     *sum = total_of(&sums);
     return -1;

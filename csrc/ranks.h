@@ -14,7 +14,7 @@ enum ranked_kind { RANKED_HINGE, RANKED_ZERO_ONE };
 typedef struct ranks {
     vreal largest, second, third;
     vint at_largest, at_second;
-    vreal nan; /* a nan of the row, or 0 */
+    vreal undefined; /* nan where the row has a nan, two +inf or nothing but -inf; else 0 */
 } ranks;
 
 ALWAYS_INLINE vint choose_int(vmask m, vint a, vint b) { return bits(choose(m, from_bits(a), from_bits(b))); }
@@ -23,7 +23,7 @@ ALWAYS_INLINE ranks rank_rows(const real *z, ptrdiff_t rows, ptrdiff_t n_classes
 {
     ranks r = {.largest = C(-REAL_INFINITY), .second = C(-REAL_INFINITY), .third = C(-REAL_INFINITY)};
     r.at_largest = r.at_second = splat_int(0);
-    r.nan = ZERO;
+    r.undefined = ZERO;
     for (ptrdiff_t k = 0; k < n_classes; k++) {
         vreal x = load(z + k * rows);
         vint at = splat_int((real_int)k);
@@ -33,8 +33,10 @@ ALWAYS_INLINE ranks rank_rows(const real *z, ptrdiff_t rows, ptrdiff_t n_classes
         r.at_second = choose_int(over_largest, r.at_largest, choose_int(over_second, at, r.at_second));
         r.largest = choose(over_largest, x, r.largest);
         r.at_largest = choose_int(over_largest, at, r.at_largest);
-        r.nan = choose(eq(x, x), r.nan, x);
+        r.undefined = choose(eq(x, x), r.undefined, x);
     }
+    vmask none = either(eq(r.largest, C(-REAL_INFINITY)), eq(r.second, C(REAL_INFINITY)));
+    r.undefined = choose(none, C(__builtin_nan("")), r.undefined);
     return r;
 }
 
@@ -46,22 +48,26 @@ ALWAYS_INLINE void hinge_tile(const real *z, real *a, real *hessian, ptrdiff_t r
                               row_stats *s)
 {
     const ptrdiff_t n_classes = job->n_classes;
-    const vreal margin = UNIFORM(job->coefficients[0]);
+    const double margin = job->coefficients[0];
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         ranks r = rank_rows(z + i, rows, n_classes);
         vreal w = load(s->weight + i), scaled = load(s->scaled + i);
-        vreal value = ZERO, to_largest = ZERO, to_second = ZERO, curvature = ZERO;
+        exact_sum value = {ZERO, ZERO}, to_largest = {ZERO, ZERO};
+        vreal to_second = ZERO, curvature = ZERO;
         for (ptrdiff_t k = 0; k < n_classes; k++) {
             vmask is_largest = eq_int(r.at_largest, splat_int((real_int)k));
             vmask is_second = eq_int(r.at_second, splat_int((real_int)k));
             vreal a_k = load(a + k * rows + i);
             vreal other = choose(is_largest, r.second, r.largest);
-            vreal u = (other - load(z + k * rows + i)) + margin;
+            vreal mine = load(z + k * rows + i), distance = other - mine, back = distance - other;
+            vreal lost = (other - (distance - back)) - (mine + back); /* what the difference rounds off */
+            vreal u = -minus(-distance, margin);
+            u += choose(eq(lost, lost), lost, ZERO);
             vreal active = choose(lt(ZERO, u), a_k, nan_or(u, ZERO));
             vmask nothing = eq(a_k, ZERO);
             active = choose(nothing, ZERO, active);
-            value += choose(nothing, ZERO, a_k * vmax(ZERO, u));
-            to_largest += choose(is_largest, ZERO, active);
+            add_to(&value, choose(nothing, ZERO, a_k * vmax(ZERO, u)));
+            add_to(&to_largest, choose(is_largest, ZERO, active));
             to_second += choose(is_largest, active, ZERO);
             if (job->curvature == FL_MAJORIZE) {
                 vreal next = choose(either(is_largest, is_second), r.third, r.second);
@@ -71,15 +77,14 @@ ALWAYS_INLINE void hinge_tile(const real *z, real *a, real *hessian, ptrdiff_t r
                 curvature += a_k;
             store(a + k * rows + i, -active);
         }
-        value += r.nan;
-        store(s->value + i, choose(eq(w, ZERO), ZERO, value * w));
+        store(s->value + i, choose(eq(w, ZERO), ZERO, (value_of(value) + r.undefined) * w));
         if (!(job->want & (FL_GRADIENT | FL_HESSIAN))) continue;
         for (ptrdiff_t k = 0; k < n_classes; k++) {
             vmask is_largest = eq_int(r.at_largest, splat_int((real_int)k));
             vmask is_second = eq_int(r.at_second, splat_int((real_int)k));
-            vreal more = choose(is_largest, to_largest, choose(is_second, to_second, ZERO));
-            store(a + k * rows + i, ((load(a + k * rows + i) + more) + (value - value)) * scaled);
-            if (job->want & FL_HESSIAN) store(hessian + k * rows + i, (curvature + r.nan) * scaled);
+            vreal more = choose(is_largest, value_of(to_largest), choose(is_second, to_second, ZERO));
+            store(a + k * rows + i, ((load(a + k * rows + i) + more) + r.undefined) * scaled);
+            if (job->want & FL_HESSIAN) store(hessian + k * rows + i, (curvature + r.undefined) * scaled);
         }
     }
 }
@@ -89,7 +94,7 @@ ALWAYS_INLINE void zero_one_tile(const real *z, const real *a, ptrdiff_t rows, p
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         ranks r = rank_rows(z + i, rows, job->n_classes);
-        vreal w = load(s->weight + i), value = r.nan;
+        vreal w = load(s->weight + i), value = r.undefined;
         for (ptrdiff_t k = 0; k < job->n_classes; k++)
             value += choose(eq_int(r.at_largest, splat_int((real_int)k)), ZERO, load(a + k * rows + i));
         store(s->value + i, choose(eq(w, ZERO), ZERO, value * w));

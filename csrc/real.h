@@ -23,7 +23,8 @@
 #define EXP_UNDERFLOW -0x1.5d589ep+6f /* log of the smallest normal number */
 #define SMALLEST_NORMAL 0x1p-126f
 #define LARGEST 0x1.fffffep127f
-#define SQRT_HALF 0x1.6a09e6p-1f
+#define SQRT_HALF 0x1.6a09e6p-1f /* log reduces to [SQRT_HALF, SQRT_2) */
+#define SQRT_2 0x1.6a09e6p0f
 #else
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
@@ -37,6 +38,7 @@
 #define SMALLEST_NORMAL 0x1p-1022
 #define LARGEST 0x1.fffffffffffffp1023
 #define SQRT_HALF 0x1.6a09e667f3bcdp-1
+#define SQRT_2 0x1.6a09e667f3bcdp0
 #endif
 
 #define REAL_INFINITY ((real)__builtin_inf())
@@ -263,10 +265,10 @@ ALWAYS_INLINE vreal log1p_tail(vreal f)
 }
 #endif
 
-/* log(u + rest) = k log(2) + f + tail, for u normal and positive, |rest| <= ulp(u) / 2 */
+/* log(u + rest) = k log(2) + log1p(f + lost), f in [sqrt(1/2) - 1, sqrt(2) - 1], for u normal and positive,
+ * |rest| <= ulp(u) / 2 */
 typedef struct log_parts {
-    vreal k, f, tail;
-    vreal lost; /* what f rounds off */
+    vreal k, f, lost;
 } log_parts;
 
 ALWAYS_INLINE log_parts split_log(vreal u, vreal rest)
@@ -278,16 +280,17 @@ ALWAYS_INLINE log_parts split_log(vreal u, vreal rest)
     vint biased = bits(u) + (splat_int(offset) - bits(C(SQRT_HALF)));
     vint n = (vint)((vuint)biased >> MANTISSA_BITS) - splat_int(EXPONENT_BIAS);
     vint exponent = n << MANTISSA_BITS;
-    vreal exact = from_bits(bits(u) - exponent) - ONE, scale = from_bits(bits(ONE) - exponent);
+    vreal exact = from_bits(bits(u) - exponent) - ONE;
+    vreal scale = choose(lt(u, C(0x1p100)), from_bits(bits(ONE) - exponent), ZERO); /* 2^-n is no real for the largest n */
     vreal f = fmadd(rest, scale, exact);
     vreal k = from_bits(n + bits(C(ROUND))) - C(ROUND);
-    return (log_parts){k, f, log1p_tail(f), fmadd(rest, scale, exact - f)};
+    return (log_parts){k, f, fmadd(rest, scale, exact - f)};
 }
 
 ALWAYS_INLINE vreal log_of_sum(vreal u, vreal rest)
 {
     log_parts log = split_log(u, rest);
-    return fmadd(log.k, C(LN2_HIGH), log.f + fmadd(log.k, C(LN2_LOW), log.tail));
+    return fmadd(log.k, C(LN2_HIGH), log.f + fmadd(log.k, C(LN2_LOW), log1p_tail(log.f)));
 }
 
 /* What 1 + s rounds off, where it is u. */
@@ -300,13 +303,14 @@ ALWAYS_INLINE vreal log1p_nonnegative(vreal s)
     return log_of_sum(u, rounded_off(s, u));
 }
 
-/* s - log1p(s), s > sqrt(2) - 1 and finite, without the cancellation */
+/* s - log1p(s), s >= 0 and finite, without the cancellation; where s < sqrt(2) - 1, over s^2. */
 ALWAYS_INLINE vreal minus_log1p(vreal s)
 {
     vreal u = ONE + s;
     log_parts log = split_log(u, rounded_off(s, u));
-    vreal left = fmadd(log.k, C(-LN2_HIGH), s) - log.f;
-    return left - (log.lost + fmadd(log.k, C(LN2_LOW), log.tail));
+    vreal bend = log1p_bend(log.f), left = fmadd(log.k, C(-LN2_HIGH), s) - log.f;
+    vreal far = left - (log.lost + fmadd(log.k, C(LN2_LOW), log.f * log.f * bend));
+    return choose(eq(log.k, ZERO), -bend, far);
 }
 
 /* log(x) for normal x > 0; -inf for x = 0. At most 1 ulp. */

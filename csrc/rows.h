@@ -49,6 +49,9 @@ typedef struct row_stats {
     CACHE_ALIGNED real value[MAX_ROWS];
     CACHE_ALIGNED real inverse[MAX_ROWS]; /* 1 / sum of all e_k */
     CACHE_ALIGNED real first[MAX_ROWS], second[MAX_ROWS], bound[MAX_ROWS];
+    /* of all classes, where the target holds probabilities: sums of a_k c_k, of |a_k c_k| and, without the largest class, of
+     * a_k D_k; a_k E_k of the largest */
+    CACHE_ALIGNED real total[MAX_ROWS], magnitude[MAX_ROWS], spread[MAX_ROWS], largest_second[MAX_ROWS];
     CACHE_ALIGNED real_int target[MAX_ROWS];
 } row_stats;
 
@@ -191,7 +194,7 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
 /* The two places where a formula is evaluated, compiled for each loss; everything else is shared by all. */
 typedef struct row_formula {
     void (*terms)(row_stats *s, ptrdiff_t n, const fl_job *job);
-    void (*soft)(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job,
+    void (*soft)(const real *z, const real *e, real *a, real *second, ptrdiff_t rows, ptrdiff_t n, const fl_job *job,
                  row_stats *s);
 } row_formula;
 
@@ -284,7 +287,7 @@ ALWAYS_INLINE vreal other_hessian(vreal e, const row_curve *c, int curvature)
     /* 1 - p as a sum: of all but the largest, if this is it */
     vreal rest = choose(eq(e, ONE), c->rest_of_largest, (c->sum - e) * c->inverse);
     if (curvature == FL_MAJORIZE) return choose(eq(p, p), c->bound, p) * c->scaled;
-    if (curvature == FL_PSD) return vabs(c->first) * p * vmax(C(CURVATURE_FLOOR), rest) * c->scaled;
+    if (curvature == FL_PSD) return not_flat(vabs(c->first) * p * rest, c->first * p) * c->scaled;
     return fmadd(c->second, q * q, c->first * p * rest) * c->scaled;
 }
 
@@ -293,11 +296,12 @@ ALWAYS_INLINE vreal own_hessian(const row_curve *c, int curvature)
 {
     vreal p = c->own * c->inverse, rest = c->others * c->inverse;
     if (curvature == FL_MAJORIZE) return choose(eq(p, p), c->bound, p) * c->scaled;
-    if (curvature == FL_PSD) return vabs(c->first) * vmax(C(CURVATURE_FLOOR), p) * rest * c->scaled;
+    if (curvature == FL_PSD) return not_flat(vabs(c->first) * p * rest, c->first * rest) * c->scaled;
     return fmadd(c->first * p, rest, c->second) * c->scaled;
 }
 
 #include "rows_tiled.h"
+#include "rows_full.h"
 #include "rows_long.h"
 
 /* Which driver a job goes through. */
@@ -317,6 +321,7 @@ ALWAYS_INLINE enum regime regime_of(const fl_job *job)
 SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
                           int kind)
 {
+    if (job->full != FL_DIAGONAL) return rows_full(job, first, count, sum, f);
     switch (regime_of(job)) {
     case TILED:
         if (kind != ROW_LOGSUMEXP && is_few(job)) return rows_few(job, first, count, sum, f, kind);
@@ -328,6 +333,7 @@ SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
 
 static ptrdiff_t rowwise_scratch(const fl_job *job)
 {
+    if (job->full != FL_DIAGONAL) return full_scratch(job);
     switch (regime_of(job)) {
     case TILED: return tiled_scratch(job);
     case MEDIUM: return medium_scratch(job);

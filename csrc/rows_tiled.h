@@ -414,21 +414,29 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
     return -1;
 }
 
-/* Probabilities: every class counts with weight a_k. e becomes the gradient. */
-ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n,
+/* 1 - p_k of a vector of rows, from the exponential of class k: a sum where k is the largest. */
+ALWAYS_INLINE vreal rest_at(const row_stats *s, ptrdiff_t i, ptrdiff_t k, vreal e)
+{
+    vreal others = load(s->others + i), sum = others + load(s->own + i);
+    vmask largest = eq_int(load_int(s->target + i), splat_int((real_int)k));
+    return choose(largest, others, sum - e) * load(s->inverse + i);
+}
+
+/* Probabilities: every class counts with weight a_k. The formula's part: a becomes a_k c_k, `second` a_k E_k, and the row's
+ * sums of them are kept. */
+ALWAYS_INLINE void tile_soft(const real *z, const real *e, real *a, real *second, ptrdiff_t rows, ptrdiff_t n,
                              const fl_job *job, row_stats *s, terms (*f)(probability))
 {
     const ptrdiff_t n_classes = job->n_classes;
     const int want = job->want;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal inverse = load(s->inverse + i), others = load(s->others + i), scaled = load(s->scaled + i);
-        vreal sum = others + load(s->own + i), log_sum = log_of_row_sum(others, ONE, n_classes),
-              w = load(s->weight + i);
+        vreal inverse = load(s->inverse + i), others = load(s->others + i), w = load(s->weight + i);
+        vreal sum = others + load(s->own + i), log_sum = log_of_row_sum(others, ONE, n_classes);
         vint target = load_int(s->target + i); /* here the largest logit */
         vreal largest = load(z + i), bound = ZERO;
         for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * rows + i), largest);
         exact_sum value = {ZERO, ZERO}, weight = {ZERO, ZERO};
-        vreal magnitude = ZERO, spread = ZERO, own_second = ZERO; /* sum of D_k without the largest, E of the largest */
+        vreal magnitude = ZERO, spread = ZERO, own_second = ZERO;
         for (ptrdiff_t k = 0; k < n_classes; k++) {
             vmask mine = eq_int(target, splat_int((real_int)k));
             vreal y = load(e + k * rows + i), a_k = load(a + k * rows + i);
@@ -444,49 +452,64 @@ ALWAYS_INLINE void tile_soft(const real *z, real *e, real *a, real *hessian, ptr
             add_to(&value, choose(eq(a_k, ZERO), ZERO, a_k * t.value));
             vreal b = a_k * t.first;
             add_to(&weight, b);
-            magnitude += vabs(b);
             store(a + k * rows + i, b);
+            if (!(want & FL_HESSIAN)) continue;
+            magnitude += vabs(b);
             bound += a_k * t.bound;
-            if (want & FL_HESSIAN) {
-                vreal second = a_k * t.second;
-                store(hessian + k * rows + i, second);
-                spread += choose(mine, ZERO, second / (at.rest * at.rest));
-                own_second = choose(mine, second, own_second);
-            }
+            vreal bend = a_k * t.second;
+            store(second + k * rows + i, bend);
+            spread += choose(mine, ZERO, bend / (at.rest * at.rest));
+            own_second = choose(mine, bend, own_second);
         }
         vreal loss = choose(eq(sum, sum), value_of(value), sum); /* undefined even if no class weighs anything */
         store(s->value + i, choose(eq(w, ZERO), ZERO, loss * w));
-        if (!(want & (FL_GRADIENT | FL_HESSIAN))) continue;
-        vreal total = value_of(weight);
-        vreal per_other = choose(eq(others, ZERO), ZERO, ONE / others);
-        for (ptrdiff_t k = 0; k < n_classes; k++) {
-            vmask mine = eq_int(target, splat_int((real_int)k));
-            vreal y = load(e + k * rows + i), b = load(a + k * rows + i), p = y * inverse;
-            vreal rest = choose(mine, others, sum - y) * inverse;
-            if (want & FL_GRADIENT) /* total p - b, without the difference of the two where b is all there is */
-                store(e + k * rows + i, fmadd(p, total - b, -(b * rest)) * scaled);
-            if (want & FL_HESSIAN) {
-                vreal h = total * p * rest;
-                if (job->curvature == FL_PSD) h = magnitude * vmax(C(CURVATURE_FLOOR), p * rest);
-                if (job->curvature == FL_EXACT) {
-                    vreal second = load(hessian + k * rows + i), q = y * per_other;
-                    vreal from_others = choose(mine, spread, spread - second / (rest * rest)) * (p * p);
-                    vreal from_largest = choose(mine, ZERO, own_second * (q * q));
-                    h += second + choose(eq(spread, ZERO), ZERO, from_others) + from_largest;
-                }
-                if (job->curvature == FL_MAJORIZE) h = choose(eq(y, y), bound, y);
-                store(hessian + k * rows + i, h * scaled);
-            }
-        }
+        store(s->total + i, value_of(weight));
+        if (!(want & FL_HESSIAN)) continue;
+        store(s->magnitude + i, magnitude);
+        store(s->bound + i, bound);
+        store(s->spread + i, spread);
+        store(s->largest_second + i, own_second);
     }
 }
 
-#define DEFINE_SOFT(name)                                                                                \
-    static void name##_soft(const real *z, real *e, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n, \
-                            const fl_job *job, row_stats *s)                                             \
-    {                                                                                                    \
-        tile_soft(z, e, a, hessian, rows, n, job, s, name);                                              \
+#define DEFINE_SOFT(name)                                                                                        \
+    static void name##_soft(const real *z, const real *e, real *a, real *second, ptrdiff_t rows, ptrdiff_t n, \
+                            const fl_job *job, row_stats *s)                                                     \
+    {                                                                                                            \
+        tile_soft(z, e, a, second, rows, n, job, s, name);                                                       \
     }
+
+/* The Hessian's diagonal at class k of a vector of rows: y its exponential, b and bend what tile_soft has made of it. */
+ALWAYS_INLINE vreal soft_hessian(const row_stats *s, ptrdiff_t i, ptrdiff_t k, vreal y, vreal b, vreal bend, int curvature)
+{
+    vreal others = load(s->others + i), total = load(s->total + i), p = y * load(s->inverse + i);
+    vreal rest = rest_at(s, i, k, y);
+    if (curvature == FL_MAJORIZE) return choose(eq(y, y), load(s->bound + i), y);
+    if (curvature == FL_PSD)
+        return not_flat(load(s->magnitude + i) * p * rest, fmadd(p, total - b, -(b * rest)));
+    vmask mine = eq_int(load_int(s->target + i), splat_int((real_int)k));
+    vreal spread = load(s->spread + i), q = choose(eq(others, ZERO), ZERO, y / others);
+    vreal from_others = choose(mine, spread, spread - bend / (rest * rest)) * (p * p);
+    vreal from_largest = choose(mine, ZERO, load(s->largest_second + i) * (q * q));
+    return total * p * rest + (bend + choose(eq(spread, ZERO), ZERO, from_others) + from_largest);
+}
+
+/* The rest is the same for all: e becomes the gradient, and `hessian`, which holds `second`, the Hessian. */
+SHARED void derive_soft(real *e, const real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job,
+                        const row_stats *s)
+{
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+        vreal scaled = load(s->scaled + i), total = load(s->total + i), inverse = load(s->inverse + i);
+        for (ptrdiff_t k = 0; k < job->n_classes; k++) {
+            const ptrdiff_t at = k * rows + i;
+            vreal y = load(e + at), b = load(a + at), p = y * inverse;
+            if (job->want & FL_HESSIAN)
+                store(hessian + at, soft_hessian(s, i, k, y, b, load(hessian + at), job->curvature) * scaled);
+            /* total p - b, without the difference of the two where b is all there is */
+            if (job->want & FL_GRADIENT) store(e + at, fmadd(p, total - b, -(b * rest_at(s, i, k, y))) * scaled);
+        }
+    }
+}
 
 /* a_k of every class: what the targets of this tile weigh, with class weights and label smoothing. */
 SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, ptrdiff_t first, ptrdiff_t n,
@@ -555,9 +578,10 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
         else
             f->terms(&s, padded, job);
         if (kind == ROW_LOSS) {
-            if (soft)
+            if (soft) {
                 f->soft(z, e, a, hessian, rows, padded, job, &s);
-            else if (want & FL_HESSIAN)
+                if (want != FL_VALUE) derive_soft(e, a, hessian, rows, padded, job, &s);
+            } else if (want & FL_HESSIAN)
                 tile_hard_hessian(e, hessian, rows, padded, job, &s);
             else if (want & FL_GRADIENT)
                 tile_hard_gradient(e, rows, padded, job, &s);

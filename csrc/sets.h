@@ -21,8 +21,8 @@ typedef struct set_element {
 
 typedef struct set_tiles {
     real *z, *t, *w, *gradient, *hessian, *packed;
-    ptrdiff_t rows, w_step; /* w_step: from the weights of one class to those of the next */
-    lane_sums *sums;        /* FL_SET_SUMS for each class */
+    ptrdiff_t rows;
+    lane_sums *sums; /* FL_SET_SUMS for each class */
 } set_tiles;
 
 static ptrdiff_t set_scratch(const fl_job *job)
@@ -40,7 +40,6 @@ ALWAYS_INLINE set_tiles divide_scratch(const fl_job *job)
     s.t = s.z + tile_size, s.w = s.t + tile_size;
     s.gradient = s.w + tile_size, s.hessian = s.gradient + tile_size, s.packed = s.hessian + tile_size;
     s.sums = (lane_sums *)(void *)(s.packed + tile_size);
-    s.w_step = job->weight.data ? s.rows : 0;
     return s;
 }
 
@@ -48,23 +47,51 @@ ALWAYS_INLINE void load_set_tiles(const fl_job *job, ptrdiff_t first, ptrdiff_t 
 {
     load_tile(s->z, s->rows, &job->prediction, job, first, n);
     load_tile(s->t, s->rows, &job->target, job, first, n);
-    if (job->weight.data)
-        load_tile(s->w, s->rows, &job->weight, job, first, n);
-    else
-        for (ptrdiff_t i = 0; i < round_up(n, LANES); i++) s->w[i] = i < n; /* the padding weighs nothing */
+    if (job->weight.data) load_tile(s->w, s->rows, &job->weight, job, first, n);
 }
 
-ALWAYS_INLINE set_element element_at(const set_tiles *s, ptrdiff_t k, ptrdiff_t i)
+ALWAYS_INLINE set_element element_at(const set_tiles *s, ptrdiff_t at, const int weighted)
 {
     set_element x;
-    vreal z = load(s->z + k * s->rows + i), e = exp_nonpositive(-vabs(z));
+    vreal z = load(s->z + at), e = exp_nonpositive(-vabs(z));
     vreal large = ONE / (ONE + e), small = e * large;
     vmask right = le(ZERO, z);
     x.p = choose(right, large, small), x.rest = choose(right, small, large);
     x.slope = large * small;
-    x.t = load(s->t + k * s->rows + i), x.other = ONE - x.t;
-    x.weight = load(s->w + k * s->w_step + i);
+    x.t = load(s->t + at), x.other = ONE - x.t;
+    x.weight = weighted ? load(s->w + at) : ONE;
     return x;
+}
+
+/* The first of n elements that breaks a rule, or -1: a weight that is negative or not finite (*bad_weight), a target outside
+ * [0, 1] that counts. */
+SHARED ptrdiff_t check_set_tile(const real *t, const real *w, ptrdiff_t n, ptrdiff_t *bad_weight)
+{
+    int hard;
+    if (!w) return check_domain(t, n, FL_UNIT_INTERVAL, &hard);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (!(w[i] >= 0 && w[i] <= LARGEST)) return *bad_weight = i, -1;
+        if (w[i] != 0 && !(t[i] >= 0 && t[i] <= 1)) return i;
+    }
+    return -1;
+}
+
+ALWAYS_INLINE void measure_tile(const set_tiles *s, ptrdiff_t from, ptrdiff_t n, lane_sums *sums, const int weighted)
+{
+    lane_sums local[FL_SET_SUMS];
+    memcpy(local, sums, sizeof local);
+    for (ptrdiff_t i = 0; i < n; i += LANES)
+        for (int g = 0; g < GROUP; g++) {
+            set_element x = element_at(s, from + i + g * WIDTH, weighted);
+            vreal p = x.p * x.weight, rest = x.rest * x.weight;
+            vreal part[FL_SET_SUMS] = {p * x.t, p * x.other, rest * x.t};
+            for (int k = 0; k < FL_SET_SUMS; k++) {
+                if (weighted) part[k] = choose(eq(x.weight, ZERO), ZERO, part[k]); /* whatever it is */
+                if (i + LANES > n) part[k] = first_lanes(part[k], n - i - g * WIDTH);
+                add_lanes(local + k, g, part[k]);
+            }
+        }
+    memcpy(sums, local, sizeof local);
 }
 
 /* FL_SET_SUMS sums of every class; *bad_weight and the result: the first one that breaks its rule, or -1. */
@@ -78,24 +105,13 @@ static ptrdiff_t set_measure(const fl_job *job, ptrdiff_t first, ptrdiff_t count
         const ptrdiff_t n = end - first < s.rows ? end - first : s.rows;
         load_set_tiles(job, first, n, &s);
         for (ptrdiff_t k = 0; k < n_classes; k++) {
-            lane_sums *sum = s.sums + FL_SET_SUMS * k;
-            for (ptrdiff_t i = 0; i < n; i += LANES)
-                for (int g = 0; g < GROUP; g++) {
-                    set_element x = element_at(&s, k, i + g * WIDTH);
-                    vmask nothing = eq(x.weight, ZERO);
-                    vreal true_positive = x.weight * x.p * x.t, false_positive = x.weight * x.p * x.other;
-                    vreal false_negative = x.weight * x.rest * x.t;
-                    if (!all_true(either(nothing, both(in_domain(x.t, FL_UNIT_INTERVAL),
-                                                       in_domain(x.weight, FL_NONNEGATIVE)))))
-                        for (ptrdiff_t j = i + g * WIDTH; j < n && j < i + (g + 1) * WIDTH; j++) {
-                            const real w = s.w[k * s.w_step + j], t = s.t[k * s.rows + j];
-                            if (!(w >= 0 && w <= LARGEST)) *bad_weight = first + j;
-                            if (w != 0 && !(t >= 0 && t <= 1)) return first + j;
-                        }
-                    add_lanes(sum, g, choose(nothing, ZERO, true_positive));
-                    add_lanes(sum + 1, g, choose(nothing, ZERO, false_positive));
-                    add_lanes(sum + 2, g, choose(nothing, ZERO, false_negative));
-                }
+            const ptrdiff_t from = k * s.rows;
+            ptrdiff_t bad = check_set_tile(s.t + from, job->weight.data ? s.w + from : NULL, n, bad_weight);
+            if (bad >= 0 || *bad_weight >= 0) return bad;
+            if (job->weight.data)
+                measure_tile(&s, from, n, s.sums + FL_SET_SUMS * k, 1);
+            else
+                measure_tile(&s, from, n, s.sums + FL_SET_SUMS * k, 0);
         }
     }
     for (ptrdiff_t k = 0; k < FL_SET_SUMS * n_classes; k++) sums[k] = total_of(s.sums + k);
@@ -115,34 +131,42 @@ static void set_conclude(const fl_job *job, const double *sums, double *values, 
     }
 }
 
+ALWAYS_INLINE void derive_tile(const fl_job *job, const set_tiles *s, ptrdiff_t from, ptrdiff_t n, const double *terms,
+                               const int weighted)
+{
+    const vreal alpha = UNIFORM(job->coefficients[0]), not_beta = UNIFORM(1 - job->coefficients[1]);
+    const vreal if_true = UNIFORM(terms[0]), if_false = UNIFORM(terms[1]), per_whole = UNIFORM(terms[2]);
+    const vreal scale = splat((real)job->scale);
+    const int want = job->want, curvature = job->curvature;
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+        set_element x = element_at(s, from + i, weighted);
+        vmask nothing = eq(x.weight, ZERO);
+        vreal q = fmadd(x.t, if_true, -(x.other * if_false)), slope = x.weight * x.slope;
+        vreal gradient = -(slope * q);
+        store(s->gradient + from + i, (weighted ? choose(nothing, ZERO, gradient) : gradient) * scale);
+        if (!(want & FL_HESSIAN)) continue;
+        vreal b = fmadd(x.t, not_beta, x.other * alpha), bend = (slope + slope) * per_whole, hessian;
+        if (curvature == FL_EXACT)
+            hessian = slope * q * fmadd(bend, b, x.p - x.rest);
+        else if (curvature == FL_PSD)
+            hessian = vabs(gradient);
+        else
+            hessian = vabs(gradient) * fmadd(bend, vabs(b), ONE);
+        store(s->hessian + from + i, (weighted ? choose(nothing, ZERO, hessian) : hessian) * scale);
+    }
+}
+
 SHARED ptrdiff_t set_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)
 {
     const set_tiles s = divide_scratch(job);
-    const vreal alpha = UNIFORM(job->coefficients[0]), not_beta = UNIFORM(1 - job->coefficients[1]);
-    const vreal scale = splat((real)job->scale);
     for (ptrdiff_t end = first + count; first < end; first += s.rows) {
         const ptrdiff_t n = end - first < s.rows ? end - first : s.rows;
         load_set_tiles(job, first, n, &s);
-        for (ptrdiff_t k = 0; k < job->n_classes; k++) {
-            const double *terms = job->set_terms + FL_SET_TERMS * k;
-            const vreal if_true = UNIFORM(terms[0]), if_false = UNIFORM(terms[1]), per_whole = UNIFORM(terms[2]);
-            for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-                set_element x = element_at(&s, k, i);
-                vmask nothing = eq(x.weight, ZERO);
-                vreal q = fmadd(x.t, if_true, -(x.other * if_false)), slope = x.weight * x.slope;
-                vreal gradient = -(slope * q);
-                store(s.gradient + k * s.rows + i, choose(nothing, ZERO, gradient) * scale);
-                if (!(job->want & FL_HESSIAN)) continue;
-                vreal b = fmadd(x.t, not_beta, x.other * alpha), bend = (slope + slope) * per_whole, hessian;
-                if (job->curvature == FL_EXACT)
-                    hessian = slope * q * fmadd(bend, b, x.p - x.rest);
-                else if (job->curvature == FL_PSD)
-                    hessian = vabs(gradient);
-                else
-                    hessian = vabs(gradient) * fmadd(bend, vabs(b), ONE);
-                store(s.hessian + k * s.rows + i, choose(nothing, ZERO, hessian) * scale);
-            }
-        }
+        for (ptrdiff_t k = 0; k < job->n_classes; k++)
+            if (job->weight.data)
+                derive_tile(job, &s, k * s.rows, n, job->set_terms + FL_SET_TERMS * k, 1);
+            else
+                derive_tile(job, &s, k * s.rows, n, job->set_terms + FL_SET_TERMS * k, 0);
         if (job->gradient.data) store_tile(s.gradient, s.rows, &job->gradient, job, first, n, s.packed, NULL);
         if (job->hessian.data) store_tile(s.hessian, s.rows, &job->hessian, job, first, n, s.packed, NULL);
     }

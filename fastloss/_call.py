@@ -45,6 +45,9 @@ TARGET_RULES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "positive": (lambda t: (t > 0) & np.isfinite(t), "must be finite and > 0"),
 }
 
+# Up to here C-ordered rows go through tiles like others (csrc/rows.h).
+FEW_CLASSES = 64
+
 # Overlap of strided arrays is an integer problem that can take for ever; more work than this, and a copy is cheaper.
 OVERLAP_WORK = 100_000
 
@@ -148,33 +151,8 @@ def general_rowwise(
     row_shape = given.shape[:axis] + given.shape[axis + 1 :]
     n_classes = given.shape[axis]
     z, dtype = _computable(given)
-    ignore_index = loss.parameters.get("ignore_index")
-    class_weight = loss.parameters.get("class_weight")
-
-    t = operand(target, "target")
-    w = None
-    if sample_weight is not None:
-        w = operand(sample_weight, "sample_weight")
-        if w.shape not in (row_shape, ()):
-            raise ValueError(
-                f"sample_weight must hold one number per row, shape {row_shape}, or be a single number; "
-                f"got shape {w.shape}"
-            )
-        w = np.broadcast_to(w, row_shape)
-    if t.shape == row_shape:
-        has_indices = True
-        t = class_indices(t, w, ignore_index, n_classes)
-    elif t.shape == given.shape:
-        has_indices = False
-        if ignore_index is not None:
-            raise ValueError("ignore_index needs class indices as target, got probabilities")
-    else:
-        raise ValueError(
-            f"target must hold one class index per row, shape {row_shape}, or probabilities, "
-            f"shape {given.shape}; got shape {t.shape}"
-        )
-    if class_weight is not None and len(class_weight) != n_classes:
-        raise ValueError(f"class_weight holds {len(class_weight)} numbers, but prediction has {n_classes} classes")
+    w = _row_weights(sample_weight, row_shape)
+    t, has_indices = _row_targets(loss, target, given.shape, axis, w)
     outputs = _Outputs(given, dtype, want, reduction, row_shape, gradient_out, hessian_out)
     if math.prod(row_shape) == 0:
         return outputs.of_nothing()
@@ -208,6 +186,97 @@ def general_rowwise(
     if outputs.mean_is_nan(total):
         warn_if_no_row_counts(loss, t if has_indices else None, w)
     return outputs.result(total)
+
+
+def full_hessian(
+    loss: Any,
+    prediction: ArrayLike,
+    target: ArrayLike,
+    vector: ArrayLike | None,
+    axis: int,
+    sample_weight: ArrayLike | None,
+    reduction: str,
+    curvature: str,
+) -> np.ndarray:
+    """
+    Return each row's full Hessian packed along `axis`, or its product with the row's `vector` if there is one.
+
+    Arrays whose classes are not the last of C-ordered axes are copied: the result is much larger than they are.
+    """
+    check_choice("reduction", reduction, REDUCTIONS)
+    check_choice("curvature", curvature, ("exact", "psd"))
+    given = prediction_array(prediction, "prediction")
+    axis = checked_axis(axis, given, "prediction")
+    z, dtype = _computable(given)
+    n_classes = given.shape[axis]
+    row_shape = given.shape[:axis] + given.shape[axis + 1 :]
+    w = _row_weights(sample_weight, row_shape)
+    t, has_indices = _row_targets(loss, target, given.shape, axis, w)
+    if n_classes == 0:
+        raise ValueError(f"prediction must have at least one class along axis {axis}, got shape {given.shape}")
+
+    def rows(array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.moveaxis(array, axis, -1)).reshape(-1, n_classes, 1)
+
+    v = None
+    if vector is not None:
+        v = operand(vector, "vector")
+        if v.shape != given.shape:
+            raise ValueError(f"vector must have the prediction's shape, {given.shape}, got {v.shape}")
+        v = rows(v.astype(z.dtype, copy=False))
+    size = n_classes if v is not None else n_classes * (n_classes + 1) // 2
+    n_rows = math.prod(row_shape)
+    out = np.empty((n_rows, size, 1), z.dtype)
+    if n_rows:
+        try:
+            _kernels.run_full_hessian(
+                loss,
+                rows(z),
+                np.ascontiguousarray(t).reshape(-1, 1) if has_indices else rows(t),
+                None if w is None else np.ascontiguousarray(w).reshape(-1, 1),
+                reduction == "mean",
+                curvature,
+                v,
+                out,
+            )
+        except _kernels.BadElement as error:
+            raise_bad_element(loss, error, given, target, axis, sample_weight)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.moveaxis(out.reshape(*row_shape, size), -1, axis).astype(dtype, copy=False)
+
+
+def _row_weights(sample_weight: ArrayLike | None, row_shape: tuple[int, ...]) -> np.ndarray | None:
+    if sample_weight is None:
+        return None
+    w = operand(sample_weight, "sample_weight")
+    if w.shape not in (row_shape, ()):
+        raise ValueError(
+            f"sample_weight must hold one number per row, shape {row_shape}, or be a single number; got shape {w.shape}"
+        )
+    return np.broadcast_to(w, row_shape)
+
+
+def _row_targets(
+    loss: Any, target: ArrayLike, shape: tuple[int, ...], axis: int, w: np.ndarray | None
+) -> tuple[np.ndarray, bool]:
+    """Return targets, and whether they are class indices: one number per row, or else probabilities."""
+    row_shape, n_classes = shape[:axis] + shape[axis + 1 :], shape[axis]
+    ignore_index = loss.parameters.get("ignore_index")
+    class_weight = loss.parameters.get("class_weight")
+    t = operand(target, "target")
+    has_indices = t.shape == row_shape
+    if has_indices:
+        t = class_indices(t, w, ignore_index, n_classes)
+    elif t.shape != shape:
+        raise ValueError(
+            f"target must hold one class index per row, shape {row_shape}, or probabilities, "
+            f"shape {shape}; got shape {t.shape}"
+        )
+    elif ignore_index is not None:
+        raise ValueError("ignore_index needs class indices as target, got probabilities")
+    if class_weight is not None and len(class_weight) != n_classes:
+        raise ValueError(f"class_weight holds {len(class_weight)} numbers, but prediction has {n_classes} classes")
+    return t, has_indices
 
 
 def class_indices(t: np.ndarray, w: np.ndarray | None, ignore_index: int | None, n_classes: int | None) -> np.ndarray:
@@ -298,7 +367,9 @@ class _RowLayout:
     def full_buffer(self, out: np.ndarray, inputs: Sequence[np.ndarray | None], may_be_z: bool) -> np.ndarray:
         buffer = out.transpose(self.order)
         conflicts = _conflicts(buffer, self.z, inputs, may_be_z)
-        if conflicts or not _is_direct(buffer, self.z.dtype, narrower=True) or not self._joins(buffer):
+        # Long rows would take another loop for the sake of a narrower output, and so end in other bits.
+        narrower = self.by_columns or self.n_classes <= FEW_CLASSES
+        if conflicts or not _is_direct(buffer, self.z.dtype, narrower) or not self._joins(buffer):
             buffer = self._empty(self.z.dtype)
         self.together.append(self._row_view(buffer))
         return buffer
@@ -371,9 +442,11 @@ def general_sets(
     order = [*(number for number in _axes_by_stride(z) if number in along), *set_axes]
     n_along = len(along)
 
+    first_set: Any = (..., *[0] * len(set_axes))
+
     def walks(arrays: Sequence[np.ndarray]) -> bool:
         """Whether the sets are one dimension of all arrays, and their elements two."""
-        elements = _merged(arrays[0].shape[:n_along], [a[(..., *[0] * len(set_axes))] for a in arrays])
+        elements = _merged(arrays[0].shape[:n_along], [a[first_set] for a in arrays])
         sets = _merged(set_shape, [a[(0,) * n_along] for a in arrays])
         return len(elements) <= 2 and len(sets) <= 1
 
@@ -406,7 +479,7 @@ def general_sets(
             together.append(buffer)
         buffers.append(buffer)
 
-    groups = _merged(z.shape[:n_along], [a[(..., *[0] * len(set_axes))] for a in together])
+    groups = _merged(z.shape[:n_along], [a[first_set] for a in together])
     sizes = [size for size, _ in groups]
     if len(sizes) < 2:
         inner_is_dense = bool(groups) and groups[0][1][0] == z.itemsize
@@ -424,9 +497,9 @@ def general_sets(
     try:
         for start in range(0, n_sets, MAX_SETS):
             part = slice(start, start + MAX_SETS)
-            arrays = [None if a is None else a[:, part] for a in (z_flat, t_flat, w_flat)]
-            outs = [None if a is None else a[:, part] for a in (gradient, hessian)]
-            _kernels.run_sets(loss, *arrays, scale, curvature, values[part], *outs)
+            parts: Any = [None if a is None else a[:, part] for a in (z_flat, t_flat, w_flat, gradient, hessian)]
+            z_part, t_part, w_part, *derivatives = parts
+            _kernels.run_sets(loss, z_part, t_part, w_part, scale, curvature, values[part], *derivatives)
     except _kernels.BadElement as error:
         raise_bad_element(loss, error, given, target, None, sample_weight)
     if outputs.arrays[0] is not None:

@@ -172,8 +172,8 @@ class Fit:
     is_smooth: bool
     steps: int
     seconds: float
-    loss: tuple[float, float]
-    metrics: list[tuple[float, float]]
+    loss: tuple[float, ...]  # before and after
+    metrics: list[tuple[float, ...]]
     score: np.ndarray
 
 

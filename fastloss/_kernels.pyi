@@ -1,11 +1,13 @@
 from typing import Any, Literal, TypeAlias, overload
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
 _Array: TypeAlias = NDArray[Any]
 _Reduction: TypeAlias = Literal["mean", "sum", "none"]
 _Curvature: TypeAlias = Literal["exact", "psd", "majorize"]
+_Axes: TypeAlias = int | tuple[int, ...] | None
 
 class BadElement(ValueError):
     argument: str
@@ -19,6 +21,8 @@ class Loss:
     def name(self) -> str: ...
     @property
     def parameters(self) -> dict[str, Any]: ...
+    @property
+    def target_domain(self) -> Literal["any", "unit interval", "nonnegative", "positive"]: ...
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __copy__(self) -> Loss: ...
@@ -281,6 +285,135 @@ class RowwiseLoss(Loss):
         hessian_out: _Array | None = None,
     ) -> tuple[Any, _Array, _Array]: ...
 
+class SetLoss(Loss):
+    def _value(
+        self, prediction: ArrayLike, target: ArrayLike, axis: _Axes, sample_weight: ArrayLike | None, reduction: str
+    ) -> Any: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> float: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+    ) -> _Array: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        gradient_out: _Array | None = None,
+    ) -> _Array: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        gradient_out: _Array | None = None,
+    ) -> tuple[float, _Array]: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+        gradient_out: _Array | None = None,
+    ) -> tuple[_Array, _Array]: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        gradient_out: _Array | None = None,
+    ) -> tuple[Any, _Array]: ...
+    def gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[_Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[float, _Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[_Array, _Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: _Axes = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[Any, _Array, _Array]: ...
+
 def run_pointwise(
     loss: PointwiseLoss,
     z: _Array,
@@ -304,6 +437,17 @@ def run_rowwise(
     gradient: _Array | None,
     hessian: _Array | None,
 ) -> float | None: ...
+def run_sets(
+    loss: SetLoss,
+    z: _Array,
+    t: _Array,
+    w: _Array | None,
+    scale: float,
+    curvature: str,
+    values: NDArray[np.float64],
+    gradient: _Array | None,
+    hessian: _Array | None,
+) -> None: ...
 def run_row_function(kind: str, x: _Array, out: _Array) -> None: ...
 def run_unary(kind: str, x: _Array, out: _Array) -> None: ...
 def row_function(kind: str, x: ArrayLike, axis: int, out: _Array | None) -> Any: ...

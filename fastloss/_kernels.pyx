@@ -29,6 +29,7 @@ cdef extern from "fastloss.h" nogil:
     enum: FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE
     enum: FL_MAX_COEFFICIENTS
     enum: FL_SET_SUMS, FL_SET_TERMS
+    enum: FL_DIAGONAL, FL_PACKED, FL_PRODUCT
 
     ctypedef struct fl_array:
         char *data
@@ -45,6 +46,8 @@ cdef extern from "fastloss.h" nogil:
         double label_smoothing
         int has_ignore_index
         long long ignore_index
+        int full
+        fl_array vector
         const double *set_terms
         char *scratch
 
@@ -431,6 +434,31 @@ def run_rowwise(RowwiseLoss loss not None, z, t, w, reduction, curvature, value,
     return run_prepared(loss, &job, True, reduction, curvature, value, gradient, hessian)
 
 
+def run_full_hessian(RowwiseLoss loss not None, z, t, w, bint mean, curvature, vector, out):
+    """The full Hessian of each row of (outer, K, inner) arrays: packed, or its product with `vector` if there is one.
+
+    `out` is (outer, K (K + 1) / 2, inner), or like z. Raises BadElement.
+    """
+    cdef fl_job job
+    cdef int i
+    memset(&job, 0, sizeof(job))
+    job.n_outer = z.shape[0]
+    job.n_classes = z.shape[1]
+    job.n_inner = z.shape[2]
+    describe(&job.prediction, z)
+    describe(&job.target, t)
+    describe(&job.weight, w)
+    describe(&job.vector, vector)
+    describe(&job.gradient, out)
+    job.soft = t.ndim == 3
+    job.want = FL_GRADIENT
+    job.full = FL_PACKED if vector is None else FL_PRODUCT
+    job.curvature = curvature_code(curvature)
+    loss.fill(&job)
+    cdef bint single = job.prediction.type == FL_F32
+    execute(&job, kernels32 if single else kernels64, loss.loss32 if single else loss.loss64, True, mean, True)
+
+
 cdef object run_prepared(Loss loss, fl_job *job, bint rowwise, reduction, curvature, value, gradient, hessian):
     cdef bint single = job.prediction.type == FL_F32
     cdef double total
@@ -473,21 +501,63 @@ cdef ptrdiff_t measure_block(fl_measure measure, const fl_job *job, char *scratc
     return measure(&own, first, count, sums, bad_weight)
 
 
+cdef int execute_sets(fl_job *job, const fl_loss *kernel, double *values) except -1:
+    """Measure the sets of a job, conclude their values, and run it. Raises BadElement before anything is written."""
+    cdef ptrdiff_t rows = job.n_outer * job.n_inner, elements = rows * job.n_classes
+    cdef ptrdiff_t size = rows_of_block(job), blocks = (rows + size - 1) // size, b, k
+    cdef ptrdiff_t width = FL_SET_SUMS * job.n_classes, scratch_size = kernel.scratch(job), numbers
+    cdef ptrdiff_t bad_target = -1, bad_weight = -1
+    cdef int threads = threads_for(elements, blocks)
+    cdef char on_stack[STACK_SCRATCH]
+    cdef char *scratch = on_stack
+    cdef double *sums
+    cdef double *terms
+    cdef double *parts
+    cdef ptrdiff_t *bad
+    job.domain = kernel.domain
+    job.stream = goes_around_caches(job, elements)
+    numbers = blocks * width + FL_SET_TERMS * job.n_classes + blocks
+    cdef ptrdiff_t needed = scratch_size * threads + numbers * sizeof(double) + 2 * blocks * sizeof(ptrdiff_t) + 64
+    if needed > STACK_SCRATCH:
+        scratch = <char *>malloc(needed)
+        if scratch == NULL:
+            raise MemoryError
+    sums = <double *>(scratch + (scratch_size * threads + 63) // 64 * 64)
+    terms = sums + blocks * width
+    parts = terms + FL_SET_TERMS * job.n_classes
+    bad = <ptrdiff_t *>(parts + blocks)
+    with nogil:
+        measure_blocks(kernel.measure, job, scratch, scratch_size, rows, size, blocks, threads, sums, width, bad,
+                       bad + blocks)
+        for b in range(blocks):
+            if bad[b] >= 0 and bad_target < 0:
+                bad_target = bad[b]
+            if bad[blocks + b] >= 0 and bad_weight < 0:
+                bad_weight = bad[blocks + b]
+            if b > 0:
+                for k in range(width):
+                    sums[k] += sums[b * width + k]
+        if bad_target < 0 and bad_weight < 0:
+            kernel.conclude(job, sums, values, terms)
+            job.set_terms = terms
+            if job.want & (FL_GRADIENT | FL_HESSIAN):
+                run_blocks(kernel.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
+    if scratch != on_stack:
+        free(scratch)
+    if bad_target >= 0:
+        raise BadElement("target", bad_target)
+    if bad_weight >= 0:
+        raise BadElement("sample_weight", bad_weight)
+    return 0
+
+
 def run_sets(SetLoss loss not None, z, t, w, double scale, curvature, double[::1] values not None, gradient, hessian):
     """Evaluate a set loss over prepared arrays of shape (outer, sets, inner); see `_call.general_sets`.
 
     `values` becomes the value of each set; gradient and Hessian are multiplied by `scale`. Raises BadElement.
     """
     cdef fl_job job
-    cdef const fl_loss *kernel
-    cdef ptrdiff_t rows, size, blocks, width, scratch_size, b, k
-    cdef ptrdiff_t first_bad_target = -1, first_bad_weight = -1
-    cdef int threads, i
-    cdef double *sums
-    cdef double *terms
-    cdef double *parts
-    cdef ptrdiff_t *bad
-    cdef char *scratch
+    cdef int i
     memset(&job, 0, sizeof(job))
     job.n_outer = z.shape[0]
     job.n_classes = z.shape[1]
@@ -505,45 +575,7 @@ def run_sets(SetLoss loss not None, z, t, w, double scale, curvature, double[::1
         job.want |= FL_GRADIENT
     if hessian is not None:
         job.want |= FL_HESSIAN
-    kernel = loss.loss32 if job.prediction.type == FL_F32 else loss.loss64
-    job.domain = kernel.domain
-
-    rows = job.n_outer * job.n_inner
-    size = rows_of_block(&job)
-    blocks = (rows + size - 1) // size
-    threads = threads_for(rows * job.n_classes, blocks)
-    job.stream = goes_around_caches(&job, rows * job.n_classes)
-    width = FL_SET_SUMS * job.n_classes
-    scratch_size = kernel.scratch(&job)
-    sums = <double *>malloc((blocks * width + FL_SET_TERMS * job.n_classes + blocks) * sizeof(double)
-                            + 2 * blocks * sizeof(ptrdiff_t) + scratch_size * threads)
-    if sums == NULL:
-        raise MemoryError
-    terms = sums + blocks * width
-    parts = terms + FL_SET_TERMS * job.n_classes
-    bad = <ptrdiff_t *>(parts + blocks)
-    scratch = <char *>(bad + 2 * blocks)
-    with nogil:
-        measure_blocks(kernel.measure, &job, scratch, scratch_size, rows, size, blocks, threads, sums, width, bad,
-                       bad + blocks)
-        for b in range(blocks):
-            if bad[b] >= 0 and first_bad_target < 0:
-                first_bad_target = bad[b]
-            if bad[blocks + b] >= 0 and first_bad_weight < 0:
-                first_bad_weight = bad[blocks + b]
-            if b > 0:
-                for k in range(width):
-                    sums[k] += sums[b * width + k]
-        if first_bad_target < 0 and first_bad_weight < 0:
-            kernel.conclude(&job, sums, &values[0], terms)
-            job.set_terms = terms
-            if job.want:
-                run_blocks(kernel.block, &job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
-    free(sums)
-    if first_bad_target >= 0:
-        raise BadElement("target", first_bad_target)
-    if first_bad_weight >= 0:
-        raise BadElement("sample_weight", first_bad_weight)
+    execute_sets(&job, loss.loss32 if job.prediction.type == FL_F32 else loss.loss64, &values[0])
 
 
 def run_row_function(str kind not None, x, out):
@@ -627,6 +659,15 @@ cdef inline void flat(fl_array *out, cnp.ndarray a, int type) noexcept:
     out.type = type
     out.inner = cnp.PyArray_ITEMSIZE(a)
     out.outer = cnp.PyArray_NBYTES(a)
+
+
+cdef object new_output(fl_array *out, cnp.ndarray prediction):
+    """An array like the prediction, described."""
+    cdef cnp.ndarray a = cnp.PyArray_EMPTY(
+        cnp.PyArray_NDIM(prediction), cnp.PyArray_DIMS(prediction), cnp.PyArray_TYPE(prediction), 0
+    )
+    flat(out, a, FL_F32 if cnp.PyArray_TYPE(prediction) == cnp.NPY_FLOAT32 else FL_F64)
+    return a
 
 
 cdef bint is_plain_output(object out, cnp.ndarray prediction, cnp.ndarray target, object weight) noexcept:
@@ -719,6 +760,51 @@ cdef class Loss:
         if self.name is None:
             raise TypeError(f"{type(self).__name__}.__init__ has not been called")
 
+    cdef bint fill_plain(self, fl_job *job, int want, object prediction, object target, object sample_weight,
+                         object curvature, object gradient, object hessian) except -1:
+        """Describe plain arrays of one shape as one row of elements; False if they are not."""
+        cdef cnp.ndarray z, t
+        cdef int ndim, number, i, target_type
+        if not (
+            is_plain(prediction)
+            and is_plain(target)
+            and is_real(prediction)
+            and (sample_weight is None or (is_plain(sample_weight) and is_real(sample_weight)))
+        ):
+            return False
+        z = prediction
+        t = target
+        ndim = cnp.PyArray_NDIM(z)
+        target_type = element_type(t)
+        job.curvature = curvature_code(curvature)
+        if not (
+            cnp.PyArray_SIZE(z) > 0
+            and target_type >= 0
+            and job.curvature >= 0
+            and same_shape(z, t, ndim)
+            and (sample_weight is None or same_shape(z, <cnp.ndarray>sample_weight, ndim))
+            and (gradient is None or is_plain_output(gradient, z, t, sample_weight))
+            and (hessian is None or is_plain_output(hessian, z, t, sample_weight))
+            and (gradient is None or hessian is None or apart(<cnp.ndarray>gradient, <cnp.ndarray>hessian))
+            and (hessian is None or cnp.PyArray_DATA(<cnp.ndarray>hessian) != cnp.PyArray_DATA(z))
+        ):
+            return False
+        number = cnp.PyArray_TYPE(z)
+        job.n_outer = job.n_classes = 1
+        job.n_inner = cnp.PyArray_SIZE(z)
+        job.want = want
+        for i in range(FL_MAX_COEFFICIENTS):
+            job.coefficients[i] = self.coefficients[i]
+        flat(&job.prediction, z, FL_F32 if number == cnp.NPY_FLOAT32 else FL_F64)
+        flat(&job.target, t, target_type)
+        if sample_weight is not None:
+            flat(&job.weight, <cnp.ndarray>sample_weight, element_type(<cnp.ndarray>sample_weight))
+        if gradient is not None:
+            flat(&job.gradient, <cnp.ndarray>gradient, job.prediction.type)
+        if hessian is not None:
+            flat(&job.hessian, <cnp.ndarray>hessian, job.prediction.type)
+        return True
+
     def __repr__(self):
         arguments = ", ".join(
             f"{key}={value.tolist() if isinstance(value, cnp.ndarray) else value!r}"
@@ -760,62 +846,24 @@ cdef class PointwiseLoss(Loss):
     cdef object call(self, int want, object prediction, object target, object sample_weight, object reduction,
                      object curvature, object gradient, object hessian):
         cdef fl_job job
-        cdef int reduced = reduction_code(reduction), number, i, ndim, target_type
+        cdef int reduced = reduction_code(reduction)
         cdef bint fresh = gradient is None and hessian is None, single
         cdef double total
-        cdef cnp.ndarray z, t
-        if not (
-            is_plain(prediction)
-            and is_plain(target)
-            and reduced >= 0
-            and is_real(prediction)
-            and (sample_weight is None or (is_plain(sample_weight) and is_real(sample_weight)))
-        ):
-            return self.call_general(want, prediction, target, sample_weight, reduction, curvature, gradient, hessian)
-        z = prediction
-        t = target
-        ndim = cnp.PyArray_NDIM(z)
-        target_type = element_type(t)
         memset(&job, 0, sizeof(job))
-        job.curvature = curvature_code(curvature)
         if not (
-            cnp.PyArray_SIZE(z) > 0
-            and target_type >= 0
-            and job.curvature >= 0
-            and same_shape(z, t, ndim)
-            and (sample_weight is None or same_shape(z, <cnp.ndarray>sample_weight, ndim))
-            and (gradient is None or is_plain_output(gradient, z, t, sample_weight))
-            and (hessian is None or is_plain_output(hessian, z, t, sample_weight))
-            and (gradient is None or hessian is None or apart(<cnp.ndarray>gradient, <cnp.ndarray>hessian))
-            and (hessian is None or cnp.PyArray_DATA(<cnp.ndarray>hessian) != cnp.PyArray_DATA(z))
+            reduced >= 0
             and not isinstance(self._parameters.get("pos_weight"), cnp.ndarray)
+            and self.fill_plain(&job, want, prediction, target, sample_weight, curvature, gradient, hessian)
         ):
             return self.call_general(want, prediction, target, sample_weight, reduction, curvature, gradient, hessian)
-
-        number = cnp.PyArray_TYPE(z)
-        single = number == cnp.NPY_FLOAT32
         value = None
         if reduced == 2 and want & FL_VALUE:
-            value = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
+            value = new_output(&job.value, prediction)
         if want & FL_GRADIENT and gradient is None:
-            gradient = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
+            gradient = new_output(&job.gradient, prediction)
         if want & FL_HESSIAN and hessian is None:
-            hessian = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
-        job.n_outer = job.n_classes = 1
-        job.n_inner = cnp.PyArray_SIZE(z)
-        job.want = want
-        for i in range(FL_MAX_COEFFICIENTS):
-            job.coefficients[i] = self.coefficients[i]
-        flat(&job.prediction, z, FL_F32 if single else FL_F64)
-        flat(&job.target, t, target_type)
-        if sample_weight is not None:
-            flat(&job.weight, <cnp.ndarray>sample_weight, element_type(<cnp.ndarray>sample_weight))
-        if value is not None:
-            flat(&job.value, <cnp.ndarray>value, job.prediction.type)
-        if gradient is not None:
-            flat(&job.gradient, <cnp.ndarray>gradient, job.prediction.type)
-        if hessian is not None:
-            flat(&job.hessian, <cnp.ndarray>hessian, job.prediction.type)
+            hessian = new_output(&job.hessian, prediction)
+        single = job.prediction.type == FL_F32
         try:
             total = execute(&job, kernels32 if single else kernels64, self.loss32 if single else self.loss64, False,
                             reduced == 0, fresh)
@@ -900,9 +948,31 @@ cdef class PointwiseLoss(Loss):
 cdef class SetLoss(Loss):
     """A loss of the overlap of sets, one number for each. See the methods for the arguments they share."""
 
+    cdef object call(self, int want, object prediction, object target, object axis, object sample_weight,
+                     object reduction, object curvature, object gradient, object hessian):
+        cdef fl_job job
+        cdef double value = 0
+        memset(&job, 0, sizeof(job))
+        # One set of plain arrays goes straight to the kernels.
+        if not (axis is None and 0 <= reduction_code(reduction) < 2
+                and self.fill_plain(&job, want, prediction, target, sample_weight, curvature, gradient, hessian)):
+            self.check_ready()
+            return general().general_sets(self, want, prediction, target, axis, sample_weight, reduction, curvature,
+                                          gradient, hessian)
+        if want & FL_GRADIENT and gradient is None:
+            gradient = new_output(&job.gradient, prediction)
+        if want & FL_HESSIAN and hessian is None:
+            hessian = new_output(&job.hessian, prediction)
+        job.scale = 1
+        try:
+            execute_sets(&job, self.loss32 if job.prediction.type == FL_F32 else self.loss64, &value)
+        except BadElement as error:
+            general().raise_bad_element(self, error, prediction, target, None, sample_weight)
+            raise
+        return result(want, value, gradient, hessian)
+
     def _value(self, prediction, target, axis, sample_weight, reduction):
-        return general().general_sets(self, FL_VALUE, prediction, target, axis, sample_weight, reduction, "exact", None,
-                                      None)
+        return self.call(FL_VALUE, prediction, target, axis, sample_weight, reduction, "exact", None, None)
 
     def __call__(self, prediction, target, *, axis=None, sample_weight=None, reduction="mean"):
         """Value of the loss.
@@ -938,14 +1008,13 @@ cdef class SetLoss(Loss):
         gradient_out : ndarray, optional
             An array of the logits' shape and dtype, of any strides, to write into; it is returned.
         """
-        return general().general_sets(self, FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact",
-                                      gradient_out, None)
+        return self.call(FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact", gradient_out, None)
 
     def value_and_gradient(self, prediction, target, *, axis=None, sample_weight=None, reduction="mean",
                            gradient_out=None):
         """Value and gradient: ``(value, gradient)``."""
-        return general().general_sets(self, FL_VALUE | FL_GRADIENT, prediction, target, axis, sample_weight, reduction,
-                                      "exact", gradient_out, None)
+        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact",
+                         gradient_out, None)
 
     def gradient_and_hessian(self, prediction, target, *, axis=None, sample_weight=None, reduction="mean",
                              curvature="exact", gradient_out=None, hessian_out=None):
@@ -957,14 +1026,14 @@ cdef class SetLoss(Loss):
             "psd" is never negative, and never 0 where the gradient is not; "majorize" is never below the exact second
             derivative.
         """
-        return general().general_sets(self, FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight,
-                                      reduction, curvature, gradient_out, hessian_out)
+        return self.call(FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight, reduction, curvature,
+                         gradient_out, hessian_out)
 
     def value_gradient_and_hessian(self, prediction, target, *, axis=None, sample_weight=None, reduction="mean",
                                    curvature="exact", gradient_out=None, hessian_out=None):
         """Value, gradient and diagonal Hessian: ``(value, gradient, hessian)``."""
-        return general().general_sets(self, FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, axis,
-                                      sample_weight, reduction, curvature, gradient_out, hessian_out)
+        return self.call(FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight, reduction,
+                         curvature, gradient_out, hessian_out)
 
 
 cdef class RowwiseLoss(Loss):

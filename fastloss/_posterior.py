@@ -7,6 +7,8 @@ are eta shows where; solved for eta it is the calibrated posterior, solved for t
 These functions are called once in a fit, not once in an iteration: they are NumPy, in float64.
 """
 
+# mypy: no-warn-return-any
+
 from __future__ import annotations
 
 import math

@@ -60,6 +60,111 @@ class _SoftmaxLoss(RowwiseLoss):
         """
         return rowwise.softmax(z, axis)
 
+    def packed_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        curvature: str = "exact",
+    ) -> np.ndarray:
+        """
+        Return the full K x K Hessian of each row of logits, its upper triangle packed.
+
+        Parameters
+        ----------
+        prediction : array_like
+            Logits of any shape with K classes along `axis`.
+        target : array_like
+            One class index per row, or probabilities, as in a call.
+        axis : int, default -1
+            The axis of the classes.
+        sample_weight : array_like, optional
+            One weight per row; finite and >= 0.
+        reduction : {"mean", "sum", "none"}, default "mean"
+            "mean" divides by the sum of the weights; the Hessians of the rows are not added up.
+        curvature : {"exact", "psd"}, default "exact"
+            "psd" gives the positive semidefinite part that is left when the curvature of the loss as a function of
+            the probability is dropped (Gauss-Newton). That of `CrossEntropy` is the Hessian.
+
+        Returns
+        -------
+        ndarray
+            Along `axis` the K (K + 1) / 2 entries (0, 0), (0, 1), ..., (0, K - 1), (1, 1), ... of each row, as
+            `numpy.triu_indices` counts them and CatBoost expects them; in the dtype of `prediction`.
+
+        Raises
+        ------
+        TypeError
+            If an argument is not an array of real numbers.
+        ValueError
+            If shapes do not fit, or an element is out of its range.
+
+        See Also
+        --------
+        hessian_vector_product : the same without the K x K numbers.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.CrossEntropy().packed_hessian([[0.0, 0.0]], [1])
+        array([[ 0.25, -0.25,  0.25]])
+        """
+        return _call.full_hessian(self, prediction, target, None, axis, sample_weight, reduction, curvature)
+
+    def hessian_vector_product(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        vector: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        curvature: str = "exact",
+    ) -> np.ndarray:
+        """
+        Return the product of each row's full Hessian with a vector of its own.
+
+        Parameters
+        ----------
+        prediction : array_like
+            Logits of any shape with K classes along `axis`.
+        target : array_like
+            One class index per row, or probabilities, as in a call.
+        vector : array_like
+            One vector of K numbers per row: the shape of `prediction`.
+        axis : int, default -1
+            The axis of the classes.
+        sample_weight : array_like, optional
+            One weight per row; finite and >= 0.
+        reduction : {"mean", "sum", "none"}, default "mean"
+            "mean" divides by the sum of the weights.
+        curvature : {"exact", "psd"}, default "exact"
+            As in `packed_hessian`.
+
+        Returns
+        -------
+        ndarray
+            In the shape and dtype of `prediction`.
+
+        Raises
+        ------
+        TypeError
+            If an argument is not an array of real numbers.
+        ValueError
+            If shapes do not fit, or an element is out of its range.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.CrossEntropy().hessian_vector_product([[0.0, 0.0]], [1], [[1.0, -1.0]])
+        array([[ 0.5, -0.5]])
+        """
+        return _call.full_hessian(self, prediction, target, vector, axis, sample_weight, reduction, curvature)
+
 
 class _SharesLoss(RowwiseLoss):
     """What losses without options have in common: the best constants follow from the shares of the classes."""

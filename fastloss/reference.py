@@ -10,9 +10,22 @@ the largest logit is subtracted first, ``log(1 + x)`` is ``log1p(x)``, and ``1 -
 probabilities.
 """
 
+# What is private here stays without annotations, as a text book would have it.
+# mypy: allow-untyped-defs, allow-untyped-calls, no-warn-return-any
+
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from numpy.typing import ArrayLike
+
+    _Twin: TypeAlias = tuple[Any, Any, Any]
+    _Axes: TypeAlias = int | tuple[int, ...] | None
 
 __all__ = [
     "absolute_error",
@@ -93,7 +106,7 @@ def _probabilities(z):
 
 
 @np.errstate(all="ignore")
-def log_softmax(x, axis=-1):
+def log_softmax(x: ArrayLike, axis: int = -1) -> Any:
     """``x - logsumexp(x)`` along `axis`.
 
     Examples
@@ -107,28 +120,28 @@ def log_softmax(x, axis=-1):
 
 
 @np.errstate(all="ignore")
-def softmax(x, axis=-1):
+def softmax(x: ArrayLike, axis: int = -1) -> Any:
     """``exp(x) / sum(exp(x))`` along `axis`."""
     _, p, *_ = _probabilities(np.moveaxis(_real(x), axis, -1))
     return np.moveaxis(p, -1, axis)
 
 
 @np.errstate(all="ignore")
-def logsumexp(x, axis=-1):
+def logsumexp(x: ArrayLike, axis: int = -1) -> Any:
     """``log(sum(exp(x)))`` along `axis`; ``-inf`` for a row of ``-inf``, ``inf`` for a row with ``inf``."""
-    x = np.moveaxis(_real(x), axis, -1)
-    log_p, *_ = _probabilities(x)
-    largest = x.max(axis=-1)
+    z = np.moveaxis(_real(x), axis, -1)
+    log_p, *_ = _probabilities(z)
+    largest = z.max(axis=-1)
     # log_p of the largest is -log1p(sum of the other odds).
     return np.where(np.isfinite(largest), largest - log_p.max(axis=-1), largest)
 
 
 @np.errstate(all="ignore")
-def sigmoid(x):
+def sigmoid(x: ArrayLike) -> Any:
     """``1 / (1 + exp(-x))``."""
-    x = _real(x)
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+    z = _real(x)
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1 / (1 + e), e / (1 + e))
 
 
 @np.errstate(all="ignore")
@@ -137,7 +150,7 @@ def _softplus(x):
 
 
 @np.errstate(all="ignore")
-def log_sigmoid(x):
+def log_sigmoid(x: ArrayLike) -> Any:
     """``-log(1 + exp(-x))``."""
     return -_softplus(-_real(x))
 
@@ -178,7 +191,14 @@ def _rows(value, gradient, hessian, counts, axis):
 
 
 @np.errstate(all="ignore")
-def cross_entropy(logits, target, class_weight=None, label_smoothing=0.0, ignore_index=None, axis=-1):
+def cross_entropy(
+    logits: ArrayLike,
+    target: ArrayLike,
+    class_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    axis: int = -1,
+) -> _Twin:
     """Cross-entropy of softmax: ``-sum_k a_k log p_k``.
 
     With ``A = sum_k a_k``, the gradient is ``A p_j - a_j`` and the Hessian's diagonal ``A p_j (1 - p_j)``.
@@ -217,7 +237,15 @@ def cross_entropy(logits, target, class_weight=None, label_smoothing=0.0, ignore
 
 
 @np.errstate(all="ignore")
-def focal(logits, target, gamma=2.0, class_weight=None, label_smoothing=0.0, ignore_index=None, axis=-1):
+def focal(
+    logits: ArrayLike,
+    target: ArrayLike,
+    gamma: float = 2.0,
+    class_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    axis: int = -1,
+) -> _Twin:
     """Focal loss of softmax: ``-sum_k a_k (1 - p_k)^gamma log p_k`` (Lin et al., arXiv:1708.02002).
 
     Parameters are those of `cross_entropy`, which it is for ``gamma = 0``. With
@@ -264,7 +292,7 @@ def _mixture(t, c, p, rest):
 
 
 @np.errstate(all="ignore")
-def kl_divergence(logits, target, axis=-1):
+def kl_divergence(logits: ArrayLike, target: ArrayLike, axis: int = -1) -> _Twin:
     """Kullback-Leibler divergence of softmax from the target: ``sum_k t_k (log t_k - log p_k)``, ``0 log 0 = 0``.
 
     Cross-entropy less the entropy of the target, hence with the same derivatives.
@@ -284,7 +312,7 @@ def kl_divergence(logits, target, axis=-1):
 
 
 @np.errstate(all="ignore")
-def poly1(logits, target, epsilon=1.0, axis=-1):
+def poly1(logits: ArrayLike, target: ArrayLike, epsilon: float = 1.0, axis: int = -1) -> _Twin:
     """Poly-1 loss: ``sum_k t_k (-log p_k + epsilon (1 - p_k))`` (Leng et al., arXiv:2204.12511).
 
     Gradient ``sum_k t_k (1 + epsilon p_k) (p_j - d_jk)``, the Hessian's diagonal
@@ -312,7 +340,7 @@ def poly1(logits, target, epsilon=1.0, axis=-1):
 
 
 @np.errstate(all="ignore")
-def generalized_cross_entropy(logits, target, q=0.7, axis=-1):
+def generalized_cross_entropy(logits: ArrayLike, target: ArrayLike, q: float = 0.7, axis: int = -1) -> _Twin:
     """Generalised cross-entropy: ``sum_k t_k (1 - p_k^q) / q`` (Zhang and Sabuncu, arXiv:1805.07836).
 
     Gradient ``sum_k t_k p_k^q (p_j - d_jk)``, the Hessian's diagonal
@@ -335,7 +363,7 @@ def generalized_cross_entropy(logits, target, q=0.7, axis=-1):
 
 
 @np.errstate(all="ignore")
-def multiclass_hinge(logits, target, margin=1.0, axis=-1):
+def multiclass_hinge(logits: ArrayLike, target: ArrayLike, margin: float = 1.0, axis: int = -1) -> _Twin:
     """Hinge loss of Crammer and Singer (JMLR 2, 2001): ``sum_k t_k max(0, margin + max_{j != k} z_j - z_k)``.
 
     The gradient of the loss of class ``k`` is 1 at the (first) largest other logit and -1 at ``k`` where the loss
@@ -379,7 +407,9 @@ def _binary_target(target, z, label_smoothing):
 
 
 @np.errstate(all="ignore")
-def binary_cross_entropy(logits, target, pos_weight=None, label_smoothing=0.0):
+def binary_cross_entropy(
+    logits: ArrayLike, target: ArrayLike, pos_weight: ArrayLike | None = None, label_smoothing: float = 0.0
+) -> _Twin:
     """Cross-entropy of the sigmoid: ``q t softplus(-z) + (1 - t) softplus(z)``.
 
     Gradient ``(1 - t) p - q t (1 - p)``, Hessian ``(q t + 1 - t) p (1 - p)``, with ``p = sigmoid(z)``.
@@ -426,7 +456,9 @@ def _binary_focal_of_margin(m, gamma):
 
 
 @np.errstate(all="ignore")
-def binary_focal(logits, target, gamma=2.0, alpha=None, label_smoothing=0.0):
+def binary_focal(
+    logits: ArrayLike, target: ArrayLike, gamma: float = 2.0, alpha: float | None = None, label_smoothing: float = 0.0
+) -> _Twin:
     """Focal loss of the sigmoid (Lin et al., arXiv:1708.02002).
 
     ``-alpha (1 - p)^gamma log(p)`` for a positive, ``-(1 - alpha) p^gamma log(1 - p)`` for a negative (no
@@ -475,7 +507,7 @@ def _of_both_labels(logits, target, of_margin):
 
 
 @np.errstate(all="ignore")
-def hinge(logits, target):
+def hinge(logits: ArrayLike, target: ArrayLike) -> _Twin:
     """``max(0, 1 - m)`` of the margin ``m = z`` for a positive, ``-z`` for a negative (Cortes and Vapnik 1995).
 
     ``t`` times the one plus ``1 - t`` times the other between them. Derivative -1 where ``m < 1``, Hessian 0.
@@ -495,7 +527,7 @@ def hinge(logits, target):
 
 
 @np.errstate(all="ignore")
-def squared_hinge(logits, target):
+def squared_hinge(logits: ArrayLike, target: ArrayLike) -> _Twin:
     """``max(0, 1 - m)^2`` of the margin, as in `hinge`; derivative ``-2 max(0, 1 - m)``, Hessian 2 where ``m < 1``."""
 
     def of_margin(m):
@@ -506,7 +538,7 @@ def squared_hinge(logits, target):
 
 
 @np.errstate(all="ignore")
-def modified_huber(logits, target):
+def modified_huber(logits: ArrayLike, target: ArrayLike) -> _Twin:
     """``max(0, 1 - m)^2`` where the margin ``m >= -1``, else ``-4 m`` (Zhang, ICML 2004); margin as in `hinge`.
 
     Derivative ``-2 max(0, 1 - m)`` or -4, Hessian 2 where ``-1 <= m < 1``, else 0.
@@ -525,7 +557,7 @@ def modified_huber(logits, target):
 
 
 @np.errstate(all="ignore")
-def exponential(logits, target):
+def exponential(logits: ArrayLike, target: ArrayLike) -> _Twin:
     """``exp(-m)`` of the margin, as in `hinge`, with derivative ``-exp(-m)`` (Friedman, Hastie, Tibshirani 2000)."""
 
     def of_margin(m):
@@ -536,7 +568,7 @@ def exponential(logits, target):
 
 
 @np.errstate(all="ignore")
-def brier(logits, target):
+def brier(logits: ArrayLike, target: ArrayLike) -> _Twin:
     """``(p - t)^2`` of ``p = sigmoid(z)`` (Brier 1950).
 
     With ``v = p (1 - p)``, the gradient is ``2 (p - t) v`` and the Hessian ``2 v (v + (p - t) (1 - 2 p))``.
@@ -566,21 +598,21 @@ def _residual(prediction, target):
 
 
 @np.errstate(all="ignore")
-def squared_error(prediction, target):
+def squared_error(prediction: ArrayLike, target: ArrayLike) -> _Twin:
     """``(z - y)^2``, with gradient ``2 (z - y)`` and Hessian 2."""
     r = _residual(prediction, target)
     return r**2, 2 * r, np.where(np.isnan(r), r, 2.0)
 
 
 @np.errstate(all="ignore")
-def absolute_error(prediction, target):
+def absolute_error(prediction: ArrayLike, target: ArrayLike) -> _Twin:
     """``|z - y|``, with gradient ``sign(z - y)`` (0 where they are equal) and Hessian 0."""
     r = _residual(prediction, target)
     return np.abs(r), np.sign(r), np.where(np.isnan(r), r, 0.0)
 
 
 @np.errstate(all="ignore")
-def huber(prediction, target, delta=1.0):
+def huber(prediction: ArrayLike, target: ArrayLike, delta: float = 1.0) -> _Twin:
     """``r^2 / 2`` where ``|r| <= delta``, else ``delta (|r| - delta / 2)``, of ``r = z - y`` (Huber 1964).
 
     The gradient is ``r`` clipped to ``[-delta, delta]``, the Hessian 1 inside and 0 outside.
@@ -608,7 +640,7 @@ def huber(prediction, target, delta=1.0):
 
 
 @np.errstate(all="ignore")
-def smooth_l1(prediction, target, beta=1.0):
+def smooth_l1(prediction: ArrayLike, target: ArrayLike, beta: float = 1.0) -> _Twin:
     """Huber's loss divided by `beta`: ``r^2 / (2 beta)`` where ``|r| < beta``, else ``|r| - beta / 2`` (Girshick 2015).
 
     The gradient is ``r / beta`` clipped to [-1, 1], the Hessian ``1 / beta`` inside and 0 outside.
@@ -622,7 +654,7 @@ def smooth_l1(prediction, target, beta=1.0):
 
 
 @np.errstate(all="ignore")
-def pseudo_huber(prediction, target, delta=1.0):
+def pseudo_huber(prediction: ArrayLike, target: ArrayLike, delta: float = 1.0) -> _Twin:
     """``delta^2 (sqrt(1 + (r / delta)^2) - 1)``.
 
     The gradient is ``r / s`` with ``s = sqrt(1 + (r / delta)^2)``, the Hessian ``1 / s^3``.
@@ -645,7 +677,7 @@ def pseudo_huber(prediction, target, delta=1.0):
 
 
 @np.errstate(all="ignore")
-def log_cosh(prediction, target):
+def log_cosh(prediction: ArrayLike, target: ArrayLike) -> _Twin:
     """``log(cosh(r))``, with gradient ``tanh(r)`` and Hessian ``1 - tanh(r)^2 = 4 e / (1 + e)^2``, ``e = exp(-2 |r|)``.
 
     Examples
@@ -678,7 +710,7 @@ def _x_minus_log1p(x):
 
 
 @np.errstate(all="ignore")
-def fair(prediction, target, c=1.0):
+def fair(prediction: ArrayLike, target: ArrayLike, c: float = 1.0) -> _Twin:
     """``c^2 (x - log(1 + x))`` of ``x = |r| / c`` (Fair 1974); gradient ``r / (1 + x)``, Hessian ``1 / (1 + x)^2``."""
     r = _residual(prediction, target)
     c = r.dtype.type(c)
@@ -688,7 +720,7 @@ def fair(prediction, target, c=1.0):
 
 
 @np.errstate(all="ignore")
-def cauchy(prediction, target, c=1.0):
+def cauchy(prediction: ArrayLike, target: ArrayLike, c: float = 1.0) -> _Twin:
     """``c^2 / 2 log(1 + x^2)`` of ``x = r / c``; gradient ``r / (1 + x^2)``, Hessian ``(1 - x^2) / (1 + x^2)^2``."""
     r = _residual(prediction, target)
     c = r.dtype.type(c)
@@ -702,7 +734,7 @@ def cauchy(prediction, target, c=1.0):
 
 
 @np.errstate(all="ignore")
-def quantile(prediction, target, q=0.5):
+def quantile(prediction: ArrayLike, target: ArrayLike, q: float = 0.5) -> _Twin:
     """Pinball loss: ``q (y - z)`` where ``y > z``, else ``(1 - q) (z - y)`` (Koenker and Bassett 1978).
 
     The gradient is ``-q`` below the target, ``1 - q`` above and 0 at it; the Hessian is 0.
@@ -720,7 +752,7 @@ def quantile(prediction, target, q=0.5):
 
 
 @np.errstate(all="ignore")
-def expectile(prediction, target, q=0.5):
+def expectile(prediction: ArrayLike, target: ArrayLike, q: float = 0.5) -> _Twin:
     """``a r^2`` with ``a = 1 - q`` where ``z > y``, else ``q`` (Newey and Powell 1987).
 
     The gradient is ``2 a r``, the Hessian ``2 a``.
@@ -732,7 +764,7 @@ def expectile(prediction, target, q=0.5):
 
 
 @np.errstate(all="ignore")
-def epsilon_insensitive(prediction, target, epsilon=0.1):
+def epsilon_insensitive(prediction: ArrayLike, target: ArrayLike, epsilon: float = 0.1) -> _Twin:
     """``max(0, |r| - epsilon)`` (Vapnik 1995); gradient ``sign(r)`` where ``|r| > epsilon``, else 0; Hessian 0."""
     r = _residual(prediction, target)
     epsilon = r.dtype.type(epsilon)
@@ -741,7 +773,7 @@ def epsilon_insensitive(prediction, target, epsilon=0.1):
 
 
 @np.errstate(all="ignore")
-def squared_epsilon_insensitive(prediction, target, epsilon=0.1):
+def squared_epsilon_insensitive(prediction: ArrayLike, target: ArrayLike, epsilon: float = 0.1) -> _Twin:
     """``max(0, |r| - epsilon)^2``; gradient ``2 sign(r) max(0, |r| - epsilon)``, Hessian 2 where ``|r| > epsilon``."""
     r = _residual(prediction, target)
     excess = np.maximum(0, np.abs(r) - r.dtype.type(epsilon))
@@ -753,7 +785,7 @@ def squared_epsilon_insensitive(prediction, target, epsilon=0.1):
 
 
 @np.errstate(all="ignore")
-def poisson(prediction, target):
+def poisson(prediction: ArrayLike, target: ArrayLike) -> _Twin:
     """Poisson deviance, halved and less what only depends on the target: ``exp(z) - y z`` of the log of the mean ``z``.
 
     Gradient ``exp(z) - y``, Hessian ``exp(z)``.
@@ -773,7 +805,7 @@ def poisson(prediction, target):
 
 
 @np.errstate(all="ignore")
-def gamma(prediction, target):
+def gamma(prediction: ArrayLike, target: ArrayLike) -> _Twin:
     """Gamma deviance, halved and less what only depends on the target: ``z + y exp(-z)`` of the log of the mean ``z``.
 
     Gradient ``1 - y exp(-z)``, Hessian ``y exp(-z)``.
@@ -790,7 +822,7 @@ def gamma(prediction, target):
 
 
 @np.errstate(all="ignore")
-def tweedie(prediction, target, power=1.5):
+def tweedie(prediction: ArrayLike, target: ArrayLike, power: float = 1.5) -> _Twin:
     """Tweedie deviance, halved and less what only depends on the target, of the log of the mean ``z``.
 
     ``exp((2 - P) z) / (2 - P) - y exp((1 - P) z) / (1 - P)`` for the power ``1 < P < 2``, with gradient
@@ -814,7 +846,15 @@ def tweedie(prediction, target, power=1.5):
 
 
 @np.errstate(all="ignore")
-def tversky(logits, target, alpha=0.5, beta=0.5, smooth=1.0, sample_weight=None, axis=None):
+def tversky(
+    logits: ArrayLike,
+    target: ArrayLike,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    smooth: float = 1.0,
+    sample_weight: ArrayLike | None = None,
+    axis: _Axes = None,
+) -> _Twin:
     """One minus the Tversky index of the sets ``p = sigmoid(z)`` and ``t`` (Salehi et al., arXiv:1706.05721).
 
     With ``TP = sum w p t``, ``FP = sum w p (1 - t)``, ``FN = sum w (1 - p) t`` over the elements of a set, and
@@ -867,17 +907,36 @@ def tversky(logits, target, alpha=0.5, beta=0.5, smooth=1.0, sample_weight=None,
     )
 
 
-def dice(logits, target, smooth=1.0, sample_weight=None, axis=None):
+def dice(
+    logits: ArrayLike,
+    target: ArrayLike,
+    smooth: float = 1.0,
+    sample_weight: ArrayLike | None = None,
+    axis: _Axes = None,
+) -> _Twin:
     """``1 - 2 (TP + smooth) / (2 TP + FP + FN + 2 smooth)`` (arXiv:1606.04797): `tversky` of ``alpha = beta = 1/2``."""
     return tversky(logits, target, 0.5, 0.5, smooth, sample_weight, axis)
 
 
-def jaccard(logits, target, smooth=1.0, sample_weight=None, axis=None):
+def jaccard(
+    logits: ArrayLike,
+    target: ArrayLike,
+    smooth: float = 1.0,
+    sample_weight: ArrayLike | None = None,
+    axis: _Axes = None,
+) -> _Twin:
     """``1 - (TP + smooth) / (TP + FP + FN + smooth)``, intersection over union: `tversky` of ``alpha = beta = 1``."""
     return tversky(logits, target, 1.0, 1.0, smooth, sample_weight, axis)
 
 
-def soft_f1(logits, target, beta=1.0, smooth=1.0, sample_weight=None, axis=None):
+def soft_f1(
+    logits: ArrayLike,
+    target: ArrayLike,
+    beta: float = 1.0,
+    smooth: float = 1.0,
+    sample_weight: ArrayLike | None = None,
+    axis: _Axes = None,
+) -> _Twin:
     """One minus the F score of expected counts: `tversky` of ``1 / (1 + beta^2)`` and ``beta^2 / (1 + beta^2)``."""
     beta = _real(logits).dtype.type(beta)
     both = 1 + beta**2

@@ -6,9 +6,9 @@ An exact result is the text-book twin (`fastloss.reference`) in a wider type: fl
 extended precision for float64 kernels; the twins themselves are checked against mpmath. A kernel's result may be
 wrong by
 
-* 4 ulp, 8 for the Hessian of cross-entropies, Brier's and Cauchy's, the product of two such results; focal losses 8 + 2 gamma (12 for the
-  usual gamma), for a power multiplies the error of its base, and with a gamma that is not whole 12 + gamma times the
-  margin, for then it is ``exp(gamma log(1 - p))``, whose argument is rounded,
+* 4 ulp, 8 for the Hessian of cross-entropies, Brier's and Cauchy's, the product of two such results; focal losses
+  8 + 2 gamma (12 for the usual gamma), for a power multiplies the error of its base, and with a gamma that is not
+  whole 12 + gamma times the margin, for then it is ``exp(gamma log(1 - p))``, whose argument is rounded,
 * and by what half an ulp of its input does to the exact result: of the logit, of the residual, of each
   difference from the largest logit of the row.
 
@@ -49,8 +49,11 @@ class Case:
     parameters: tuple[dict[str, Any], ...]
     refused: tuple[tuple[dict[str, Any], str], ...]  # parameters, and the one the message has to name
     exact: Callable[..., Any]  # value in mpmath
-    ulps: Callable[..., Any] = lambda dtype, z, t, **parameters: 4.0
+    ulps: Callable[..., float] = lambda **parameters: 4.0
+    ulps_of_input: Callable[..., Any] | None = None  # ulps that the input accounts for, beyond its own half ulp
     hessian_ulps: float = 4.0  # at least
+    # Where a part of the formula may overflow though a tiny target would bring it back: anything but nan is right there.
+    overflows: Callable[..., Any] | None = None
     terms: Callable[..., Any] | None = None  # magnitudes of the terms, where they cancel
     larger_terms: Callable[..., Any] | None = None  # where they cancel and only 1/16 of their ulp is allowed
     lost: Callable[..., Any] = lambda tiny, z, t, **parameters: 1.0  # what exponentials are multiplied by
@@ -92,6 +95,11 @@ class Case:
     def has_options(self):
         """Class weights, label smoothing, an ignored class."""
         return "class_weight" in inspect.signature(self.twin).parameters
+
+    def parameter(self, name, parameters):
+        """Its value, given or the default; 0 for a loss without it."""
+        known = inspect.signature(self.twin).parameters
+        return parameters.get(name, known[name].default if name in known else 0.0)
 
     def from_kink(self, z, t, parameters):
         """How far each prediction (or row) is from where a derivative jumps."""
@@ -265,19 +273,26 @@ def _tweedie_larger_terms(z, y, power=1.5):
     return _larger_terms((), (rising, falling), ())
 
 
-def _power_ulps(gamma, rest):
-    if gamma == int(gamma):
-        return 8.0 + 2 * gamma
-    return 12.0 + gamma * np.abs(np.log(np.maximum(rest, np.finfo(rest.dtype).tiny)))
+def _is_whole(gamma):
+    return gamma == int(gamma)
 
 
-def _focal_ulps(dtype, z, t, gamma=2.0, **parameters):
+def _power_ulps(gamma=2.0, **parameters):
+    return 8.0 + 2 * gamma if _is_whole(gamma) else 12.0
+
+
+def _margin(gamma, rest):
+    """gamma times the margin, for a gamma that is not whole."""
+    return 0.0 if _is_whole(gamma) else gamma * np.abs(np.log(np.maximum(rest, np.finfo(rest.dtype).tiny)))
+
+
+def _focal_margin(z, t, gamma=2.0, **parameters):
     _, _, _, _, rest, _ = _row_parts(z, t, **parameters)
-    return _power_ulps(gamma, np.min(rest, axis=-1, keepdims=True))
+    return _margin(gamma, np.min(rest, axis=-1, keepdims=True))
 
 
-def _binary_focal_ulps(dtype, z, t, gamma=2.0, **parameters):
-    return _power_ulps(gamma, np.asarray(reference.sigmoid(-np.abs(z))))
+def _binary_focal_margin(z, t, gamma=2.0, **parameters):
+    return _margin(gamma, np.asarray(reference.sigmoid(-np.abs(z))))
 
 
 # ------------------------------------------------------------------------ mpmath values
@@ -479,7 +494,8 @@ TABLE = (
         ),
         refused=_BAD_ROWWISE + _BAD_GAMMA,
         exact=_mp_focal,
-        ulps=_focal_ulps,
+        ulps=_power_ulps,
+        ulps_of_input=_focal_margin,
         terms=_focal_terms,
         convex=False,
         inverse_link="softmax",
@@ -518,7 +534,8 @@ TABLE = (
         + _BAD_GAMMA
         + tuple(({"alpha": alpha}, "alpha") for alpha in (-0.1, 1.1, np.nan, "half")),
         exact=_mp_binary_focal,
-        ulps=_binary_focal_ulps,
+        ulps=_power_ulps,
+        ulps_of_input=_binary_focal_margin,
         terms=_binary_focal_terms,
         convex=False,
         parabola=False,
@@ -579,6 +596,7 @@ TABLE = (
         domain="class",
         parameters=({}, {"epsilon": 0.0}, {"epsilon": -0.7}, {"epsilon": -1.0}, {"epsilon": -4.0}, {"epsilon": 5.5}),
         refused=tuple(({"epsilon": epsilon}, "epsilon") for epsilon in (np.nan, np.inf, -np.inf, "one", None)),
+        ulps=lambda epsilon=1.0: 5.0 if epsilon >= 0 else 6.0,
         exact=_mp_poly1,
         hessian_ulps=8.0,
         terms=_poly1_terms,
@@ -591,6 +609,7 @@ TABLE = (
         domain="class",
         parameters=({}, {"q": 0.05}, {"q": 1.0}, {"q": 0.5}),
         refused=tuple(({"q": q}, "q") for q in (0.0, -0.5, 1.5, np.nan, np.inf, "one", None)),
+        ulps=lambda q=0.7: 5.0,
         exact=_mp_generalized_cross_entropy,
         hessian_ulps=8.0,
         terms=_generalized_cross_entropy_terms,
@@ -620,6 +639,7 @@ TABLE = (
         kinks=lambda: (-1.0, 1.0),
         stops_at_minimum=True,
         curvatures=_by_label(lambda m: (2.0 * (m < 1), np.full_like(m, 2.0))),
+        overflows=lambda largest, z, t: 4 * (1 + np.abs(z)) ** 2 > largest,
     ),
     Case(
         function="modified_huber",
@@ -631,6 +651,7 @@ TABLE = (
         terms=_both_labels_terms(reference.modified_huber),
         kinks=lambda: (-1.0, 1.0),
         curvatures=_by_label(_modified_huber_curvatures),
+        overflows=lambda largest, z, t: 4 * (1 + np.abs(z)) > largest,
     ),
     Case(
         function="exponential",
@@ -644,6 +665,7 @@ TABLE = (
         stops_at_minimum=True,
         curvatures=_by_label(lambda m: (np.exp(-m), np.exp(-m))),
         inverse_link="sigmoid of twice",
+        overflows=lambda largest, z, t: np.abs(z) > 0.999 * np.log(largest),
     ),
     Case(
         function="brier",
@@ -681,6 +703,7 @@ TABLE = (
         refused=tuple(({"delta": delta}, "delta") for delta in (0.0, -1.0, np.nan, np.inf, "one", None)),
         exact=_mp_pseudo_huber,
         stops_at_minimum=True,
+        hessian_ulps=8.0,
         curvatures=_of_residual(
             lambda r, delta=1.0: (np.hypot(1, r / delta) ** -3, 1 / np.hypot(1, r / delta)),
         ),
@@ -795,6 +818,7 @@ TABLE = (
         stops_at_minimum=True,
         curvatures=lambda z, y: (y * np.exp(-z), np.maximum(1, y * np.exp(-z))),
         inverse_link="exp",
+        overflows=lambda largest, z, y: -z > 0.999 * np.log(largest),
     ),
     Case(
         function="tweedie",
@@ -812,6 +836,9 @@ TABLE = (
             np.maximum(np.exp((2 - power) * z), y * np.exp((1 - power) * z)),
         ),
         inverse_link="exp",
+        overflows=lambda largest, z, y, power=1.5: (
+            np.maximum((2 - power) * z, (1 - power) * z) > 0.95 * np.log(largest)
+        ),
     ),
     Case(
         function="tversky",
@@ -1002,6 +1029,14 @@ class Bounded(NamedTuple):
     tolerance: Any
 
 
+class Element(NamedTuple):
+    """What an error is counted in, and how much of it is the input's."""
+
+    exact: Any
+    ulp: Any
+    of_input: Any
+
+
 class Expected(NamedTuple):
     value: Bounded
     gradient: Bounded
@@ -1022,6 +1057,12 @@ def ulp(magnitude, dtype):
 def _difference(changed, base):
     d = np.abs(changed - base)
     return np.where(np.isfinite(d), d, 0.0)
+
+
+def _of_class(x, index):
+    """One number of each row."""
+    index = np.clip(np.asarray(index, np.int64), 0, x.shape[-1] - 1)
+    return np.take_along_axis(x, index[..., np.newaxis], axis=-1)[..., 0]
 
 
 @np.errstate(all="ignore")
@@ -1055,23 +1096,102 @@ def _input_slack(case, parameters, z, t, dtype, base, magnitudes):
         ]
     if case.gap is not None:
         return [half * np.sum(np.abs(base[1]) * np.where(np.isfinite(below), np.abs(below), 0.0), axis=-1), 0.0, 0.0]
-    # Many classes: log p_j moves by at most |d_j| + sum_k p_k |d_k| halves of an ulp, and with it all the rest.
+    # Many classes: log p_j moves by at most |d_j| + sum_k p_k |d_k| halves of an ulp, and with it all the rest. Of
+    # losses of p_k other than its logarithm the derivative has a power or multiple of p_k, too.
     _, p, _, _ = reference._probabilities(z)
     finite = np.where(np.isfinite(below), np.abs(below), 0.0)
-    relative = half * (finite + np.sum(p * finite, axis=-1, keepdims=True))
-    order = 1 + parameters.get("gamma", 0.0) + parameters.get("q", 0.0) + abs(parameters.get("epsilon", 0.0))
+    mean = np.sum(p * finite, axis=-1, keepdims=True)
+    relative = (1 + parameters.get("gamma", 0.0)) * half * (finite + mean)
+    true = np.where(t > 0, finite, 0.0).max(axis=-1) if t.ndim == z.ndim else _of_class(finite, t)
+    strength = case.parameter("q", parameters) + abs(case.parameter("epsilon", parameters))
+    relative += strength * half * (true[..., np.newaxis] + mean)
     slack = [
         half * np.sum(np.abs(base[1]) * finite, axis=-1),
-        order * relative * magnitudes[1],
-        2 * order * relative * magnitudes[2],
+        relative * magnitudes[1],
+        2 * relative * magnitudes[2],
     ]
     return [np.where(np.isfinite(s), s, 0.0) for s in slack]
 
 
 @np.errstate(all="ignore")
+def elements(case, parameters, z, t, dtype):
+    """Value, gradient and Hessian of `z` and `t` in the wide type, classes last: exact, and how errors are counted."""
+    base = case.twin(z, t, **parameters)
+    terms = (None, None, None) if case.terms is None else case.terms(z, t, **parameters)
+    terms = [
+        np.abs(exact) if magnitude is None else np.maximum(magnitude, np.abs(exact))
+        for exact, magnitude in zip(base, terms, strict=True)
+    ]
+    ulps = [ulp(magnitude, dtype) for magnitude in terms]
+    slack = _input_slack(case, parameters, z, t, dtype, base, terms)
+    if case.larger_terms is not None:
+        larger = case.larger_terms(z, t, **parameters)
+        slack = [x if each is None else x + ulp(each, dtype) / 16 for x, each in zip(slack, larger, strict=True)]
+    if case.ulps_of_input is not None:
+        more = np.asarray(case.ulps_of_input(z, t, **parameters))
+        slack = [
+            x + each * (more.reshape(each.shape) if more.size == each.size else more)
+            for x, each in zip(slack, ulps, strict=True)
+        ]
+    # Each class's probability may be lost, and with it what focal losses make of it: up to (1 + gamma)^2 |log p| p.
+    tiny = z.dtype.type(np.finfo(dtype).tiny)
+    lost = (4 + (z.shape[-1] if case.rowwise else 0)) * tiny * case.lost(tiny, z, t, **parameters)
+    if "focal" in case.function:
+        lost *= (1 + parameters.get("gamma", 2.0)) ** 2 * -np.log(tiny)
+    return [Element(exact, each, x + lost) for exact, each, x in zip(base, ulps, slack, strict=True)]
+
+
+def tversky_parameters(case, parameters):
+    """Every case as alpha, beta and smooth."""
+    smooth = parameters.get("smooth", 1.0)
+    if case.function == "tversky":
+        return parameters.get("alpha", 0.5), parameters.get("beta", 0.5), smooth
+    if case.function == "soft_f1":
+        square = parameters.get("beta", 1.0) ** 2
+        return 1 / (1 + square), square / (1 + square), smooth
+    return (0.5, 0.5, smooth) if case.function == "dice" else (1.0, 1.0, smooth)
+
+
+@np.errstate(all="ignore")
+def set_elements(case, parameters, z, t, w, axis, dtype):
+    """As `elements`, of a loss of sets: value of each set, gradient and Hessian of each element."""
+    base = case.twin(z, t, **parameters, sample_weight=w, axis=axis)
+    alpha, beta, smooth = (z.dtype.type(x) for x in tversky_parameters(case, parameters))
+
+    counts = w > 0
+    z, t = np.where(counts, z, 0), np.where(counts, t, 0)
+    p, not_p, not_t = reference.sigmoid(z), reference.sigmoid(-z), 1 - t
+    v = w * (p * not_p)
+    half = np.finfo(dtype).eps / z.dtype.type(2)
+    moved = half * np.where(np.isfinite(z), np.abs(z), 0)  # half an ulp of the logit
+
+    def total(x):
+        return np.sum(np.where(counts, x, 0), axis=axis, keepdims=True)
+
+    n, fp, fn = total(w * p * t) + smooth, total(w * p * not_t), total(w * not_p * t)
+    wrong = alpha * fp + beta * fn
+    d = n + wrong
+    q = (t * (wrong + beta * n) + not_t * alpha * n) / d**2
+    bend = 1 + 2 * v * (t + alpha * not_t + beta * t) / d
+    terms = [np.abs(base[0]), v * q, v * q * bend]
+    moved_n, moved_wrong = total(v * moved * t), total(v * moved * (alpha * not_t + beta * t))
+    moved_d = moved_n + moved_wrong
+    moved_q = (t * (moved_wrong + beta * moved_n) + not_t * alpha * moved_n) / d**2 + 2 * q * moved_d / d
+    of_input = [
+        np.squeeze(total(np.abs(base[1]) * moved), axis=axis),
+        v * moved_q + v * q * moved,
+        (v * moved_q + v * q * (3 * moved + moved_d / d)) * bend,
+    ]
+    # Sigmoids below the smallest normal number may be lost.
+    lost = 8 * np.finfo(dtype).tiny * max(1.0, float(np.max(w)))
+    return [
+        Element(exact, ulp(each, dtype), more + lost) for exact, each, more in zip(base, terms, of_input, strict=True)
+    ]
+
+
+@np.errstate(all="ignore")
 def expected(case, parameters, prediction, target, dtype, *, sample_weight=None, reduction="none", axis=-1):
     """Exact value, gradient and Hessian with the error that is allowed, for results of `dtype`."""
-    parameters = dict(parameters)
     real = wide(dtype)
     z = np.asarray(prediction).astype(real)
     t = np.asarray(target)
@@ -1083,28 +1203,15 @@ def expected(case, parameters, prediction, target, dtype, *, sample_weight=None,
     else:
         t = np.broadcast_to(t, z.shape)
 
-    base = case.twin(z, t, **parameters)
-    terms = (None, None, None) if case.terms is None else case.terms(z, t, **parameters)
-    terms = [
-        np.abs(exact) if magnitude is None else np.maximum(magnitude, np.abs(exact))
-        for exact, magnitude in zip(base, terms, strict=True)
+    parts = elements(case, parameters, z, t, dtype)
+    base = [part.exact for part in parts]
+    ulps = case.ulps(**parameters)
+    tolerance = [
+        part.ulp * max(ulps, case.hessian_ulps if i == 2 else 0) + part.of_input for i, part in enumerate(parts)
     ]
-    slack = _input_slack(case, parameters, z, t, dtype, base, terms)
-    if case.larger_terms is not None:
-        larger = case.larger_terms(z, t, **parameters)
-        slack = [x if each is None else x + ulp(each, dtype) / 16 for x, each in zip(slack, larger, strict=True)]
-    ulps = np.asarray(case.ulps(dtype, z, t, **parameters))
-    tolerance = []
-    # Each class's probability may be lost, and with it what focal losses make of it: up to (1 + gamma)^2 |log p| p.
-    tiny = real(np.finfo(dtype).tiny)
-    lost = (4 + (z.shape[-1] if case.rowwise else 0)) * tiny * case.lost(tiny, z, t, **parameters)
-    if "focal" in case.function:
-        lost *= (1 + parameters.get("gamma", 2.0)) ** 2 * -np.log(tiny)
-    for i, (exact, magnitude, extra) in enumerate(zip(base, terms, slack, strict=True)):
-        allowed = ulps.reshape(exact.shape) if ulps.size == exact.size else ulps
-        if i == 2:
-            allowed = np.maximum(allowed, case.hessian_ulps)
-        tolerance.append(allowed * ulp(magnitude, dtype) + extra + lost)
+    if case.overflows is not None:
+        beyond = case.overflows(np.finfo(dtype).max, z, t, **parameters)
+        tolerance = [np.where(beyond, np.inf, allowed) for allowed in tolerance]
 
     if case.rowwise:
         counts = np.ones(z.shape[:-1], real)

@@ -104,10 +104,20 @@ import fastloss as fl
 
 for dtype in (np.float32, np.float64):
     z = np.linspace(-3, 3, 400).astype(dtype).reshape(40, 10)
-    for loss_class in fl.losses():
-        row_wise = issubclass(loss_class, fl._kernels.RowwiseLoss)
-        target = np.arange(40) % 10 if row_wise else np.asarray(z > 0, dtype)
-        loss_class().value_gradient_and_hessian(z, target)
+    labels, classes, probabilities = np.asarray(z > 0, dtype), np.arange(40) % 10, fl.softmax(z)
+    for loss in [loss_class() for loss_class in fl.losses()]:
+        row_wise = isinstance(loss, fl._kernels.RowwiseLoss)
+        for target in (classes if row_wise else labels, probabilities):
+            if loss.target_domain == "positive":
+                target = target + 1
+            for curvature in ("exact", "psd", "majorize"):
+                loss.value_gradient_and_hessian(z, target, curvature=curvature)
+            loss.value_and_gradient(z, target)
+            loss.gradient(z, target)
+            loss(z, target)
+    fl.dice(z, labels, axis=0)
+    fl.zero_one(z, labels)
+    fl.zero_one(z, classes)
     for function in (fl.log_softmax, fl.softmax, fl.logsumexp, fl.sigmoid, fl.log_sigmoid):
         function(z)
 print(fl.config()["isa"])

@@ -84,9 +84,10 @@ def test_formulas(pointwise_setup, dtype, spread):
         moved = 64 * np.finfo(dtype).eps * (1 + np.minimum(np.abs(z), 1e3))
     for curvature, formula in zip(CURVATURES[1:], formulas, strict=True):
         _, found = loss.gradient_and_hessian(z, t, curvature=curvature, reduction="none")
-        keep = away & (formula > 1e-9) & (formula < np.finfo(dtype).max)
+        keep = away & (formula > 1e-9) & (formula < 1e30)
         assert keep.any()
-        wrong = np.abs(found - formula) > moved * formula
+        with np.errstate(invalid="ignore"):
+            wrong = ~(np.abs(found - formula) <= moved * formula)
         bad = wrong & keep
         assert not bad.any(), f"{curvature} at {z[bad][:3]}, {t[bad][:3]}: {found[bad][:3]}, not {formula[bad][:3]}"
         # The floor is far below anything that matters.

@@ -44,6 +44,12 @@ def results():
             if z.ndim == 2:
                 fortran = loss.value_gradient_and_hessian(np.asfortranarray(z), t)
                 yield f"{name} {what} F", fortran
+        for case in cases.SETS:
+            z, t = cases.draw(case, "soft", (1003, 5), dtype, "wide")
+            w = np.random.default_rng(0).uniform(0, 2, (1003, 1))
+            for axis in (None, 0, 1):
+                result = case.build({}).value_gradient_and_hessian(z, t, axis=axis, sample_weight=w)
+                yield f"{name} {case} axis {axis} wide", result
         rng = np.random.default_rng(5)
         for shape in ROWS:
             x = cases.draw_prediction(rng, shape, dtype, "wide")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cases
+import numpy as np
 import pytest
 
 import fastloss as fl
@@ -48,26 +50,61 @@ def test_console_script_is_the_command_line():
     assert callable(script.load())
 
 
-def test_stubs_serve_strict_user_code(tmp_path):
-    pytest.importorskip("mypy")
-    program = tmp_path / "user.py"
-    program.write_text(
-        """\
+USER_CODE = """\
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
 import fastloss as fl
 
 logits = np.zeros((3, 2), dtype=np.float32)
-target = np.zeros(3, dtype=np.int64)
-loss = fl.CrossEntropy(label_smoothing=0.1)
-value, gradient = loss.value_and_gradient(logits, target)
-total: float = value + fl.mse([1.0, 2.0], [1.0, 3.0])
-rows = loss(logits, target, reduction="none")
-step = logits - gradient
-probability = fl.softmax(logits, axis=0)
-print(total, rows, step, probability, fl.Huber(delta=2.0).name, fl.config()["isa"])
-""",
-        encoding="utf-8",
-    )
+classes = np.zeros(3, dtype=np.int64)
+elements = np.ones((3, 2), dtype=np.float32)
+number: float
+array: NDArray[Any]
+number = fl.mse([1.0, 2.0], [1.0, 3.0]) + fl.l2([1.0], [2.0]) + fl.zero_one(logits, classes)
+array = logits - fl.softmax(logits, axis=0)
+print(fl.Huber(delta=2.0).name, fl.config()["isa"], [each.__name__ for each in fl.losses()])
+"""
+
+USER_CODE_OF_A_LOSS = """
+{name} = fl.{build}
+number = fl.{name}(logits, {target})
+number = {name}(logits, {target}, reduction="sum"{axis})
+array = {name}(logits, {target}, sample_weight=None, reduction="none"{axis})
+array = {name}.gradient(logits, {target}, gradient_out=np.empty_like(logits){axis})
+number, array = {name}.value_and_gradient(logits, {target}{axis})
+array, array = {name}.value_and_gradient(logits, {target}, reduction="none"{axis})
+array, array = {name}.gradient_and_hessian(logits, {target}, curvature="psd"{axis})
+number, array, array = {name}.value_gradient_and_hessian(logits, {target}, curvature="majorize"{axis})
+array = {name}.inverse_link(logits)
+print({name}.init_score({target}), {name}.parameters, {name}.target_domain, {name} == fl.{build})
+value, gradient, hessian = fl.reference.{name}(logits, {target})
+"""
+
+
+def user_code():
+    """Every loss with its parameters, every method, every kind of result: what a stub may get wrong."""
+    parts = [USER_CODE]
+    for case in cases.TABLE:
+        given = {name: [1.0, 2.0] if x is cases.CLASS_WEIGHT else x for name, x in case.parameters[-1].items()}
+        arguments = ", ".join(f"{name}={np.asarray(x).tolist()!r}" for name, x in given.items())
+        parts += [
+            USER_CODE_OF_A_LOSS.format(
+                name=case.function,
+                build=f"{case.constructor}({arguments})",
+                target="classes" if case.rowwise else "elements",
+                axis=", axis=-1" if case.rowwise else ", axis=(0,)" if case.setwise else "",
+            )
+        ]
+    return "".join(parts)
+
+
+def test_stubs_serve_strict_user_code(tmp_path):
+    pytest.importorskip("mypy")
+    program = tmp_path / "user.py"
+    program.write_text(user_code(), encoding="utf-8")
     process = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(program)],
         cwd=tmp_path,
@@ -76,6 +113,11 @@ print(total, rows, step, probability, fl.Huber(delta=2.0).name, fl.config()["isa
         timeout=300,
     )
     assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_strict_user_code_runs():
+    """What the stubs are tested with is what a user may write."""
+    exec(compile(user_code(), "user.py", "exec"), {})
 
 
 def test_stubs_agree_with_the_compiled_module(tmp_path):

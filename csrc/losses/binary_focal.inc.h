@@ -9,7 +9,8 @@
  * usual rho^(g - 1) is infinite. s and rho are both quotients by 1 + exp(-|m|), never 1 minus the other. g = 0
  * goes to binary cross-entropy's formula: equal to the last bit.
  * psd: binary cross-entropy's curvature with the weights that make its gradient this one, s |d / dm| (Gauss-Newton).
- * majorize: (1 + g) times that, the least multiple which is nowhere below the exact one.
+ * majorize: (1 + g) times that, the least multiple which is nowhere below the exact one. Of a mixture of two labels, whose
+ * minimum lies between them, a bound of its second derivative anywhere: (1 + 2 g / 3) / 4 for each.
  */
 ALWAYS_INLINE point binary_focal_margin(operands o, vreal m, vreal a)
 {
@@ -31,7 +32,7 @@ ALWAYS_INLINE point binary_focal_margin(operands o, vreal m, vreal a)
         vreal bend = fmadd(g * s, s_loss, -(rho * s_loss)); /* g s s L - rho s L */
         hessian = scale * fmadd(g, bend, s * rho * (ONE + g + g));
     } else {
-        hessian = vmax(C(CURVATURE_FLOOR) * slope, s * slope);
+        hessian = not_flat(s * slope, slope);
         if (o.curvature == FL_MAJORIZE) hessian = (ONE + g) * hessian;
     }
     vreal value = scale * loss;
@@ -54,8 +55,13 @@ ALWAYS_INLINE point binary_focal(operands o)
         return f;
     }
     point one = binary_focal_margin(o, o.z, t * positive), zero = binary_focal_margin(o, -o.z, other * negative);
-    return (point){.value = one.value + zero.value,
-                   .gradient = one.gradient - zero.gradient,
-                   .hessian = one.hessian + zero.hessian};
+    vreal hessian = one.hessian + zero.hessian;
+    if (o.curvature == FL_MAJORIZE) {
+        vmask is_hard = either(eq(t, ZERO), eq(other, ZERO));
+        vreal bound = UNIFORM(0.25 + o.p[0] / 6) * fmadd(t, positive, other * negative);
+        hessian = choose(is_hard, hessian, nan_or(o.z, bound));
+    }
+    return (point){
+        .value = one.value + zero.value, .gradient = one.gradient - zero.gradient, .hessian = hessian};
 }
 POINTWISE(binary_focal, FL_UNIT_INTERVAL, STAGE(exp_of_distance, FOR_ALL), STAGE(log1p_of_e, FOR_ALL))

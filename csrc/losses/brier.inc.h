@@ -21,7 +21,7 @@ ALWAYS_INLINE point brier(operands o)
         hessian = slope * fmadd(error, choose(right, -centred, centred), slope);
         hessian = hessian + hessian;
     } else if (o.curvature == FL_PSD)
-        hessian = slope * vmax(C(CURVATURE_FLOOR), slope + slope);
+        hessian = not_flat((slope + slope) * slope, error * slope);
     else
         hessian = nan_or(o.z, C(BRIER_LARGEST_CURVATURE));
     return (point){.value = error * error, .gradient = (error + error) * slope, .hessian = hessian};

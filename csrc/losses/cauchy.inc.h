@@ -4,13 +4,18 @@
  */
 #define CAUCHY_FAR (FL_REAL == 32 ? 0x1p30 : 0x1p60) /* beyond, 1 + x^2 is x^2, and may overflow */
 
-ALWAYS_INLINE vreal cauchy_ratio(operands o) { return vmin(C(LARGEST), divided_by(vabs(o.z - o.t), o.p[0])); }
+ALWAYS_INLINE vreal cauchy_ratio(operands o)
+{
+    return vmin(C(LARGEST), divided_by(vmin(C(LARGEST), vabs(o.z - o.t)), o.p[0]));
+}
+
 ALWAYS_INLINE vreal cauchy_value(operands o)
 {
-    vreal x = cauchy_ratio(o);
+    vreal r = vabs(o.z - o.t), x = cauchy_ratio(o), square = x * x, u = ONE + square;
     vmask far = lt(C(CAUCHY_FAR), x);
-    vreal log = log1p_nonnegative(choose(far, x, x * x));
-    return choose(far, log, C(0.5) * log);
+    vreal scaled = divided_by(vmin(C(LARGEST), r) * C(0x1p-64), o.p[0]); /* finite where x may not be */
+    vreal log = log_of_sum(choose(far, scaled, u), choose(far, ZERO, rounded_off(square, u)));
+    return nan_or(r, choose(far, log + C(64 * 0.693147180559945309), C(0.5) * log));
 }
 
 ALWAYS_INLINE point cauchy(operands o)
@@ -18,15 +23,15 @@ ALWAYS_INLINE point cauchy(operands o)
     vreal c = UNIFORM(o.p[0]);
     vreal r = o.z - o.t, x = cauchy_ratio(o);
     vmask far = lt(C(CAUCHY_FAR), x);
-    vreal per_x = ONE / vmax(C(CAUCHY_FAR), x), near = vmin(C(CAUCHY_FAR), x);
-    vreal w = ONE / fmadd(near, near, ONE);
+    vreal near = vmin(C(CAUCHY_FAR), x), inverse = ONE / choose(far, x, fmadd(near, near, ONE));
+    vreal w = choose(far, inverse * inverse, inverse);
     vreal hessian;
     if (o.curvature == FL_EXACT)
-        hessian = choose(far, -(per_x * per_x), (ONE - near) * w * ((ONE + near) * w));
+        hessian = choose(far, -w, (ONE - near) * w * ((ONE + near) * w));
     else
-        hessian = vmax(C(CURVATURE_FLOOR), choose(far, per_x * per_x, w));
+        hessian = vmax(C(CURVATURE_FLOOR), w);
     vreal value = times_square(o.e, o.p[0]);
-    vreal gradient = with_sign_of(choose(far, c * per_x, c * (near * w)), r);
+    vreal gradient = with_sign_of(c * choose(far, inverse, near * w), r);
     vmask infinite = eq(vabs(r), C(REAL_INFINITY));
     return (point){.value = choose(infinite, vabs(r), value),
                    .gradient = nan_or(r, choose(infinite, ZERO, gradient)),

@@ -3,7 +3,7 @@
 
 ALWAYS_INLINE point epsilon_insensitive(operands o)
 {
-    vreal epsilon = UNIFORM(o.p[0]), r = o.z - o.t, distance = vabs(r), u = distance - epsilon;
+    vreal epsilon = UNIFORM(o.p[0]), r = o.z - o.t, distance = vabs(r), u = minus(distance, o.p[0]);
     vreal hessian = o.curvature == FL_EXACT ? ZERO
                     : o.curvature == FL_PSD ? ONE
                                             : hinge_majorizer(u) + hinge_majorizer(distance + epsilon);

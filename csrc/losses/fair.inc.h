@@ -3,14 +3,16 @@
  *
  * Where x is small the value is r^2 times (x - log1p(x)) / x^2: what dividing by c rounds off weighs nothing then.
  */
-ALWAYS_INLINE vreal fair_ratio(operands o) { return vmin(C(LARGEST), divided_by(vabs(o.z - o.t), o.p[0])); }
+ALWAYS_INLINE vreal fair_ratio(operands o)
+{
+    return vmin(C(LARGEST), divided_by(vmin(C(LARGEST), vabs(o.z - o.t)), o.p[0]));
+}
 
 ALWAYS_INLINE vreal fair_value(operands o)
 {
-    vreal r = vabs(o.z - o.t), x = fair_ratio(o);
-    vmask near = lt(x, C(0.4));
-    vreal far = times_square(minus_log1p(vmax(C(0.4), x)), o.p[0]);
-    return choose(near, -(r * r) * log1p_bend(choose(near, x, ZERO)), choose(lt(r, C(REAL_INFINITY)), far, r));
+    vreal r = vabs(o.z - o.t), x = fair_ratio(o), value = minus_log1p(x);
+    vreal far = choose(lt(x, C(0x1p60)), times_square(value, o.p[0]), UNIFORM(o.p[0]) * r);
+    return choose(lt(ONE + x, C(SQRT_2)), r * r * value, nan_or(r, far));
 }
 
 ALWAYS_INLINE point fair(operands o)

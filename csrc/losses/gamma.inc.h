@@ -6,6 +6,7 @@ ALWAYS_INLINE point gamma(operands o)
 {
     exp_parts e = exp_exact(-o.z);
     vreal large = o.t * e.power, small = fmadd(o.t, e.rest, rest_of_product(o.t, e.power, large));
+    small = choose(lt(large, C(REAL_INFINITY)), small, ZERO); /* inf - inf is no number */
     vreal ratio = large + small;
     vreal hessian = ratio;
     if (o.curvature == FL_MAJORIZE) hessian = vmax(ONE, hessian);

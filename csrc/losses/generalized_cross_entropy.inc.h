@@ -6,10 +6,13 @@
 ALWAYS_INLINE terms generalized_cross_entropy(probability y)
 {
     const double power = y.coefficients[0];
+    if (power == 1)
+        return (terms){.value = y.rest, .first = y.p, .second = -y.p * (y.rest * y.rest), .bound = C(0.5)};
     vreal q = UNIFORM(power);
     vreal far = -(q * y.distance), near = -(q * y.log_sum), x = far + near;
     vreal back = x - far, lost = (far - (x - back)) + (near - back); /* TwoSum, Knuth */
     vreal more = lost - rest_of_product(q, y.distance, -far) - rest_of_product(q, y.log_sum, -near);
+    more = fmadd(UNIFORM((double)(real)power - power), y.loss, more); /* what q rounds off */
     vmask finite = lt(y.loss, C(REAL_INFINITY));
     exp_parts e = exp_of_sum(x, choose(finite, more, ZERO));
     vreal first = e.power + e.rest;

@@ -37,6 +37,29 @@ ALWAYS_INLINE vreal log_cosh_near(vreal x)
     return x * HORNER(x, q, 0.5);
 }
 
+/* log1p(e), e <= exp(-2) */
+ALWAYS_INLINE vreal log1p_eighth(vreal e)
+{
+#if FL_REAL == 32
+    vreal q = C(0x1.324ee0p-3);
+    q = HORNER(e, q, -0x1.f3609ep-3);
+    q = HORNER(e, q, 0x1.550058p-2);
+    q = HORNER(e, q, -0x1.fffe72p-2);
+#else
+    vreal q = C(0x1.74ed5c2beef2fp-5);
+    q = HORNER(e, q, -0x1.61d577ba31aa6p-4);
+    q = HORNER(e, q, 0x1.bce19c5c28e69p-4);
+    q = HORNER(e, q, -0x1.fec93c49020efp-4);
+    q = HORNER(e, q, 0x1.248614e80fa29p-3);
+    q = HORNER(e, q, -0x1.5554b345faffdp-3);
+    q = HORNER(e, q, 0x1.999994323d78ap-3);
+    q = HORNER(e, q, -0x1.ffffffe419301p-3);
+    q = HORNER(e, q, 0x1.555555552edafp-2);
+    q = HORNER(e, q, -0x1.ffffffffffd65p-2);
+#endif
+    return fmadd(e * e, q, e);
+}
+
 /* tanh(r) / r - 1 of r^2 = x <= 1 / 8 */
 ALWAYS_INLINE vreal tanh_near(vreal x)
 {
@@ -70,9 +93,9 @@ ALWAYS_INLINE point log_cosh(operands o)
     else
         hessian = C(4) * o.e * inverse * inverse;
     if (o.curvature != FL_EXACT) hessian = vmax(C(CURVATURE_FLOOR), hessian);
-    vreal far = (distance - C(LN2_HIGH)) + (o.l - C(LN2_LOW));
+    vreal far = (distance - C(LN2_HIGH)) + (log1p_eighth(o.e) - C(LN2_LOW));
     return (point){.value = choose(lt(distance, ONE), log_cosh_near(x), far),
                    .gradient = with_sign_of(tanh, r),
                    .hessian = hessian};
 }
-POINTWISE(log_cosh, FL_ANY, STAGE(exp_of_residual, FOR_ALL), STAGE(log1p_of_e, FL_VALUE))
+POINTWISE(log_cosh, FL_ANY, STAGE(exp_of_residual, FOR_ALL), NULL, 0)

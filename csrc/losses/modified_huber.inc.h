@@ -7,7 +7,7 @@
 
 ALWAYS_INLINE point modified_huber_of_margin(vreal m, operands o)
 {
-    vreal u = ONE - m, c = vmax(ZERO, vmin(C(2), u));
+    vreal u = vmax(ZERO, ONE - m), c = vmin(C(2), u);
     vreal beyond = o.curvature == FL_MAJORIZE ? C(2) : ZERO;
     vreal straight = o.curvature == FL_EXACT ? ZERO : vmax(C(CURVATURE_FLOOR), C(4) / u);
     vreal hessian = choose(lt(C(2), u), straight, choose(lt(ZERO, u), C(2), beyond));

@@ -1,7 +1,7 @@
 /* max(0, |r| - epsilon)^2 */
 ALWAYS_INLINE point squared_epsilon_insensitive(operands o)
 {
-    vreal r = o.z - o.t, u = vmax(ZERO, vabs(r) - UNIFORM(o.p[0]));
+    vreal r = o.z - o.t, u = vmax(ZERO, minus(vabs(r), o.p[0]));
     vreal inside = o.curvature == FL_MAJORIZE ? C(2) : ZERO;
     return (point){.value = u * u,
                    .gradient = with_sign_of(u + u, r),

@@ -10,6 +10,7 @@ ALWAYS_INLINE point tweedie(operands o)
     vmask no_target = eq(o.t, ZERO); /* 0 inf is no number */
     vreal large = choose(no_target, ZERO, o.t * down.power);
     vreal small = choose(no_target, ZERO, fmadd(o.t, down.rest, rest_of_product(o.t, down.power, large)));
+    small = choose(lt(large, C(REAL_INFINITY)), small, ZERO); /* nor is inf - inf */
     vreal first = up.power + up.rest, second = large + small;
     vreal hessian = o.curvature == FL_MAJORIZE ? vmax(first, second)
                                                : fmadd(UNIFORM(2 - power), first, UNIFORM(power - 1) * second);
