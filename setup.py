@@ -35,9 +35,9 @@ ISAS = {
 MACHINE_ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 REAL_BITS = (32, 64)
 
-# -fno-trapping-math lets loops with comparisons vectorise and changes no value. -ffp-contract=off keeps
-# the bits the same on every instruction set. -fno-builtin-gamma, because gamma is a loss here. -fno-lto, because link-time optimisation merges objects
-# that are compiled for different instruction sets. -g0 leaves no build path in the binary.
+# -fno-trapping-math lets loops with comparisons vectorise and changes no value. -ffp-contract=off keeps the bits the
+# same on every instruction set. -fno-builtin-gamma, because gamma is a loss here. -fno-lto, because link-time
+# optimisation merges objects that are compiled for different instruction sets. -g0 leaves no build path in the binary.
 FLAGS = (
     "-O3 -std=gnu11 -fPIC -fopenmp-simd -fvisibility=hidden -fno-math-errno -fno-trapping-math"
     " -ffp-contract=off -fno-builtin-gamma -fno-lto -g0"

@@ -358,30 +358,30 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
 #define STAGE(function, outputs) function, outputs
 #define FOR_ALL (FL_VALUE | FL_GRADIENT | FL_HESSIAN)
 #define NO_STAGES NULL, 0, NULL, 0
-#define DEFINE_TILE(name, want, ...)                                                                           \
-    static void name##_tile_##want(const tile_arrays *a, const operands *o, lane_sums *sums, int plain)        \
-    {                                                                                                          \
-        double p[FL_MAX_COEFFICIENTS]; /* a copy that no store can be suspected to change */                   \
-        operands own = *o;                                                                                     \
-        memcpy(p, o->p, sizeof p);                                                                             \
-        own.p = p;                                                                                             \
-        whole_tile(a, own, sums, plain, name, __VA_ARGS__, want);                                              \
+#define DEFINE_TILE(name, want, ...)                                                                    \
+    static void name##_tile_##want(const tile_arrays *a, const operands *o, lane_sums *sums, int plain) \
+    {                                                                                                   \
+        double p[FL_MAX_COEFFICIENTS]; /* a copy that no store can be suspected to change */            \
+        operands own = *o;                                                                              \
+        memcpy(p, o->p, sizeof p);                                                                      \
+        own.p = p;                                                                                      \
+        whole_tile(a, own, sums, plain, name, __VA_ARGS__, want);                                       \
     }
-#define DEFINE_BLOCK(name, domain_)                                                                            \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)            \
-    {                                                                                                          \
-        return pointwise_block(job, first, count, sum, &name##_formula);                                       \
-    }                                                                                                          \
+#define DEFINE_BLOCK(name, domain_)                                                                 \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
+    {                                                                                               \
+        return pointwise_block(job, first, count, sum, &name##_formula);                            \
+    }                                                                                               \
     FL_DEFINE_LOSS(name, .domain = domain_)
-#define POINTWISE(name, domain, ...)                                                                           \
-    DEFINE_TILE(name, 1, __VA_ARGS__)                                                                          \
-    DEFINE_TILE(name, 2, __VA_ARGS__)                                                                          \
-    DEFINE_TILE(name, 3, __VA_ARGS__)                                                                          \
-    DEFINE_TILE(name, 6, __VA_ARGS__)                                                                          \
-    DEFINE_TILE(name, 7, __VA_ARGS__)                                                                          \
-    static const pointwise_formula name##_formula = {                                                          \
+#define POINTWISE(name, domain, ...)                                                                            \
+    DEFINE_TILE(name, 1, __VA_ARGS__)                                                                           \
+    DEFINE_TILE(name, 2, __VA_ARGS__)                                                                           \
+    DEFINE_TILE(name, 3, __VA_ARGS__)                                                                           \
+    DEFINE_TILE(name, 6, __VA_ARGS__)                                                                           \
+    DEFINE_TILE(name, 7, __VA_ARGS__)                                                                           \
+    static const pointwise_formula name##_formula = {                                                           \
         {NULL, name##_tile_1, name##_tile_2, name##_tile_3, NULL, name##_tile_7, name##_tile_6, name##_tile_7}, \
-        domain};                                                                                               \
+        domain};                                                                                                \
     DEFINE_BLOCK(name, domain)
 
 /* The same for what has no derivatives, or is a function of one argument: the result is the value. */

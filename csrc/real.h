@@ -64,24 +64,24 @@ ALWAYS_INLINE vreal rest_of_product(vreal a, vreal b, vreal product)
 }
 
 #if FL_REAL == 32
-#define POWERS_OF_2                                                                                                \
-    0x1.000000p+0, 0x1.0b5586p+0, 0x1.172b84p+0, 0x1.2387a6p+0, 0x1.306fe0p+0, 0x1.3dea64p+0, 0x1.4bfdaep+0,       \
-        0x1.5ab07ep+0, 0x1.6a09e6p+0, 0x1.7a1148p+0, 0x1.8ace54p+0, 0x1.9c4918p+0, 0x1.ae89fap+0, 0x1.c199bep+0,   \
+#define POWERS_OF_2                                                                                              \
+    0x1.000000p+0, 0x1.0b5586p+0, 0x1.172b84p+0, 0x1.2387a6p+0, 0x1.306fe0p+0, 0x1.3dea64p+0, 0x1.4bfdaep+0,     \
+        0x1.5ab07ep+0, 0x1.6a09e6p+0, 0x1.7a1148p+0, 0x1.8ace54p+0, 0x1.9c4918p+0, 0x1.ae89fap+0, 0x1.c199bep+0, \
         0x1.d5818ep+0, 0x1.ea4afap+0
-#define MISSING_OF_POWERS                                                                                          \
-    0, 0x1.9f3122p-25, -0x1.c15742p-27, 0x1.ceac48p-25, 0x1.4636e2p-25, 0x1.824684p-25, -0x1.593abcp-25,           \
-        -0x1.5bd5ecp-27, 0x1.9fcef4p-26, -0x1.829fd0p-25, 0x1.15506ep-27, 0x1.51f848p-27, -0x1.a94b14p-26,         \
+#define MISSING_OF_POWERS                                                                                  \
+    0, 0x1.9f3122p-25, -0x1.c15742p-27, 0x1.ceac48p-25, 0x1.4636e2p-25, 0x1.824684p-25, -0x1.593abcp-25,   \
+        -0x1.5bd5ecp-27, 0x1.9fcef4p-26, -0x1.829fd0p-25, 0x1.15506ep-27, 0x1.51f848p-27, -0x1.a94b14p-26, \
         -0x1.3d56b2p-27, -0x1.822dbcp-27, 0x1.52486cp-27
 #else
-#define POWERS_OF_2                                                                                                \
-    0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0, 0x1.306fe0a31b715p+0,  \
-        0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0, 0x1.6a09e667f3bcdp+0,                    \
-        0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0, 0x1.ae89f995ad3adp+0,                    \
-        0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0
-#define MISSING_OF_POWERS                                                                                          \
-    0, 0x1.8a62e4adc610bp-54, -0x1.19041b9d78a76p-55, 0x1.9b07eb6c70573p-54, 0x1.6f46ad23182e4p-55,                \
-        0x1.ada0911f09ebcp-55, 0x1.d4397afec42e2p-56, 0x1.6324c054647adp-54, -0x1.bdd3413b26456p-54,               \
-        -0x1.41577ee04992fp-55, 0x1.6e9f156864b27p-54, 0x1.c7c46b071f2bep-56, 0x1.7a1cd345dcc81p-54,               \
+#define POWERS_OF_2                                                                                                   \
+    0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0, 0x1.306fe0a31b715p+0,     \
+        0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0, 0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, \
+        0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0, 0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, \
+        0x1.ea4afa2a490dap+0
+#define MISSING_OF_POWERS                                                                            \
+    0, 0x1.8a62e4adc610bp-54, -0x1.19041b9d78a76p-55, 0x1.9b07eb6c70573p-54, 0x1.6f46ad23182e4p-55,  \
+        0x1.ada0911f09ebcp-55, 0x1.d4397afec42e2p-56, 0x1.6324c054647adp-54, -0x1.bdd3413b26456p-54, \
+        -0x1.41577ee04992fp-55, 0x1.6e9f156864b27p-54, 0x1.c7c46b071f2bep-56, 0x1.7a1cd345dcc81p-54, \
         0x1.11065895048ddp-55, 0x1.2ed02d75b3707p-55, -0x1.e9c23179c2893p-54
 #endif
 
@@ -281,7 +281,8 @@ ALWAYS_INLINE log_parts split_log(vreal u, vreal rest)
     vint n = (vint)((vuint)biased >> MANTISSA_BITS) - splat_int(EXPONENT_BIAS);
     vint exponent = n << MANTISSA_BITS;
     vreal exact = from_bits(bits(u) - exponent) - ONE;
-    vreal scale = choose(lt(u, C(0x1p100)), from_bits(bits(ONE) - exponent), ZERO); /* 2^-n is no real for the largest n */
+    vreal scale =
+        choose(lt(u, C(0x1p100)), from_bits(bits(ONE) - exponent), ZERO); /* 2^-n is no real for the largest n */
     vreal f = fmadd(rest, scale, exact);
     vreal k = from_bits(n + bits(C(ROUND))) - C(ROUND);
     return (log_parts){k, f, fmadd(rest, scale, exact - f)};

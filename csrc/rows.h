@@ -40,11 +40,11 @@ enum row_kind { ROW_LOSS, ROW_LOG_SOFTMAX, ROW_SOFTMAX, ROW_LOGSUMEXP };
 /* One number for each row of a tile. */
 typedef struct row_stats {
     CACHE_ALIGNED real
-        weight[MAX_ROWS];  /* of the value: sample weight times class weight; 0 if the row counts nowhere */
-    CACHE_ALIGNED real scaled[MAX_ROWS];  /* of the derivatives: weight times job->scale */
+        weight[MAX_ROWS]; /* of the value: sample weight times class weight; 0 if the row counts nowhere */
+    CACHE_ALIGNED real scaled[MAX_ROWS]; /* of the derivatives: weight times job->scale */
     CACHE_ALIGNED real distance[MAX_ROWS]; /* M - z_y, or M for logsumexp */
     CACHE_ALIGNED real others[MAX_ROWS];
-    CACHE_ALIGNED real own[MAX_ROWS];     /* e_y */
+    CACHE_ALIGNED real own[MAX_ROWS]; /* e_y */
     CACHE_ALIGNED real smaller[MAX_ROWS]; /* sum of e_k but the largest, for the Hessian */
     CACHE_ALIGNED real value[MAX_ROWS];
     CACHE_ALIGNED real inverse[MAX_ROWS]; /* 1 / sum of all e_k */
@@ -206,29 +206,29 @@ ALWAYS_INLINE vreal log_of_row_sum(vreal others, vreal own, ptrdiff_t n_classes)
 }
 
 /* Row statistics to value and coefficients, a vector of rows at a time. */
-#define DEFINE_TERMS(name)                                                                           \
-    static void name##_terms(row_stats *s, ptrdiff_t n, const fl_job *job)                           \
-    {                                                                                                \
-        for (ptrdiff_t i = 0; i < n; i += WIDTH) {                                                   \
-            vreal others = load(s->others + i), own = load(s->own + i), w = load(s->weight + i);     \
-            vreal inverse = ONE / (others + own);                                                    \
-            vreal distance = load(s->distance + i);                                                  \
-            vreal log_sum = log_of_row_sum(others, own, job->n_classes);                             \
-            terms t = name((probability){.p = own * inverse,                                         \
-                                         .rest = others * inverse,                                   \
-                                         .loss = distance + log_sum,                                 \
-                                         .distance = distance,                                       \
-                                         .log_sum = log_sum,                                         \
-                                         .amount = ONE,                                              \
-                                         .coefficients = job->coefficients});                        \
-            store(s->value + i, choose(eq(w, ZERO), ZERO, t.value * w));                             \
-            if (job->want == FL_VALUE) continue;                                                     \
-            store(s->inverse + i, inverse);                                                          \
-            store(s->first + i, t.first);                                                            \
-            if (!(job->want & FL_HESSIAN)) continue;                                                 \
-            store(s->second + i, t.second);                                                          \
-            store(s->bound + i, t.bound);                                                            \
-        }                                                                                            \
+#define DEFINE_TERMS(name)                                                                       \
+    static void name##_terms(row_stats *s, ptrdiff_t n, const fl_job *job)                       \
+    {                                                                                            \
+        for (ptrdiff_t i = 0; i < n; i += WIDTH) {                                               \
+            vreal others = load(s->others + i), own = load(s->own + i), w = load(s->weight + i); \
+            vreal inverse = ONE / (others + own);                                                \
+            vreal distance = load(s->distance + i);                                              \
+            vreal log_sum = log_of_row_sum(others, own, job->n_classes);                         \
+            terms t = name((probability){.p = own * inverse,                                     \
+                                         .rest = others * inverse,                               \
+                                         .loss = distance + log_sum,                             \
+                                         .distance = distance,                                   \
+                                         .log_sum = log_sum,                                     \
+                                         .amount = ONE,                                          \
+                                         .coefficients = job->coefficients});                    \
+            store(s->value + i, choose(eq(w, ZERO), ZERO, t.value * w));                         \
+            if (job->want == FL_VALUE) continue;                                                 \
+            store(s->inverse + i, inverse);                                                      \
+            store(s->first + i, t.first);                                                        \
+            if (!(job->want & FL_HESSIAN)) continue;                                             \
+            store(s->second + i, t.second);                                                      \
+            store(s->bound + i, t.bound);                                                        \
+        }                                                                                        \
     }
 
 /* For the functions of a row, and as the first step with soft targets: value = log of the sum, plus the largest logit for

@@ -54,8 +54,9 @@ SHARED void packed_tile(const real *e, const real *a, const real *second, real *
         for (ptrdiff_t j = 0; j < n_classes; j++) {
             full_class x = class_of(s, i, j, e, second, rows);
             vreal own_spread = choose(x.largest, ZERO, quotient_or_0(x.bend, x.rest * x.rest));
-            vreal diagonal = job->curvature == FL_PSD ? total * x.p * x.rest
-                                                      : soft_hessian(s, i, j, x.e, load(a + j * rows + i), x.bend, FL_EXACT);
+            vreal diagonal = job->curvature == FL_PSD
+                                 ? total * x.p * x.rest
+                                 : soft_hessian(s, i, j, x.e, load(a + j * rows + i), x.bend, FL_EXACT);
             store(to, diagonal * scaled);
             to += rows;
             for (ptrdiff_t k = j + 1; k < n_classes; k++, to += rows) {

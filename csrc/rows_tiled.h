@@ -56,7 +56,8 @@ SHARED void store_tile(const real *tile, ptrdiff_t rows, const fl_array *array, 
                        ptrdiff_t n, real *packed, outflow *flow)
 {
     const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
-    if (array->type == REAL_TYPE && array->classes == size && job->n_inner == 1 && (array->outer == n_classes * size || n == 1)) {
+    if (array->type == REAL_TYPE && array->classes == size && job->n_inner == 1 &&
+        (array->outer == n_classes * size || n == 1)) {
         real *to = (real *)(void *)(array->data + first * array->outer);
         tile_to_rows(tile, rows, packed, n_classes, n);
         if (job->stream && flow)
@@ -472,21 +473,21 @@ ALWAYS_INLINE void tile_soft(const real *z, const real *e, real *a, real *second
     }
 }
 
-#define DEFINE_SOFT(name)                                                                                        \
+#define DEFINE_SOFT(name)                                                                                     \
     static void name##_soft(const real *z, const real *e, real *a, real *second, ptrdiff_t rows, ptrdiff_t n, \
-                            const fl_job *job, row_stats *s)                                                     \
-    {                                                                                                            \
-        tile_soft(z, e, a, second, rows, n, job, s, name);                                                       \
+                            const fl_job *job, row_stats *s)                                                  \
+    {                                                                                                         \
+        tile_soft(z, e, a, second, rows, n, job, s, name);                                                    \
     }
 
 /* The Hessian's diagonal at class k of a vector of rows: y its exponential, b and bend what tile_soft has made of it. */
-ALWAYS_INLINE vreal soft_hessian(const row_stats *s, ptrdiff_t i, ptrdiff_t k, vreal y, vreal b, vreal bend, int curvature)
+ALWAYS_INLINE vreal soft_hessian(const row_stats *s, ptrdiff_t i, ptrdiff_t k, vreal y, vreal b, vreal bend,
+                                 int curvature)
 {
     vreal others = load(s->others + i), total = load(s->total + i), p = y * load(s->inverse + i);
     vreal rest = rest_at(s, i, k, y);
     if (curvature == FL_MAJORIZE) return choose(eq(y, y), load(s->bound + i), y);
-    if (curvature == FL_PSD)
-        return not_flat(load(s->magnitude + i) * p * rest, fmadd(p, total - b, -(b * rest)));
+    if (curvature == FL_PSD) return not_flat(load(s->magnitude + i) * p * rest, fmadd(p, total - b, -(b * rest)));
     vmask mine = eq_int(load_int(s->target + i), splat_int((real_int)k));
     vreal spread = load(s->spread + i), q = choose(eq(others, ZERO), ZERO, y / others);
     vreal from_others = choose(mine, spread, spread - bend / (rest * rest)) * (p * p);

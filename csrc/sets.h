@@ -176,10 +176,10 @@ SHARED ptrdiff_t set_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, 
 }
 
 #define SET_LOSS(name)                                                                               \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
-    {                                                                                               \
-        return set_block(job, first, count, sum);                                                   \
-    }                                                                                               \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)  \
+    {                                                                                                \
+        return set_block(job, first, count, sum);                                                    \
+    }                                                                                                \
     FL_DEFINE_LOSS(name, .domain = FL_UNIT_INTERVAL, .scratch = set_scratch, .measure = set_measure, \
                    .conclude = set_conclude)
 

@@ -437,6 +437,16 @@ def run_rowwise(
     gradient: _Array | None,
     hessian: _Array | None,
 ) -> float | None: ...
+def run_full_hessian(
+    loss: RowwiseLoss,
+    z: _Array,
+    t: _Array,
+    w: _Array | None,
+    mean: bool,
+    curvature: str,
+    vector: _Array | None,
+    out: _Array,
+) -> None: ...
 def run_sets(
     loss: SetLoss,
     z: _Array,

@@ -440,7 +440,6 @@ def run_full_hessian(RowwiseLoss loss not None, z, t, w, bint mean, curvature, v
     `out` is (outer, K (K + 1) / 2, inner), or like z. Raises BadElement.
     """
     cdef fl_job job
-    cdef int i
     memset(&job, 0, sizeof(job))
     job.n_outer = z.shape[0]
     job.n_classes = z.shape[1]

@@ -52,10 +52,10 @@ class Case:
     ulps: Callable[..., float] = lambda **parameters: 4.0
     ulps_of_input: Callable[..., Any] | None = None  # ulps that the input accounts for, beyond its own half ulp
     hessian_ulps: float = 4.0  # at least
-    # Where a part of the formula may overflow though a tiny target would bring it back: anything but nan is right there.
+    # Where a part of the formula may overflow though a tiny target brings it back: anything but nan is right there.
     overflows: Callable[..., Any] | None = None
     terms: Callable[..., Any] | None = None  # magnitudes of the terms, where they cancel
-    larger_terms: Callable[..., Any] | None = None  # where they cancel and only 1/16 of their ulp is allowed
+    larger_terms: Callable[..., Any] | None = None  # where they cancel and count only 1/64
     lost: Callable[..., Any] = lambda tiny, z, t, **parameters: 1.0  # what exponentials are multiplied by
     # Where a derivative jumps: residuals for real targets, else logits.
     kinks: Callable[..., tuple[float, ...]] = lambda **parameters: ()
@@ -837,7 +837,7 @@ TABLE = (
         ),
         inverse_link="exp",
         overflows=lambda largest, z, y, power=1.5: (
-            np.maximum((2 - power) * z, (1 - power) * z) > 0.95 * np.log(largest)
+            np.maximum((2 - power) * z, (1 - power) * z + np.log(np.maximum(y, 1))) > 0.95 * np.log(largest)
         ),
     ),
     Case(
@@ -1126,7 +1126,7 @@ def elements(case, parameters, z, t, dtype):
     slack = _input_slack(case, parameters, z, t, dtype, base, terms)
     if case.larger_terms is not None:
         larger = case.larger_terms(z, t, **parameters)
-        slack = [x if each is None else x + ulp(each, dtype) / 16 for x, each in zip(slack, larger, strict=True)]
+        ulps = [x if each is None else x + ulp(each, dtype) / 64 for x, each in zip(ulps, larger, strict=True)]
     if case.ulps_of_input is not None:
         more = np.asarray(case.ulps_of_input(z, t, **parameters))
         slack = [

@@ -1,4 +1,4 @@
-"""The full Hessian of row-wise losses: packed, and times a vector, against differences of the gradient and each other."""
+"""The full Hessian of row-wise losses, packed and times a vector: against differences, the diagonal, and each other."""
 
 import cases
 import mpmath
@@ -106,7 +106,9 @@ def test_confident_rows_keep_their_digits():
                 order = [0, 0, 0]
                 order[i] += 1
                 order[j] += 1
-                exact.append(float(mpmath.diff(value, tuple(map(mpmath.mpf, z)), tuple(order), h=mpmath.mpf(10) ** -12)))
+                exact.append(
+                    float(mpmath.diff(value, tuple(map(mpmath.mpf, z)), tuple(order), h=mpmath.mpf(10) ** -12))
+                )
     found = fl.Focal(gamma=gamma).packed_hessian([z], [0], reduction="none")[0]
     np.testing.assert_allclose(found, exact, rtol=1e-9)
 

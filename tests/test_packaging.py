@@ -65,6 +65,8 @@ number: float
 array: NDArray[Any]
 number = fl.mse([1.0, 2.0], [1.0, 3.0]) + fl.l2([1.0], [2.0]) + fl.zero_one(logits, classes)
 array = logits - fl.softmax(logits, axis=0)
+array = fl.CrossEntropy().packed_hessian(logits, classes, curvature="psd")
+array = fl.Focal().hessian_vector_product(logits, classes, elements)
 print(fl.Huber(delta=2.0).name, fl.config()["isa"], [each.__name__ for each in fl.losses()])
 """
 

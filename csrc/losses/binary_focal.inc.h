@@ -61,7 +61,6 @@ ALWAYS_INLINE point binary_focal(operands o)
         vreal bound = UNIFORM(0.25 + o.p[0] / 6) * fmadd(t, positive, other * negative);
         hessian = choose(is_hard, hessian, nan_or(o.z, bound));
     }
-    return (point){
-        .value = one.value + zero.value, .gradient = one.gradient - zero.gradient, .hessian = hessian};
+    return (point){.value = one.value + zero.value, .gradient = one.gradient - zero.gradient, .hessian = hessian};
 }
 POINTWISE(binary_focal, FL_UNIT_INTERVAL, STAGE(exp_of_distance, FOR_ALL), STAGE(log1p_of_e, FOR_ALL))

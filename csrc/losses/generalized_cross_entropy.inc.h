@@ -6,8 +6,7 @@
 ALWAYS_INLINE terms generalized_cross_entropy(probability y)
 {
     const double power = y.coefficients[0];
-    if (power == 1)
-        return (terms){.value = y.rest, .first = y.p, .second = -y.p * (y.rest * y.rest), .bound = C(0.5)};
+    if (power == 1) return (terms){.value = y.rest, .first = y.p, .second = -y.p * (y.rest * y.rest), .bound = C(0.5)};
     vreal q = UNIFORM(power);
     vreal far = -(q * y.distance), near = -(q * y.log_sum), x = far + near;
     vreal back = x - far, lost = (far - (x - back)) + (near - back); /* TwoSum, Knuth */
