@@ -31,6 +31,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ import fastloss as fl
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("value", "gradient", "Hessian")
 FUSED = ("x86_v3", "x86_v4", "neon")
-POINTS, POINTS_OF_A_BLOCK = 50_000, 1024
+POINTS, QUICK_POINTS = 80_000, 500
+POINTS_OF_A_BLOCK = {"alone": 2048, "together": 8192}  # each alone; in rows and sets, which cost more
 MORE_PARAMETERS = 6
 NEAR = "near"  # besides the spreads of tests/cases.py: next to the least loss
 ROWS = ((64, 1), (64, 2), (48, 3), (32, 5), (32, 10), (16, 16), (16, 17), (12, 33), (8, 64), (8, 65), (4, 130))
@@ -128,13 +130,22 @@ class Problem:
 
 
 def problems(case: Any, dtype: type, n_points: int) -> Iterator[Problem]:
-    """Yield `n_points` predictions, in blocks, for all parameters, kinds of target and spreads.
+    """Yield about `n_points` predictions, in blocks, for all parameters, kinds of target and spreads.
 
-    More points are more blocks: what fewer of them find, they find, too.
+    Fewer points are fewer blocks, or a part of the first one: they are among those of a longer run.
     """
+    together = case.rowwise or case.setwise
+    size = POINTS_OF_A_BLOCK["together" if together else "alone"]
+    # Odd, so that no shape is left out.
+    step = size // n_points | 1 if together else 1
+    yield from islice(all_problems(case, dtype, math.ceil(n_points / size)), 0, None, step)
+
+
+def all_problems(case: Any, dtype: type, n_blocks: int) -> Iterator[Problem]:
+    """Yield all problems of so many blocks."""
     rows = [(shape, None) for shape in ROWS + LONG_ROWS]
-    shapes = rows if case.rowwise else SETS if case.setwise else [((POINTS_OF_A_BLOCK,), None)]
-    for block in range(math.ceil(n_points / POINTS_OF_A_BLOCK)):
+    shapes = rows if case.rowwise else SETS if case.setwise else [((POINTS_OF_A_BLOCK["alone"],), None)]
+    for block in range(n_blocks):
         for given in parameter_sets(case):
             for kind in case.kinds:
                 for spread in (*cases.SPREADS, NEAR):
@@ -232,7 +243,7 @@ def that_count(case: Any, problem: Problem, dtype: type) -> tuple[np.ndarray, np
     return counts, counts & np.reshape(~(distance < 4 * np.finfo(dtype).eps * size), (-1, 1))
 
 
-def worst_points(case: Any, dtype: type, n_points: int = POINTS_OF_A_BLOCK) -> list[Point]:
+def worst_points(case: Any, dtype: type, n_points: int = QUICK_POINTS) -> list[Point]:
     """Where value, gradient and Hessian of a loss are worst."""
     worst = [NOWHERE] * len(NAMES)
     for problem in problems(case, dtype, n_points):

@@ -1,4 +1,9 @@
-"""Row functions and the sigmoid: errors in ulp, against the text book in a wider type and against mpmath."""
+"""Documented errors of the losses; row functions and the sigmoid, in ulp of the text book and of mpmath; long sums."""
+
+import importlib.util
+import math
+import sys
+from pathlib import Path
 
 import cases
 import mpmath
@@ -9,6 +14,29 @@ import fastloss as fl
 from fastloss import reference
 
 ULPS = 4
+
+
+@pytest.fixture(scope="module")
+def accuracy():
+    """The script that measures what the docstrings state."""
+    path = Path(__file__).resolve().parent.parent / "benchmarks" / "accuracy.py"
+    spec = importlib.util.spec_from_file_location("accuracy", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("loss", fl.losses(), ids=lambda loss: loss.__name__)
+def test_errors_are_as_documented(accuracy, loss, dtype):
+    documented = accuracy.documented(loss)
+    assert documented, f"{loss.__name__}: no line on errors; python benchmarks/accuracy.py --write puts it there"
+    if fl.config()["isa"] not in accuracy.FUSED:
+        pytest.skip("documented for fused multiply-add")
+    if not cases.has_wide(dtype):
+        pytest.skip("no wider type here")
+    points = accuracy.worst_points(accuracy.CASES[loss.__name__], dtype)
+    for point, bound in zip(points, documented[np.dtype(dtype).name], strict=False):
+        assert point.error <= bound, point
 
 
 def assert_ulps(found, exact, dtype, more=0.0):
@@ -126,3 +154,33 @@ def test_float32_sigmoid_everywhere():
     for name in ("sigmoid", "log_sigmoid"):
         exact = getattr(reference, name)(exact_x)
         assert_ulps(getattr(fl, name)(x), exact, np.float32, argument_rounding(name, exact_x, np.float32))
+
+
+def free_memory():
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
+
+
+@pytest.mark.skipif(free_memory() < 3 << 30, reason="needs 3 GB")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_long_sums_are_exact_to_float32(n_threads):
+    """1e8 losses that are exact in float32, of magnitudes from 2^-40 to 2^44: only their sum can be wrong."""
+    n, length = 10**8, 100_003
+    rng = np.random.default_rng(0)
+    pattern = np.ldexp(rng.integers(-(2**12), 2**12, length), rng.choice([-20, -9, 0, 10], length))
+    repeats, rest = divmod(n, length)
+    z = np.empty(n, np.float32)
+    z[: n - rest].reshape(repeats, length)[:] = pattern
+    z[n - rest :] = pattern[:rest]
+    t = np.zeros_like(z)
+    for loss, numbers in ((fl.SquaredError(), pattern**2), (fl.AbsoluteError(), np.abs(pattern))):
+        assert np.array_equal(numbers, numbers.astype(np.float32))
+        exact = repeats * math.fsum(numbers) + math.fsum(numbers[:rest])
+        with fl.num_threads(n_threads):
+            found = loss(z, t, reduction="sum"), loss(z, t)
+        for number, right in zip(found, (exact, exact / n), strict=True):
+            assert number == pytest.approx(right, rel=1e-13)
+            assert np.float32(number) == np.float32(right)

@@ -1,5 +1,6 @@
 """Every loss has all its pieces: class, function, reference twin, row in cases.py, formula, documentation."""
 
+import ast
 import doctest
 import inspect
 import pathlib
@@ -13,6 +14,7 @@ from fastloss import reference
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 FORMULAS = CHECKOUT / "csrc" / "losses"
+README = CHECKOUT / "README.md"
 ROW_FUNCTIONS = ("log_softmax", "softmax", "logsumexp", "sigmoid", "log_sigmoid")
 
 
@@ -93,6 +95,25 @@ def test_no_formula_without_a_loss():
     texts = {path.name: path.read_text() for path in FORMULAS.glob("*.inc.h")}
     shared = {name for name in texts if any(f'#include "{name}"' in text for text in texts.values())}
     assert {name.removesuffix(".inc.h") for name in texts.keys() - shared} <= names
+
+
+@pytest.mark.skipif(not README.is_file(), reason="needs the source tree")
+def test_in_the_tables_of_the_readme(loss_class):
+    """With its parameters and their defaults; and what psd and majorize are."""
+    text = README.read_text(encoding="utf-8")
+    losses, curvature = (re.search(rf"\n## {name}\n(.*?)\n## ", text, re.DOTALL)[1] for name in ("Losses", "Curvature"))
+    written = re.search(rf"^\| `{loss_class.__name__}\((.*?)\)`", losses, re.MULTILINE)
+    assert written, "no line in the table of losses"
+    given = dict(each.split("=") for each in written[1].split(", ") if each)
+    parameters = own_parameters(loss_class)
+    assert given.keys() == parameters.keys() or loss_class is fl.Focal
+    assert {name: parameters[name] for name in given} == {name: ast.literal_eval(x) for name, x in given.items()}
+    assert re.search(rf"^\|[^|]*`{loss_class.__name__}`", curvature, re.MULTILINE), "no line in the table of curvatures"
+
+
+@pytest.mark.skipif(not README.is_file(), reason="needs the source tree")
+def test_readme_counts_the_losses():
+    assert f" {len(fl.losses())} losses" in README.read_text(encoding="utf-8")
 
 
 def documented():
