@@ -12,6 +12,7 @@ of the sum are added in their order.
 
 import os
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cython.parallel cimport prange, threadid
 from libc.stddef cimport ptrdiff_t
@@ -115,6 +116,7 @@ cdef enum:
     # Float targets up to this many bytes are checked before anything is written: they stay in the cache. Larger ones
     # are checked on the way, for reading them twice would cost a third of the speed.
     CHECK_FIRST_BYTES = 8388608
+    INTERRUPTIBLE = 8388608  # elements: tens of milliseconds, beside which a new parallel region is nothing
     STACK_SCRATCH = 49152
     STACK_BLOCKS = 64
 
@@ -221,26 +223,33 @@ cdef ptrdiff_t run_block(fl_block block, const fl_job *job, char *scratch, ptrdi
 
 
 cdef void run_blocks(fl_block block, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
-                     ptrdiff_t size, ptrdiff_t blocks, int threads, double *parts, ptrdiff_t *bad) noexcept nogil:
+                     ptrdiff_t size, ptrdiff_t start, ptrdiff_t stop, int threads, double *parts,
+                     ptrdiff_t *bad) noexcept nogil:
     cdef ptrdiff_t b
     if threads == 1:
-        for b in range(blocks):
+        for b in range(start, stop):
             bad[b] = run_block(block, job, scratch, b * size, min(size, total - b * size), parts + b)
     else:
-        for b in prange(blocks, num_threads=threads, schedule="static"):
+        for b in prange(start, stop, num_threads=threads, schedule="static"):
             bad[b] = run_block(block, job, scratch + threadid() * scratch_size, b * size,
                                min(size, total - b * size), parts + b)
 
 
-cdef void check_blocks(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t size, ptrdiff_t blocks,
-                       int threads, fl_checked *results) noexcept nogil:
+cdef void check_blocks(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t size, ptrdiff_t start,
+                       ptrdiff_t stop, int threads, fl_checked *results) noexcept nogil:
     cdef ptrdiff_t b
     if threads == 1:
-        for b in range(blocks):
+        for b in range(start, stop):
             check(job, b * size, min(size, total - b * size), results + b)
     else:
-        for b in prange(blocks, num_threads=threads, schedule="static"):
+        for b in prange(start, stop, num_threads=threads, schedule="static"):
             check(job, b * size, min(size, total - b * size), results + b)
+
+
+cdef ptrdiff_t blocks_at_once(const fl_job *job, ptrdiff_t size) noexcept:
+    """Blocks between two looks at the signals: Ctrl-C must not have to wait for a call that takes seconds."""
+    cdef ptrdiff_t blocks = INTERRUPTIBLE // (size * job.n_classes)
+    return blocks if blocks > 1 else 1
 
 
 cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t size, int threads,
@@ -254,8 +263,16 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
         results = <fl_checked *>PyMem_Malloc(blocks * sizeof(fl_checked))
         if results == NULL:
             raise MemoryError
-    with nogil:
-        check_blocks(check, job, total, size, blocks, threads, results)
+    cdef ptrdiff_t start, at_once = blocks_at_once(job, size)
+    try:
+        for start in range(0, blocks, at_once):
+            with nogil:
+                check_blocks(check, job, total, size, start, min(start + at_once, blocks), threads, results)
+            PyErr_CheckSignals()
+    except:
+        if results != on_stack:
+            PyMem_Free(results)
+        raise
     weight_sum[0] = 0
     for b in range(blocks):
         weight_sum[0] += results[b].weight_sum
@@ -269,6 +286,19 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
         raise BadElement("target", bad_target)
     if bad_weight >= 0:
         raise BadElement("sample_weight", bad_weight)
+    return 0
+
+
+cdef int run_all(fl_block block, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
+                 ptrdiff_t size, ptrdiff_t blocks, int threads, double *parts, ptrdiff_t *bad) except -1:
+    """Run all blocks; KeyboardInterrupt, or what else a signal's handler raises, ends it between two of them."""
+    cdef ptrdiff_t start, at_once = blocks_at_once(job, size)
+    for start in range(0, blocks, at_once):
+        with nogil:
+            run_blocks(block, job, scratch, scratch_size, total, size, start, min(start + at_once, blocks), threads,
+                       parts, bad)
+        if start + at_once < blocks:
+            PyErr_CheckSignals()
     return 0
 
 
@@ -345,14 +375,15 @@ cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss,
             raise MemoryError
         bad = <ptrdiff_t *>(parts + blocks)
         scratch = <char *>(bad + blocks)
-    with nogil:
-        run_blocks(loss.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
+    try:
+        run_all(loss.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
         for b in range(blocks):
             if bad[b] >= 0 and first_bad < 0:
                 first_bad = bad[b]
             total += parts[b]
-    if parts != parts_on_stack:
-        free(parts)
+    finally:
+        if parts != parts_on_stack:
+            free(parts)
     if first_bad >= 0:
         raise BadElement("target", first_bad)
     if mean:
@@ -480,15 +511,15 @@ cdef object run_prepared(Loss loss, fl_job *job, bint rowwise, reduction, curvat
 
 
 cdef void measure_blocks(fl_measure measure, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
-                         ptrdiff_t size, ptrdiff_t blocks, int threads, double *sums, ptrdiff_t width,
+                         ptrdiff_t size, ptrdiff_t start, ptrdiff_t stop, int threads, double *sums, ptrdiff_t width,
                          ptrdiff_t *bad_target, ptrdiff_t *bad_weight) noexcept nogil:
     cdef ptrdiff_t b
     if threads == 1:
-        for b in range(blocks):
+        for b in range(start, stop):
             bad_target[b] = measure_block(measure, job, scratch, b * size, min(size, total - b * size),
                                           sums + b * width, bad_weight + b)
     else:
-        for b in prange(blocks, num_threads=threads, schedule="static"):
+        for b in prange(start, stop, num_threads=threads, schedule="static"):
             bad_target[b] = measure_block(measure, job, scratch + threadid() * scratch_size, b * size,
                                           min(size, total - b * size), sums + b * width, bad_weight + b)
 
@@ -525,9 +556,13 @@ cdef int execute_sets(fl_job *job, const fl_loss *kernel, double *values) except
     terms = sums + blocks * width
     parts = terms + FL_SET_TERMS * job.n_classes
     bad = <ptrdiff_t *>(parts + blocks)
-    with nogil:
-        measure_blocks(kernel.measure, job, scratch, scratch_size, rows, size, blocks, threads, sums, width, bad,
-                       bad + blocks)
+    cdef ptrdiff_t start, at_once = blocks_at_once(job, size)
+    try:
+        for start in range(0, blocks, at_once):
+            with nogil:
+                measure_blocks(kernel.measure, job, scratch, scratch_size, rows, size, start,
+                               min(start + at_once, blocks), threads, sums, width, bad, bad + blocks)
+            PyErr_CheckSignals()
         for b in range(blocks):
             if bad[b] >= 0 and bad_target < 0:
                 bad_target = bad[b]
@@ -540,9 +575,10 @@ cdef int execute_sets(fl_job *job, const fl_loss *kernel, double *values) except
             kernel.conclude(job, sums, values, terms)
             job.set_terms = terms
             if job.want & (FL_GRADIENT | FL_HESSIAN):
-                run_blocks(kernel.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
-    if scratch != on_stack:
-        free(scratch)
+                run_all(kernel.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
+    finally:
+        if scratch != on_stack:
+            free(scratch)
     if bad_target >= 0:
         raise BadElement("target", bad_target)
     if bad_weight >= 0:
@@ -1207,7 +1243,7 @@ cdef class RowwiseLoss(Loss):
         ----------
         curvature : {"exact", "psd", "majorize"}
             "psd" is never negative, and never 0 where the gradient is not; "majorize" is a bound on all eigenvalues of
-            the full Hessian, so that a step of all logits at once never overshoots.
+            the full Hessian, so that a step of all logits at once never raises the loss.
         """
         return self.call(FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight, reduction, curvature,
                          gradient_out, hessian_out)

@@ -90,7 +90,7 @@ class BinaryCrossEntropy(_SigmoidLoss):
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
     ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives (q t + 1 - t) tanh(z / 2) / (2 z): no parabola
-    that touches the loss at z and stays above it is flatter, so a Newton step never overshoots.
+    that touches the loss at z and stays above it is flatter, so a Newton step never raises it.
 
     References
     ----------
@@ -234,7 +234,8 @@ class BinaryFocal(_SigmoidLoss):
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The Hessian is negative
     for badly wrong labels (gamma = 2: s below 0.058), where a Newton step would go the wrong way.
     ``curvature="psd"`` gives a s r^(gamma + 1) (1 - gamma s l / r), which is never negative.
-    ``curvature="majorize"`` gives (1 + gamma) times that, the least multiple that is nowhere below the Hessian.
+    ``curvature="majorize"`` gives (1 + gamma) times that, the least multiple that is nowhere below the Hessian; for
+    soft targets, whose minimum lies between the labels, 1/4 + gamma/6 times their weights, which bounds it anywhere.
 
     References
     ----------
@@ -463,7 +464,7 @@ class Hinge(_MarginLoss):
 
     The loss is convex without curvature of its own: ``curvature="psd"`` gives 1, what gradient boosting uses for such
     losses. ``curvature="majorize"`` gives t / (2 abs(1 - z)) + (1 - t) / (2 abs(1 + z)), the parabola that touches
-    the loss at z and stays above it: a Newton step never overshoots.
+    the loss at z and stays above it: a Newton step never raises it.
 
     References
     ----------
@@ -531,7 +532,7 @@ class SquaredHinge(_SquaredMarginLoss):
     takes -1 and 1. `init_score` is 2 s - 1 for a share s of positives.
 
     The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives 2, also beyond the kink: that
-    parabola stays above the loss everywhere, so a Newton step never overshoots.
+    parabola stays above the loss everywhere, so a Newton step never raises it.
 
     References
     ----------
@@ -573,7 +574,7 @@ class ModifiedHuber(_SquaredMarginLoss):
 
     The loss is convex. ``curvature="psd"`` gives F'(m) / (m - 1) for F'': 2 where -1 <= m < 1, 4 / (1 - m) below, 0
     only where the gradient is 0. ``curvature="majorize"`` gives the same, and 2 for m >= 1: that parabola stays above
-    the loss everywhere, so a Newton step never overshoots.
+    the loss everywhere, so a Newton step never raises it.
 
     References
     ----------
@@ -703,7 +704,7 @@ class Brier(_SigmoidLoss, _LabelLoss):
     The loss is bounded and not convex; its Hessian is negative where p is far off. ``curvature="psd"`` gives 2 v^2
     (Gauss-Newton), which is never negative. ``curvature="majorize"`` gives the largest second derivative that any
     target and logit have, 0.154: that parabola stays above the loss everywhere, so a Newton step never
-    overshoots.
+    raises it.
 
     References
     ----------

@@ -246,7 +246,7 @@ class CrossEntropy(_SoftmaxLoss):
     ``reduction="mean"`` divides by the sum of sample weights times, for indices, class weights: torch's and
     scikit-learn's mean. The loss is convex: ``curvature="psd"`` is the Hessian.
     ``curvature="majorize"`` gives S / 2, which bounds the whole Hessian of a row and not its diagonal alone: a Newton
-    step of all logits at once never overshoots.
+    step of all logits at once never raises the loss.
 
     References
     ----------
@@ -387,7 +387,7 @@ class Focal(_SoftmaxLoss):
     The Hessian is negative for badly wrong rows (gamma = 2: s below 0.058), where a Newton step would go the
     wrong way. ``curvature="psd"`` gives c p_j (1 - p_j), which is never negative. ``curvature="majorize"`` gives
     a (1 + gamma) (1 + gamma / e) / 2 with e = 2.718..., which bounds the whole Hessian of every row: a Newton step of
-    all logits at once never overshoots.
+    all logits at once never raises the loss.
 
     References
     ----------
@@ -537,7 +537,7 @@ class MulticlassHinge(_SharesLoss):
     The loss is convex without curvature of its own: ``curvature="psd"`` gives 1, what gradient boosting uses for such
     losses. ``curvature="majorize"`` gives 1 / gap, gap being the distance to where another piece of the maximum takes
     over: the least of abs(m + M - z_y) and, where the value is > 0, M minus the second largest of the other scores.
-    That parabola of all logits stays above the loss: a Newton step never overshoots. Probabilities mix the curvatures
+    That parabola of all logits stays above the loss: a Newton step never raises it. Probabilities mix the curvatures
     as they mix the losses.
 
     References
@@ -644,7 +644,7 @@ class KLDivergence(_SoftmaxLoss, _SharesLoss):
     `init_score` is the log proportions of the classes, centred.
 
     The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives T / 2, which bounds the whole
-    Hessian of a row and not its diagonal alone: a Newton step of all logits at once never overshoots.
+    Hessian of a row and not its diagonal alone: a Newton step of all logits at once never raises the loss.
 
     References
     ----------
@@ -731,7 +731,7 @@ class Poly1(_SoftmaxLoss, _SharesLoss):
     The loss is not convex in the logits. ``curvature="psd"`` gives abs(c) p_j (1 - p_j), which is never negative, and
     is the Hessian for epsilon = 0. ``curvature="majorize"`` gives (1 + epsilon) / 2 for epsilon >= 0, else
     1/2 + 8/27 abs(epsilon), which bounds the whole Hessian of every row: a Newton step of all logits at once never
-    overshoots.
+    raises it.
 
     References
     ----------
@@ -826,7 +826,7 @@ class GeneralizedCrossEntropy(_SoftmaxLoss, _SharesLoss):
 
     The loss is bounded and not convex; its Hessian is negative for badly wrong rows. ``curvature="psd"`` gives
     c p_j (1 - p_j), which is never negative. ``curvature="majorize"`` gives 1/2, which bounds the whole Hessian of
-    every row: a Newton step of all logits at once never overshoots.
+    every row: a Newton step of all logits at once never raises the loss.
 
     References
     ----------

@@ -179,7 +179,7 @@ class AbsoluteError(_RegressionLoss):
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. ``curvature="psd"`` gives 1,
     what gradient boosting uses for a loss without curvature of its own. ``curvature="majorize"`` gives 1 / abs(r):
-    the parabola with it lies above the loss everywhere, so a Newton step never overshoots.
+    the parabola with it lies above the loss everywhere, so a Newton step never raises it.
 
     Examples
     --------
@@ -252,7 +252,7 @@ class Huber(_LossWithRoot):
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. ``"psd"`` and
     ``"majorize"`` as `curvature` give gradient / r = min(1, delta / abs(r)): positive, and the parabola with it lies
-    above the loss everywhere, so a Newton step never overshoots.
+    above the loss everywhere, so a Newton step never raises it.
 
     References
     ----------
@@ -302,7 +302,7 @@ class SmoothL1(_LossWithRoot):
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. ``"psd"`` and ``"majorize"`` as
     `curvature` give gradient / r = 1 / max(beta, abs(r)): positive, and the parabola with it lies above the loss
-    everywhere, so a Newton step never overshoots.
+    everywhere, so a Newton step never raises it.
 
     This is torch's smooth L1: smooth_l1(beta=b) is huber(delta=b) / b. torch reads beta = 0 as the absolute error, for
     which there is `AbsoluteError`.
@@ -357,7 +357,7 @@ class PseudoHuber(_LossWithRoot):
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
     ``curvature="psd"`` is the Hessian, with which a Newton step from abs(r) > delta lands farther away.
     ``curvature="majorize"`` gives gradient / r = (1 + x^2)^(-1/2): the parabola with it lies above the loss everywhere,
-    so a Newton step never overshoots.
+    so a Newton step never raises it.
 
     The definition is that of scipy.special.pseudo_huber and of XGBoost. With delta = 1 it is the Charbonnier loss
     sqrt(1 + r^2) - 1.
@@ -399,7 +399,7 @@ class LogCosh(_LossWithRoot):
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
     ``curvature="psd"`` is the Hessian, with which a Newton step from abs(r) > 1.09 lands farther away.
     ``curvature="majorize"`` gives gradient / r = tanh(r) / r: the parabola with it lies above the loss everywhere, so a
-    Newton step never overshoots.
+    Newton step never raises it.
 
     Keras, optax and CatBoost define it alike.
 
@@ -451,7 +451,7 @@ class Fair(_LossWithRoot):
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
     ``curvature="psd"`` is the Hessian, with which a Newton step from abs(r) > c lands farther away.
     ``curvature="majorize"`` gives gradient / r = 1 / (1 + x): the parabola with it lies above the loss everywhere, so a
-    Newton step never overshoots.
+    Newton step never raises it.
 
     LightGBM's objective "fair" has the same definition and the same c (fair_c).
 
@@ -506,7 +506,7 @@ class Cauchy(_RegressionLoss):
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is not convex: beyond c
     the Hessian is negative, where a Newton step would go the wrong way. ``"psd"`` and ``"majorize"`` as `curvature`
     give gradient / r = 1 / (1 + x^2): positive, and the parabola with it lies above the loss everywhere, so a Newton
-    step never overshoots.
+    step never raises it.
 
     scipy.optimize.least_squares has the same definition (loss="cauchy", f_scale=c). kornia's cauchy_loss is this one
     with c = sqrt(2).
@@ -593,7 +593,7 @@ class Quantile(_RegressionLoss):
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. ``curvature="psd"`` gives 1, what
     gradient boosting uses for a loss without curvature of its own. ``curvature="majorize"`` gives 1 / (2 abs(r)): the
-    parabola with it lies above the loss everywhere, so a Newton step never overshoots.
+    parabola with it lies above the loss everywhere, so a Newton step never raises it.
 
     With q = 0.5 it is half of `AbsoluteError`. scikit-learn (mean_pinball_loss, alpha), XGBoost (quantile_alpha),
     LightGBM and CatBoost (alpha) define it alike.
@@ -680,7 +680,7 @@ class Expectile(_LossWithRoot):
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
     ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives its largest value, 2 max(q, 1 - q): the parabola
-    with it lies above the loss everywhere, so a Newton step never overshoots.
+    with it lies above the loss everywhere, so a Newton step never raises it.
 
     As in `Quantile`, a larger q means larger predictions. With q = 0.5 it is half of `SquaredError`. CatBoost's
     Expectile (alpha) has the same definition.
@@ -737,7 +737,7 @@ class EpsilonInsensitive(_RegressionLoss):
     The methods take `prediction` of any shape and a `target` that broadcasts to it. ``curvature="psd"`` gives 1, what
     gradient boosting uses for a loss without curvature of its own. ``curvature="majorize"`` gives (1 / abs(r - epsilon)
     + 1 / abs(r + epsilon)) / 2: the loss is half of the absolute errors of r - epsilon and r + epsilon, minus epsilon,
-    and the parabola with this curvature lies above it everywhere, so a Newton step never overshoots.
+    and the parabola with this curvature lies above it everywhere, so a Newton step never raises it.
 
     scikit-learn's SGDRegressor and LinearSVR have the same definition.
 
@@ -823,7 +823,7 @@ class SquaredEpsilonInsensitive(_LossWithRoot):
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The loss is convex:
     ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives 2 everywhere: the parabola with it lies above the
-    loss everywhere, so a Newton step never overshoots.
+    loss everywhere, so a Newton step never raises it.
 
     scikit-learn's SGDRegressor and LinearSVR have the same definition, without a factor 1/2.
 
