@@ -16,7 +16,7 @@ lint:  ## run every linter, as configured in .pre-commit-config.yaml
 	pre-commit run --all-files
 
 doctest:  ## run the examples in the docstrings of the installed package
-	pytest --doctest-modules --pyargs fastloss
+	pytest --doctest-modules --doctest-ignore-import-errors --pyargs fastloss
 
 sanitize:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer, in a virtual environment of its own
 	$(PYTHON) -m venv .venv-sanitize

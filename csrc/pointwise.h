@@ -274,7 +274,12 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
 
 /* What a loss is to the driver: stages and formula over a tile, for each set of outputs a copy, so that what is not
  * wanted is not computed. */
-typedef void (*tile_function)(const tile_arrays *a, const operands *o, lane_sums *sums, int plain);
+typedef struct settings {
+    const double *p;
+    int curvature, hard;
+} settings;
+
+typedef void (*tile_function)(const tile_arrays *a, const settings *s, lane_sums *sums, int plain);
 typedef struct pointwise_formula {
     tile_function of_want[(FL_VALUE | FL_GRADIENT | FL_HESSIAN) + 1];
     int domain;
@@ -284,7 +289,6 @@ ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums,
                               int first_for, stage second, int second_for, const int want)
 {
     const int has_e = first && (first_for & want), has_l = second && (second_for & want);
-    o.want_hessian = want & FL_HESSIAN;
     if (has_e) run_stage(a, o, a->e, first, 0);
     if (has_l) run_stage(a, o, a->l, second, has_e);
     if (plain)
@@ -331,11 +335,8 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         ptrdiff_t bad = check_domain(a.t, n, f->domain, &hard);
         if (bad >= 0 && job->check_target) return first + bad;
 
-        operands o = {.p = job->coefficients,
-                      .curvature = job->curvature,
-                      .hard = hard && !a.q,
-                      .pos_weight = UNIFORM(job->coefficients[0])};
-        evaluate(&a, &o, &sums, !a.w && !a.q && !a.value && n == padded);
+        const settings settings = {job->coefficients, job->curvature, hard && !a.q};
+        evaluate(&a, &settings, &sums, !a.w && !a.q && !a.value && n == padded);
         finish(&traffic.gradient);
         finish(&traffic.hessian);
         if ((job->want & FL_GRADIENT) && job->gradient.data)
@@ -359,13 +360,17 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
 #define FOR_ALL (FL_VALUE | FL_GRADIENT | FL_HESSIAN)
 #define NO_STAGES NULL, 0, NULL, 0
 #define DEFINE_TILE(name, want, ...)                                                                    \
-    static void name##_tile_##want(const tile_arrays *a, const operands *o, lane_sums *sums, int plain) \
+    static void name##_tile_##want(const tile_arrays *a, const settings *s, lane_sums *sums, int plain) \
     {                                                                                                   \
-        double p[FL_MAX_COEFFICIENTS]; /* a copy that no store can be suspected to change */            \
-        operands own = *o;                                                                              \
-        memcpy(p, o->p, sizeof p);                                                                      \
-        own.p = p;                                                                                      \
-        whole_tile(a, own, sums, plain, name, __VA_ARGS__, want);                                       \
+        const tile_arrays arrays = *a; /* copies that no store can be suspected to change */            \
+        double p[FL_MAX_COEFFICIENTS];                                                                  \
+        memcpy(p, s->p, sizeof p);                                                                      \
+        const operands o = {.p = p,                                                                     \
+                            .curvature = s->curvature,                                                  \
+                            .hard = s->hard,                                                            \
+                            .want_hessian = (want) & FL_HESSIAN,                                        \
+                            .pos_weight = UNIFORM(p[0])};                                               \
+        whole_tile(&arrays, o, sums, plain, name, __VA_ARGS__, want);                                   \
     }
 #define DEFINE_BLOCK(name, domain_)                                                                 \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \

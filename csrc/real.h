@@ -152,7 +152,7 @@ ALWAYS_INLINE exp_parts exp_of_product(double a, vreal x)
     return exp_of_sum(product, choose(lt(vabs(product), C(LARGEST)), more, ZERO));
 }
 
-/* exp(x), any x. At most 0.6 ulp. */
+/* exp(x), any x. At most 0.6 ulp; 2.4 in the last thirty-second before it overflows. */
 ALWAYS_INLINE vreal exp_any(vreal x)
 {
     exp_parts e = exp_exact(x);

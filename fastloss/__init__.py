@@ -51,6 +51,7 @@ from .distribution import (
     poisson,
     tweedie,
 )
+from .linear import linear_cross_entropy, linear_cross_entropy_value_and_gradient
 from .multiclass import (
     CrossEntropy,
     Focal,
@@ -171,6 +172,8 @@ __all__ = [
     "jaccard",
     "kl_divergence",
     "l2",
+    "linear_cross_entropy",
+    "linear_cross_entropy_value_and_gradient",
     "log_cosh",
     "log_sigmoid",
     "log_softmax",

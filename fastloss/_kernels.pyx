@@ -12,7 +12,6 @@ of the sum are added in their order.
 
 import os
 
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cython.parallel cimport prange, threadid
 from libc.stddef cimport ptrdiff_t
@@ -22,6 +21,9 @@ from libc.string cimport memset, strcmp
 cimport numpy as cnp
 
 cnp.import_array()
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals()  # declared without `except`: what is allocated is freed before the error goes on
 
 cdef extern from "fastloss.h" nogil:
     enum: FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
@@ -252,6 +254,11 @@ cdef ptrdiff_t blocks_at_once(const fl_job *job, ptrdiff_t size) noexcept:
     return blocks if blocks > 1 else 1
 
 
+cdef int raise_pending() except -1:
+    """Let an exception that is set already take its course."""
+    return -1
+
+
 cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t size, int threads,
                    double *weight_sum) except -1:
     """Raise BadElement, or give the sum of the weights of what counts."""
@@ -263,16 +270,15 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
         results = <fl_checked *>PyMem_Malloc(blocks * sizeof(fl_checked))
         if results == NULL:
             raise MemoryError
-    cdef ptrdiff_t start, at_once = blocks_at_once(job, size)
-    try:
-        for start in range(0, blocks, at_once):
-            with nogil:
-                check_blocks(check, job, total, size, start, min(start + at_once, blocks), threads, results)
-            PyErr_CheckSignals()
-    except:
-        if results != on_stack:
-            PyMem_Free(results)
-        raise
+    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size)
+    while start < blocks:
+        if start > 0 and PyErr_CheckSignals() < 0:
+            if results != on_stack:
+                PyMem_Free(results)
+            return raise_pending()
+        with nogil:
+            check_blocks(check, job, total, size, start, min(start + at_once, blocks), threads, results)
+        start += at_once
     weight_sum[0] = 0
     for b in range(blocks):
         weight_sum[0] += results[b].weight_sum
@@ -290,15 +296,16 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
 
 
 cdef int run_all(fl_block block, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
-                 ptrdiff_t size, ptrdiff_t blocks, int threads, double *parts, ptrdiff_t *bad) except -1:
-    """Run all blocks; KeyboardInterrupt, or what else a signal's handler raises, ends it between two of them."""
-    cdef ptrdiff_t start, at_once = blocks_at_once(job, size)
-    for start in range(0, blocks, at_once):
+                 ptrdiff_t size, ptrdiff_t blocks, int threads, double *parts, ptrdiff_t *bad) noexcept:
+    """Run all blocks. 1 if KeyboardInterrupt, or what else a signal's handler raises, has ended it between two of them."""
+    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size)
+    while start < blocks:
+        if start > 0 and PyErr_CheckSignals() < 0:
+            return 1
         with nogil:
             run_blocks(block, job, scratch, scratch_size, total, size, start, min(start + at_once, blocks), threads,
                        parts, bad)
-        if start + at_once < blocks:
-            PyErr_CheckSignals()
+        start += at_once
     return 0
 
 
@@ -375,15 +382,16 @@ cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss,
             raise MemoryError
         bad = <ptrdiff_t *>(parts + blocks)
         scratch = <char *>(bad + blocks)
-    try:
-        run_all(loss.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
+    cdef bint stopped = run_all(loss.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
+    if not stopped:
         for b in range(blocks):
             if bad[b] >= 0 and first_bad < 0:
                 first_bad = bad[b]
             total += parts[b]
-    finally:
-        if parts != parts_on_stack:
-            free(parts)
+    if parts != parts_on_stack:
+        free(parts)
+    if stopped:
+        return raise_pending()
     if first_bad >= 0:
         raise BadElement("target", first_bad)
     if mean:
@@ -556,13 +564,17 @@ cdef int execute_sets(fl_job *job, const fl_loss *kernel, double *values) except
     terms = sums + blocks * width
     parts = terms + FL_SET_TERMS * job.n_classes
     bad = <ptrdiff_t *>(parts + blocks)
-    cdef ptrdiff_t start, at_once = blocks_at_once(job, size)
-    try:
-        for start in range(0, blocks, at_once):
-            with nogil:
-                measure_blocks(kernel.measure, job, scratch, scratch_size, rows, size, start,
-                               min(start + at_once, blocks), threads, sums, width, bad, bad + blocks)
-            PyErr_CheckSignals()
+    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size)
+    cdef bint stopped = False
+    while start < blocks and not stopped:
+        if start > 0 and PyErr_CheckSignals() < 0:
+            stopped = True
+            break
+        with nogil:
+            measure_blocks(kernel.measure, job, scratch, scratch_size, rows, size, start,
+                           min(start + at_once, blocks), threads, sums, width, bad, bad + blocks)
+        start += at_once
+    if not stopped:
         for b in range(blocks):
             if bad[b] >= 0 and bad_target < 0:
                 bad_target = bad[b]
@@ -571,14 +583,15 @@ cdef int execute_sets(fl_job *job, const fl_loss *kernel, double *values) except
             if b > 0:
                 for k in range(width):
                     sums[k] += sums[b * width + k]
-        if bad_target < 0 and bad_weight < 0:
-            kernel.conclude(job, sums, values, terms)
-            job.set_terms = terms
-            if job.want & (FL_GRADIENT | FL_HESSIAN):
-                run_all(kernel.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
-    finally:
-        if scratch != on_stack:
-            free(scratch)
+    if not stopped and bad_target < 0 and bad_weight < 0:
+        kernel.conclude(job, sums, values, terms)
+        job.set_terms = terms
+        if job.want & (FL_GRADIENT | FL_HESSIAN):
+            stopped = run_all(kernel.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
+    if scratch != on_stack:
+        free(scratch)
+    if stopped:
+        return raise_pending()
     if bad_target >= 0:
         raise BadElement("target", bad_target)
     if bad_weight >= 0:

@@ -20,7 +20,7 @@ __all__ = ["linear_cross_entropy", "linear_cross_entropy_value_and_gradient"]
 # A block reads the whole weight twice and its gradient once, so it needs enough rows that arithmetic and not memory
 # takes the time; few classes get a block that stays in cache. These follow from shapes alone, and so do the results.
 BLOCK_BYTES = 4 << 20
-BLOCK_ROWS = 256
+BLOCK_ROWS = 512
 MAX_BLOCK_BYTES = 128 << 20
 # What a block adds to the weight's gradient is computed for this many bytes of classes at a time.
 PART_BYTES = 8 << 20
@@ -167,22 +167,22 @@ def linear_cross_entropy_value_and_gradient(
 
     Notes
     -----
-    **Memory.** Besides the results: one buffer for the logits of a block of rows, 256 rows or 4 MB, whichever is more,
+    **Memory.** Besides the results: one buffer for the logits of a block of rows, 512 rows or 4 MB, whichever is more,
     but no more than 128 MB or one row; at most 8 MB (or one row of `weight`) for parts of ``grad_weight``; and a few
     numbers per row. The gradient replaces the logits in their buffer. A `weight` that is not of the dtype of
     the computation, or in neither C nor F order, is copied as a whole; `x` never is, unless it holds integers.
 
-    **dtypes.** All is computed in float64 if `x`, `weight` or `bias` is float64 or of integers, else in float32: float16
-    and bfloat16 are read as float32, and their gradients are rounded once, at the end.
+    **dtypes.** All is computed in float64 if `x`, `weight` or `bias` is float64 or of integers, else in float32:
+    float16 and bfloat16 are read as float32, and their gradients are rounded once, at the end.
 
-    **Accuracy.** The value is summed in double precision. ``grad_weight`` is added up over the blocks in the dtype of the
-    computation: n / 256 additions for many classes, after sums over the rows of a block, which BLAS takes. So for float32
-    its error is about that of one matrix product of the same size. ``grad_bias`` is added up over the blocks in double
-    precision.
+    **Accuracy.** The value is summed in double precision. ``grad_weight`` is added up over the blocks in the dtype of
+    the computation: n / 512 additions for many classes, after sums over the rows of a block, which BLAS takes. So for
+    float32 its error is about that of one matrix product of the same size. ``grad_bias`` is added up over the blocks in
+    double precision.
 
-    **Threads.** The products use the threads of NumPy's BLAS. The softmax uses fastloss's, or only one where it is a small
-    part of the work (d >= 64 per thread). The results are the same bits for the same BLAS, shapes and memory orders, if
-    BLAS itself repeats its bits; with another number of BLAS threads it may not.
+    **Threads.** The products use the threads of NumPy's BLAS. The softmax uses fastloss's, or only one where it is a
+    small part of the work (d >= 64 per thread). The results are the same bits for the same BLAS, shapes and memory
+    orders, if BLAS itself repeats its bits; with another number of BLAS threads it may not.
 
     References
     ----------
@@ -204,7 +204,8 @@ def linear_cross_entropy_value_and_gradient(
     True
     """
     options = (sample_weight, class_weight, label_smoothing, ignore_index)
-    return _evaluate(x, weight, target, bias, *options, reduction, with_gradient=True)
+    value, gradients = _evaluate(x, weight, target, bias, *options, reduction, with_gradient=True)
+    return value, gradients
 
 
 def _evaluate(
@@ -270,7 +271,7 @@ class _Blocks:
         scale: float | None,
         with_gradient: bool,
     ) -> None:
-        """`rows`: those that count, None for all. `scale`: what gradients are multiplied by, None for nothing counts."""
+        """`rows`: those that count, None for all. `scale`: the factor of gradients, None where nothing counts."""
         self.x, self.rows, self.scale = x, rows, scale
         arrays = (x, weight) if bias is None else (x, weight, bias)
         self.dtype = np.dtype(np.float64 if any(array.dtype.char == "d" for array in arrays) else np.float32)
@@ -383,7 +384,7 @@ def _checked_rows(
     ignore_index, of_class = options["ignore_index"], options["class_weight"]
     w = None
     if sample_weight is not None:
-        w = _call._row_weights(sample_weight, (n_rows,)).astype(np.float64)
+        w = np.array(_call._row_weights(sample_weight, (n_rows,)), np.float64)
     t = _call.operand(target, "target")
     if t.shape != (n_rows,):
         no_probabilities = "; probabilities need all logits at once: see cross_entropy" if t.ndim == 2 else ""
@@ -395,7 +396,7 @@ def _checked_rows(
     if w is not None:
         bad = ~(np.isfinite(w) & (w >= 0))
         if bad.any():
-            _call.raise_first("sample_weight", np.broadcast_to(w, (n_rows,)), bad, "must be finite and >= 0")
+            _call.raise_first("sample_weight", w, bad, "must be finite and >= 0")
     t = _call.class_indices(t, w, ignore_index, n_classes)
     bad = (t < 0) | (t >= n_classes)
     if ignore_index is not None:
@@ -412,7 +413,7 @@ def _near_one(weights: np.ndarray | None) -> np.ndarray | None:
     largest = 0.0 if weights is None or not weights.size else float(weights.max())
     if weights is None or largest == 0.0:
         return weights
-    return np.ldexp(weights, -math.frexp(largest)[1])
+    return np.asarray(np.ldexp(weights, -math.frexp(largest)[1]))
 
 
 def _for_product(matrix: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -512,6 +512,7 @@ TABLE = (
         ),
         refused=_BAD_SMOOTHING + tuple(({"pos_weight": q}, "pos_weight") for q in (-1.0, np.nan, np.inf, "heavy")),
         exact=_mp_binary_cross_entropy,
+        lost=lambda tiny, z, t, pos_weight=None, **parameters: max(1.0, pos_weight or 0.0),
         hessian_ulps=8.0,
         terms=_binary_cross_entropy_terms,
         inverse_link="sigmoid",
@@ -1182,10 +1183,13 @@ def set_elements(case, parameters, z, t, w, axis, dtype):
         v * moved_q + v * q * moved,
         (v * moved_q + v * q * (3 * moved + moved_d / d)) * bend,
     ]
-    # Sigmoids below the smallest normal number may be lost.
-    lost = 8 * np.finfo(dtype).tiny * max(1.0, float(np.max(w)))
+    # Sigmoids below the smallest normal number may be lost, and with them what they are divided by.
+    tiny = 8 * np.finfo(dtype).tiny * max(1.0, float(np.max(w))) * max(1.0, float(alpha), float(beta))
+    lost = tiny * np.maximum(1, 1 / d)
+    lost = np.squeeze(lost, axis=axis), lost, lost * np.maximum(1, 1 / d)
     return [
-        Element(exact, ulp(each, dtype), more + lost) for exact, each, more in zip(base, terms, of_input, strict=True)
+        Element(exact, ulp(each, dtype), more + nothing)
+        for exact, each, more, nothing in zip(base, terms, of_input, lost, strict=True)
     ]
 
 
