@@ -103,6 +103,8 @@ class Poisson(_LogLinkLoss):
     mean_poisson_deviance, which takes exp(z), is twice the mean of loss + y log(y) - y. Keras takes exp(z) as well.
     XGBoost and LightGBM multiply the Hessian by exp(0.7).
 
+    Measured error: value 1.5, gradient 1.2 ulp (float32); 3.3, 5.4 (float64), beyond half an ulp of the input.
+
     References
     ----------
     P. McCullagh, J. A. Nelder, "Generalized linear models", 2nd ed. (1989), https://doi.org/10.1201/9780203753736
@@ -145,6 +147,8 @@ class Gamma(_LogLinkLoss):
     The value leaves out the part that does not depend on z and may be negative, as scikit-learn's HalfGammaLoss does.
     scikit-learn's mean_gamma_deviance, which takes exp(z), is twice the mean of loss - log(y) - 1. XGBoost and LightGBM
     have the same gradient and Hessian.
+
+    Measured error: value 1.3, gradient 1.0 ulp (float32); 3.7, 3.2 (float64), beyond half an ulp of the input.
 
     References
     ----------
@@ -200,6 +204,8 @@ class Tweedie(_LogLinkLoss):
     The value leaves out the part that does not depend on z, as scikit-learn's HalfTweedieLoss does. scikit-learn's
     mean_tweedie_deviance, which takes exp(z), is twice the mean of loss + y^(2 - P) / ((1 - P) (2 - P)). `power` is
     XGBoost's and LightGBM's tweedie_variance_power and CatBoost's variance_power.
+
+    Measured error: value 2.0, gradient 2.1 ulp (float32); 2.3, 13.1 (float64), beyond half an ulp of the input.
 
     References
     ----------

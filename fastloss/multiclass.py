@@ -248,6 +248,8 @@ class CrossEntropy(_SoftmaxLoss):
     ``curvature="majorize"`` gives S / 2, which bounds the whole Hessian of a row and not its diagonal alone: a Newton
     step of all logits at once never raises the loss.
 
+    Measured error: value 2.4, gradient 3.6 ulp (float32); 2.2, 3.2 (float64), beyond half an ulp of the input.
+
     References
     ----------
     C. Szegedy et al., "Rethinking the Inception architecture" (label smoothing), https://arxiv.org/abs/1512.00567
@@ -388,6 +390,8 @@ class Focal(_SoftmaxLoss):
     wrong way. ``curvature="psd"`` gives c p_j (1 - p_j), which is never negative. ``curvature="majorize"`` gives
     a (1 + gamma) (1 + gamma / e) / 2 with e = 2.718..., which bounds the whole Hessian of every row: a Newton step of
     all logits at once never raises the loss.
+
+    Measured error: value 7.7, gradient 8.6 ulp (float32); 7.2, 10.5 (float64), beyond half an ulp of the input.
 
     References
     ----------
@@ -540,6 +544,8 @@ class MulticlassHinge(_SharesLoss):
     That parabola of all logits stays above the loss: a Newton step never raises it. Probabilities mix the curvatures
     as they mix the losses.
 
+    Measured error: value 1.7, gradient 0.5 ulp (float32); 1.3, 0.5 (float64), beyond half an ulp of the input.
+
     References
     ----------
     K. Crammer, Y. Singer, "On the algorithmic implementation of multiclass kernel-based vector machines",
@@ -646,6 +652,8 @@ class KLDivergence(_SoftmaxLoss, _SharesLoss):
     The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives T / 2, which bounds the whole
     Hessian of a row and not its diagonal alone: a Newton step of all logits at once never raises the loss.
 
+    Measured error: value 1.4, gradient 2.5 ulp (float32); 1.2, 2.8 (float64), beyond half an ulp of the input.
+
     References
     ----------
     S. Kullback, R. A. Leibler, "On information and sufficiency", Ann. Math. Statist. 22 (1951),
@@ -732,6 +740,8 @@ class Poly1(_SoftmaxLoss, _SharesLoss):
     is the Hessian for epsilon = 0. ``curvature="majorize"`` gives (1 + epsilon) / 2 for epsilon >= 0, else
     1/2 + 8/27 abs(epsilon), which bounds the whole Hessian of every row: a Newton step of all logits at once never
     raises it.
+
+    Measured error: value 8.1, gradient 3.8 ulp (float32); 6.3, 4.9 (float64), beyond half an ulp of the input.
 
     References
     ----------
@@ -827,6 +837,8 @@ class GeneralizedCrossEntropy(_SoftmaxLoss, _SharesLoss):
     The loss is bounded and not convex; its Hessian is negative for badly wrong rows. ``curvature="psd"`` gives
     c p_j (1 - p_j), which is never negative. ``curvature="majorize"`` gives 1/2, which bounds the whole Hessian of
     every row: a Newton step of all logits at once never raises the loss.
+
+    Measured error: value 2.6, gradient 4.9 ulp (float32); 2.8, 5.4 (float64), beyond half an ulp of the input.
 
     References
     ----------

@@ -164,6 +164,8 @@ class Tversky(_OverlapLoss):
     logit passes a minimum; nothing is said of steps of all logits at once, because the others' change is not in the
     diagonal.
 
+    Measured error: value 2.2, gradient 4.5 ulp (float32); 3.8, 8.4 (float64), beyond half an ulp of the input.
+
     References
     ----------
     S. S. M. Salehi, D. Erdogmus, A. Gholipour, "Tversky loss function for image segmentation using 3D fully
@@ -231,6 +233,8 @@ class Dice(_OverlapLoss):
     ``curvature="majorize"`` bounds the diagonal: no step of one logit passes a minimum; nothing is said of steps of all
     logits at once.
 
+    Measured error: value 2.6, gradient 4.2 ulp (float32); 3.6, 6.8 (float64), beyond half an ulp of the input.
+
     References
     ----------
     F. Milletari, N. Navab, S.-A. Ahmadi, "V-Net: fully convolutional neural networks for volumetric medical image
@@ -287,6 +291,8 @@ class Jaccard(_OverlapLoss):
     All of `Tversky`'s notes hold. ``curvature="psd"`` gives abs(gradient): a Newton step has length 1, downhill.
     ``curvature="majorize"`` bounds the diagonal: no step of one logit passes a minimum; nothing is said of steps of all
     logits at once.
+
+    Measured error: value 2.5, gradient 3.9 ulp (float32); 3.2, 6.3 (float64), beyond half an ulp of the input.
 
     References
     ----------
@@ -348,6 +354,8 @@ class SoftF1(_OverlapLoss):
     All of `Tversky`'s notes hold. ``curvature="psd"`` gives abs(gradient): a Newton step has length 1, downhill.
     ``curvature="majorize"`` bounds the diagonal: no step of one logit passes a minimum; nothing is said of steps of all
     logits at once.
+
+    Measured error: value 2.4, gradient 4.8 ulp (float32); 4.2, 8.3 (float64), beyond half an ulp of the input.
 
     References
     ----------
