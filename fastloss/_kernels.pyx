@@ -297,7 +297,7 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
 
 cdef int run_all(fl_block block, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
                  ptrdiff_t size, ptrdiff_t blocks, int threads, double *parts, ptrdiff_t *bad) noexcept:
-    """Run all blocks. 1 if KeyboardInterrupt, or what else a signal's handler raises, has ended it between two of them."""
+    """Run all blocks. 1 if KeyboardInterrupt, or whatever a signal's handler raises, has ended it on the way."""
     cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size)
     while start < blocks:
         if start > 0 and PyErr_CheckSignals() < 0:
