@@ -512,7 +512,9 @@ TABLE = (
         ),
         refused=_BAD_SMOOTHING + tuple(({"pos_weight": q}, "pos_weight") for q in (-1.0, np.nan, np.inf, "heavy")),
         exact=_mp_binary_cross_entropy,
-        lost=lambda tiny, z, t, pos_weight=None, **parameters: max(1.0, pos_weight or 0.0),
+        lost=lambda tiny, z, t, pos_weight=None, **parameters: np.maximum(
+            1.0, 0.0 if pos_weight is None else pos_weight
+        ),
         hessian_ulps=8.0,
         terms=_binary_cross_entropy_terms,
         inverse_link="sigmoid",
