@@ -663,8 +663,8 @@ class KLDivergence(_SoftmaxLoss, _SharesLoss):
     --------
     >>> import fastloss as fl
     >>> loss = fl.KLDivergence()
-    >>> loss([[0.0, 0.0], [0.0, 0.0]], [[0.25, 0.75], [0.5, 0.5]], reduction="none")
-    array([0.13081204, 0.        ])
+    >>> loss([[0.0, 0.0]], [[0.25, 0.75]], reduction="none")
+    array([0.13081204])
     >>> loss.gradient([[0.0, 0.0]], [[0.25, 0.75]])
     array([[ 0.25, -0.25]])
     """

@@ -223,10 +223,9 @@ def _mixture_terms(z, t, c, slope, value):
 def _poly1_terms(z, t, epsilon=1.0):
     if epsilon >= 0:
         return _mixture_terms(z, t, lambda log_p, p: 1 + epsilon * p, lambda log_p, p: epsilon * p, None)
-    # -log p - (1 - p) >= 0 and (1 + epsilon) (1 - p), which cancel for epsilon < -1; 1 + epsilon p likewise.
+    # -log p and epsilon (1 - p) cancel, however they are put together; 1 + epsilon p likewise.
     a, _, log_p, _, rest, _ = _row_parts(z, t)
-    above = np.where(rest < 0.5, reference._x_minus_log1p(-rest), -log_p - rest)
-    value = np.sum(reference._times(a, above) + abs(1 + epsilon) * reference._times(a, rest), axis=-1)
+    value = np.sum(reference._times(a, -log_p) + abs(epsilon) * reference._times(a, rest), axis=-1)
     factor = lambda log_p, p: abs(1 + epsilon) + abs(epsilon) * -np.expm1(log_p)
     return _mixture_terms(z, t, factor, lambda log_p, p: epsilon * p, value)
 
