@@ -115,6 +115,7 @@ from .rowwise import (
 
 if TYPE_CHECKING:
     from . import reference
+    from ._check import check_objective
 
 __version__ = "0.1.0"
 
@@ -156,6 +157,7 @@ __all__ = [
     "binary_focal",
     "brier",
     "cauchy",
+    "check_objective",
     "config",
     "cross_entropy",
     "dice",
@@ -236,11 +238,15 @@ def config() -> dict[str, Any]:
 
 
 def __getattr__(name: str) -> Any:
-    # The reference losses are for tests and readers: nobody waits for them at import.
+    # For tests and for readers: nobody waits for them at import.
     if name == "reference":
         import fastloss.reference as module
 
         return module
+    if name == "check_objective":
+        from ._check import check_objective
+
+        return check_objective
     raise AttributeError(f"module 'fastloss' has no attribute {name!r}")
 
 
