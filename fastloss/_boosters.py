@@ -1,0 +1,233 @@
+"""What the boosters' modules share: which loss fits a task, its targets, derivatives, start value and predictions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss
+from ._resolve import resolve
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+CURVATURES = ("auto", "exact", "psd", "majorize")
+
+# The same loss for two classes and for more, for those who give a name and leave the rest to us.
+BINARY_OF = {"cross_entropy": "binary_cross_entropy", "focal": "binary_focal", "multiclass_hinge": "hinge"}
+MULTICLASS_OF = {binary: multiclass for multiclass, binary in BINARY_OF.items()}
+
+
+def is_binary(loss: Loss) -> bool:
+    """Whether `loss` is of one logit and a target in [0, 1]."""
+    return isinstance(loss, PointwiseLoss) and loss.target_domain == "unit interval"
+
+
+def boosting_loss(loss: Any) -> Any:
+    """Return the loss object that `loss` is or names, if trees can be boosted on it."""
+    found = resolve(loss)
+    if isinstance(found, SetLoss):
+        raise ValueError(
+            f"{found!r} is one number for a whole set, so it has no derivatives of single rows to boost trees on; "
+            "take BinaryFocal or BinaryCrossEntropy(pos_weight=...) for imbalanced classes"
+        )
+    return found
+
+
+def classification_loss(loss: Any, n_classes: int) -> Any:
+    """Return the loss for a target of `n_classes` classes; a name may stand for its binary or multiclass form."""
+    if isinstance(loss, str):
+        name = boosting_loss(loss).name
+        loss = (BINARY_OF if n_classes <= 2 else MULTICLASS_OF).get(name, loss)
+    found = boosting_loss(loss)
+    if not isinstance(found, RowwiseLoss) and not is_binary(found):
+        raise ValueError(f"{found!r} is no loss for classification: its targets are not classes")
+    if n_classes > 2 and not isinstance(found, RowwiseLoss):
+        raise ValueError(
+            f"{found!r} is a loss of two classes, and y has {n_classes}; "
+            "take one of rows of logits, such as CrossEntropy or Focal"
+        )
+    return found
+
+
+def regression_loss(loss: Any) -> Any:
+    """Return the loss for a real target."""
+    found = boosting_loss(loss)
+    if isinstance(found, RowwiseLoss):
+        raise ValueError(f"{found!r} is a loss of classes, not of a real target")
+    return found
+
+
+class Targets(NamedTuple):
+    """A target as the losses take it, and what its classes are called."""
+
+    values: NDArray[Any]  # (n,) class indices, probabilities or numbers; (n, K) probabilities
+    classes: NDArray[Any] | None
+
+
+def classification_targets(y: ArrayLike, classes: NDArray[Any] | None = None) -> Targets:
+    """Encode labels as indices of their sorted classes; rows of probabilities (n, K) stay what they are."""
+    array = np.asarray(y)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim == 2:
+        n_classes = array.shape[1]
+        if classes is not None and len(classes) != n_classes:
+            raise ValueError(f"y has {n_classes} columns of probabilities, and there are {len(classes)} classes")
+        if not np.issubdtype(array.dtype, np.number):
+            raise TypeError(f"y of two dimensions must hold probabilities; its dtype is {array.dtype}")
+        return Targets(np.ascontiguousarray(array, np.float64), np.arange(n_classes) if classes is None else classes)
+    if array.ndim != 1:
+        raise ValueError(f"y must be of shape (n,) with labels, or (n, K) with probabilities; got {array.shape}")
+    if classes is None:
+        classes, codes = np.unique(array, return_inverse=True)
+        return Targets(codes, classes)
+    codes = np.minimum(np.searchsorted(classes, array), len(classes) - 1)
+    if (unseen := np.asarray(classes)[codes] != array).any():
+        raise ValueError(f"y holds the label {array[unseen][0]!r}, which is none of the classes {classes}")
+    return Targets(codes, classes)
+
+
+def as_loss_takes(loss: Loss, targets: Targets) -> NDArray[Any]:
+    """Of probabilities of two classes, a loss of one logit takes those of the second; of codes, real numbers."""
+    if isinstance(loss, RowwiseLoss):
+        return targets.values
+    values = targets.values[:, 1] if targets.values.ndim == 2 else targets.values
+    return np.ascontiguousarray(values, np.float64)
+
+
+def n_outputs(loss: Loss, n_classes: int) -> int:
+    """How many raw scores a row has."""
+    return n_classes if isinstance(loss, RowwiseLoss) else 1
+
+
+def start_scores(loss: Any, target: NDArray[Any], weight: NDArray[Any] | None, outputs: int) -> NDArray[np.float64]:
+    """
+    Return the constant raw scores at which the loss is least, of shape (outputs,).
+
+    Classes that weigh nothing get a score that is low, but finite: trees do not start at infinity.
+    """
+    options = {"n_classes": outputs} if isinstance(loss, RowwiseLoss) and target.ndim == 1 else {}
+    return np.atleast_1d(np.asarray(loss.init_score(target, weight, **options), np.float64))
+
+
+class Derivatives:
+    """
+    Gradient and Hessian of each row, in float32 and in the memory order of the scores, as boosters take them.
+
+    Parameters
+    ----------
+    loss : Loss
+        What is boosted.
+    curvature : {"auto", "exact", "psd", "majorize"}
+        "auto" is psd, see the module's documentation.
+    reuse : bool
+        Whether to return the same arrays at each call, for callers who are done with them before the next: fresh
+        memory costs more than the derivatives.
+    """
+
+    def __init__(self, loss: Any, curvature: str = "auto", reuse: bool = False) -> None:
+        if curvature not in CURVATURES:
+            raise ValueError(f"curvature must be one of {CURVATURES}; got {curvature!r}")
+        self.loss, self.curvature, self.reuse = loss, curvature, reuse
+        self.buffers: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "buffers": None}
+
+    def __call__(
+        self, z: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        buffers = self.buffers
+        if buffers is None or buffers[0].shape != z.shape or buffers[0].strides != _strides(z):
+            buffers = np.empty_like(z, np.float32), np.empty_like(z, np.float32)
+            if self.reuse:
+                self.buffers = buffers
+        if weight is not None and len(weight) == 0:
+            weight = None
+        if weight is not None and z.ndim > weight.ndim and isinstance(self.loss, PointwiseLoss):
+            weight = weight[:, None]
+        gradient, hessian = self.loss.gradient_and_hessian(
+            z,
+            target,
+            sample_weight=weight,
+            reduction="sum",
+            curvature="psd" if self.curvature == "auto" else self.curvature,
+            gradient_out=buffers[0],
+            hessian_out=buffers[1],
+        )
+        return gradient, hessian
+
+
+def _strides(z: NDArray[Any]) -> tuple[int, ...]:
+    return tuple(stride * 4 // z.itemsize for stride in z.strides)
+
+
+def class_targets(loss: Loss, label: NDArray[Any]) -> NDArray[Any]:
+    """Boosters keep labels as float32; rows of logits want class indices."""
+    return label.astype(np.intp) if isinstance(loss, RowwiseLoss) and label.ndim == 1 else label
+
+
+class Training:
+    """
+    What an estimator's own objective and metric know: the loss, and the targets of all data sets.
+
+    A booster's labels are single numbers, so rows of probabilities are looked up by the number of the row, which
+    takes the label's place. `labels` are those of the training data and then of each evaluation set.
+    """
+
+    def __init__(self, loss: Any, curvature: str, targets: list[NDArray[Any]]) -> None:
+        self.loss = loss
+        self.derivatives = Derivatives(loss, curvature, reuse=True)
+        self.rows: NDArray[Any] | None = None
+        self.labels = targets
+        self.last: tuple[Any, NDArray[Any]] | None = None
+        if targets[0].ndim == 2:
+            self.rows = np.concatenate(targets)
+            if len(self.rows) > 2**24:
+                raise ValueError("y of probabilities is supported for up to 16,777,216 rows, with those of eval_set")
+            ends = np.cumsum([len(each) for each in targets])
+            self.labels = np.split(np.arange(len(self.rows), dtype=np.float32), ends[:-1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A fitted model is not to carry its training data.
+        return {**self.__dict__, "rows": None, "labels": [], "last": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Training:
+        return self  # LightGBM copies its parameters before it trains
+
+    def target(self, label: NDArray[Any]) -> NDArray[Any]:
+        """Return the targets of a booster's labels."""
+        return class_targets(self.loss, label) if self.rows is None else self.rows[label.astype(np.intp)]
+
+    def __call__(
+        self, label: NDArray[Any], z: NDArray[Any], weight: NDArray[Any] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return gradient and Hessian, which hold until the next call."""
+        if self.last is None or self.last[0] is not label:  # LightGBM hands over the same array in every round
+            self.last = label, self.target(label)
+        return self.derivatives(z, self.last[1], weight)
+
+    def metric(self, label: NDArray[Any], z: NDArray[Any], weight: NDArray[Any] | None) -> float:
+        """Return the weighted mean of the loss."""
+        if weight is not None and len(weight) == 0:
+            weight = None
+        return float(self.loss(z, self.target(label), sample_weight=weight))
+
+
+def class_probabilities(loss: Any, z: NDArray[Any]) -> NDArray[Any]:
+    """Return probabilities of shape (n, K) of raw scores, of shape (n,) for two classes or (n, K)."""
+    p = loss.predict_proba(z)
+    return np.column_stack([1 - p, p]) if p.ndim == 1 else p
+
+
+def class_codes(loss: Any, z: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the most probable class of each row; of losses without probabilities, that of the largest score."""
+    try:
+        p = loss.predict_proba(z)
+    except NotImplementedError:
+        p, middle = z, 0.0
+    else:
+        middle = 0.5
+    return np.asarray(p > middle if p.ndim == 1 else p.argmax(axis=1), np.intp)
