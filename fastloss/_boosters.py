@@ -112,6 +112,13 @@ def start_scores(loss: Any, target: NDArray[Any], weight: NDArray[Any] | None, o
     return np.atleast_1d(np.asarray(loss.init_score(target, weight, **options), np.float64))
 
 
+def hessian_of(curvature: str) -> str:
+    """Return the curvature that "auto" stands for, or the one that was asked for."""
+    if curvature not in CURVATURES:
+        raise ValueError(f"curvature must be one of {CURVATURES}; got {curvature!r}")
+    return "psd" if curvature == "auto" else curvature
+
+
 class Derivatives:
     """
     Gradient and Hessian of each row, in float32 and in the memory order of the scores, as boosters take them.
@@ -128,9 +135,7 @@ class Derivatives:
     """
 
     def __init__(self, loss: Any, curvature: str = "auto", reuse: bool = False) -> None:
-        if curvature not in CURVATURES:
-            raise ValueError(f"curvature must be one of {CURVATURES}; got {curvature!r}")
-        self.loss, self.curvature, self.reuse = loss, curvature, reuse
+        self.loss, self.curvature, self.reuse = loss, hessian_of(curvature), reuse
         self.buffers: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -153,7 +158,7 @@ class Derivatives:
             target,
             sample_weight=weight,
             reduction="sum",
-            curvature="psd" if self.curvature == "auto" else self.curvature,
+            curvature=self.curvature,
             gradient_out=buffers[0],
             hessian_out=buffers[1],
         )

@@ -276,7 +276,7 @@ class Objective:
     def call_catboost(self, z: NDArray[Any], y: NDArray[Any], w: Any) -> Any:
         """CatBoost climbs: its derivatives are those of minus the loss."""
         if z.ndim == 1:
-            pairs = np.asarray(self.fn.calc_ders_range([z], y, w), np.float64)
+            pairs = np.asarray(self.fn.calc_ders_range(z, y, w), np.float64)
             return -pairs[:, 0], -pairs[:, 1]
         gradient, hessian = np.empty(z.shape), np.empty(z.shape)
         for i, row in enumerate(z):

@@ -190,7 +190,7 @@ class _LossMixin:
     ) -> Any:
         """Train from the best constant, and put it into the first tree."""
         if self.objective is not None:
-            raise ValueError("objective must be None: the loss is the objective")
+            raise ValueError("objective must be left alone: the loss is the objective")
         if self._other_params.get("linear_tree"):
             raise ValueError("linear_tree is not supported: its leaves cannot carry the start value")
         eval_X, eval_y = options.pop("eval_X", None), options.pop("eval_y", None)

@@ -72,7 +72,7 @@ class Ascending:
     """As CatBoost wants it."""
 
     def calc_ders_range(self, approxes, targets, weights):
-        g, h = logistic(np.array(approxes[0]), np.asarray(targets), None if weights is None else np.asarray(weights))
+        g, h = logistic(np.array(approxes), np.asarray(targets), None if weights is None else np.asarray(weights))
         return list(zip(-g, -h, strict=True))
 
 
