@@ -1,0 +1,157 @@
+"""Training with focal loss against the built-in objectives, and the objective's call alone.
+
+    python benchmarks/boosting.py [--rows 1000000] [--trees 50] [--rounds 3] [--only lightgbm]
+
+1,000,000 x 20, 31 leaves, 50 rounds by default; binning is not timed. Calls take turns, and the least time counts.
+Ratios below 1 mean that we take less time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+import report
+from timing import seconds_of, take_turns
+
+import fastloss as fl
+
+LOSS = fl.BinaryFocal(gamma=2.0)
+
+
+def numpy_focal(z: np.ndarray, y: np.ndarray, gamma: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """The objective as it is written by hand: right, and stable enough."""
+    p = 1 / (1 + np.exp(-z))
+    sign = np.where(y > 0, -1.0, 1.0)
+    q = np.where(y > 0, p, 1 - p).clip(1e-15, 1 - 1e-15)  # of the class of the row
+    log_q = np.log(q)
+    power = (1 - q) ** gamma
+    gradient = sign * power * ((1 - q) - gamma * q * log_q)
+    slope = gamma * (1 - q) ** (gamma - 1) * ((1 - q) - gamma * q * log_q) + power * (1 + gamma * (log_q + 1))
+    return gradient, np.maximum(slope * q * (1 - q), 1e-16)
+
+
+def data(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Twenty features and 2.5 % of positives."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(rows, 20)).astype(np.float32)
+    score = X[:, :5].sum(1) + X[:, 5] * X[:, 6] + rng.normal(size=rows)
+    return X, (score > np.quantile(score, 0.975)).astype(np.float32)
+
+
+def lightgbm_calls(X: np.ndarray, y: np.ndarray, trees: int) -> dict[str, Callable[[], object]]:
+    import lightgbm
+
+    import fastloss.lightgbm
+
+    parameters = {"num_leaves": 31, "verbose": -1, "metric": "None", "num_threads": fl.config()["threads"]}
+
+    def train(objective: object, start: float = 0.0) -> Callable[[], object]:
+        init_score = np.full(len(y), start) if start else None
+        binned = lightgbm.Dataset(X, y, init_score=init_score, free_raw_data=False).construct()
+        return lambda: lightgbm.train({**parameters, "objective": objective}, binned, trees)
+
+    start = LOSS.init_score(y)
+    return {
+        "built-in binary": train("binary"),
+        "fastloss BinaryFocal": train(fastloss.lightgbm.objective(LOSS), start),
+        "NumPy focal": train(lambda z, dataset: numpy_focal(z, dataset.get_label()), start),
+    }
+
+
+def xgboost_calls(X: np.ndarray, y: np.ndarray, trees: int) -> dict[str, Callable[[], object]]:
+    import xgboost
+
+    import fastloss.xgboost
+
+    binned = xgboost.QuantileDMatrix(X, y)
+    shared = {"max_leaves": 31, "max_depth": 0, "grow_policy": "lossguide", "disable_default_eval_metric": True}
+    shared |= {"nthread": fl.config()["threads"], "min_child_weight": 0}
+    start = {**shared, "base_score": LOSS.init_score(y)}
+    own = fastloss.xgboost.objective(LOSS)
+    return {
+        "built-in binary:logistic": lambda: xgboost.train({**shared, "objective": "binary:logistic"}, binned, trees),
+        "fastloss BinaryFocal": lambda: xgboost.train(start, binned, trees, obj=own),
+        "NumPy focal": lambda: xgboost.train(
+            start, binned, trees, obj=lambda z, matrix: numpy_focal(z, matrix.get_label())
+        ),
+    }
+
+
+def catboost_calls(X: np.ndarray, y: np.ndarray, trees: int) -> dict[str, Callable[[], object]]:
+    import catboost
+
+    import fastloss.catboost
+
+    shared = {"iterations": trees, "depth": 5, "verbose": False, "allow_writing_files": False, "learning_rate": 0.1}
+    shared |= {"thread_count": fl.config()["threads"], "boost_from_average": False, "eval_metric": "Logloss"}
+    shared |= {"leaf_estimation_method": "Newton", "leaf_estimation_iterations": 1, "bootstrap_type": "No"}
+    shared |= {"metric_period": 1000, "boosting_type": "Plain"}
+    pool = catboost.Pool(X, y)
+    pool.quantize()
+
+    def train(objective: object) -> Callable[[], object]:
+        return lambda: catboost.CatBoost({**shared, "loss_function": objective}).fit(pool)
+
+    return {
+        "built-in Focal": train("Focal:focal_alpha=0.5;focal_gamma=2.0"),
+        "fastloss BinaryFocal": train(fastloss.catboost.objective(LOSS)),
+    }
+
+
+LIBRARIES = {"lightgbm": lightgbm_calls, "xgboost": xgboost_calls, "catboost": catboost_calls}
+# Least and most that the ratio to the built-in may be.
+TARGETS = {"lightgbm": 1.0, "xgboost": 1.0, "catboost": 1.3}
+
+
+def objective_alone(y: np.ndarray) -> list[list[str]]:
+    """The call as LightGBM and XGBoost make it, against NumPy's."""
+    from fastloss._boosters import Derivatives
+
+    own = Derivatives(LOSS, reuse=True)
+    rows = []
+    for name, dtype in (("float64 scores (LightGBM)", np.float64), ("float32 scores (XGBoost)", np.float32)):
+        z = np.random.default_rng(1).normal(size=len(y)).astype(dtype)
+        calls = {"ours": functools.partial(own, z, y), "numpy": functools.partial(numpy_focal, z, y)}
+        times = {each: timed.best for each, timed in take_turns(calls, 4.0).items()}
+        ratio = report.against_target(times["numpy"] / times["ours"], 15.0)
+        rows.append([f"objective alone, {name}", *(report.duration(each) for each in times.values()), ratio])
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--trees", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=LIBRARIES)
+    options = parser.parse_args()
+    X, y = data(options.rows)
+    config = fl.config()
+    print(f"{config['isa']}, {config['threads']} threads; {options.rows} x 20, {options.trees} trees")
+    print(report.columns([["call", "fastloss", "NumPy", "NumPy / fastloss"], *objective_alone(y)]), flush=True)
+
+    rows = [["training", "seconds", "of built-in", "target"]]
+    for library, calls_of in LIBRARIES.items():
+        if options.only not in (None, library):
+            continue
+        if importlib.util.find_spec(library) is None:
+            print(f"{library} is not installed")
+            continue
+        calls = calls_of(X, y, options.trees)
+        best = dict.fromkeys(calls, np.inf)
+        for _ in range(options.rounds):
+            for name, call in calls.items():
+                best[name] = min(best[name], seconds_of(call))
+        built_in = next(iter(best.values()))
+        for name, seconds in best.items():
+            target = f"<= {TARGETS[library]}" if name.startswith("fastloss") else ""
+            rows.append([f"{library}: {name}", f"{seconds:.2f}", f"{seconds / built_in:.2f}", target])
+    print(report.columns(rows))
+
+
+if __name__ == "__main__":
+    main()
