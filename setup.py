@@ -2,7 +2,7 @@
 
 Everything that does not need code stands in pyproject.toml. Environment variables:
 
-CC, CFLAGS, LDFLAGS     the compiler and more flags, as for any Python extension
+CC, CFLAGS, LDFLAGS     the compiler and more flags, as for any Python extension (on Windows CC alone, default clang-cl)
 FASTLOSS_NO_OPENMP=1    build without OpenMP: every call runs on one thread
 FASTLOSS_WERROR=1       warnings in csrc/ are errors
 FASTLOSS_EXTRA_FLAGS    more flags, for compiling and linking, after all others (sanitizers); keeps symbols
@@ -11,6 +11,7 @@ FASTLOSS_EXTRA_FLAGS    more flags, for compiling and linking, after all others 
 import os
 import re
 import shlex
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -36,16 +37,17 @@ MACHINE_ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 REAL_BITS = (32, 64)
 
 # -fno-trapping-math lets loops with comparisons vectorise and changes no value. -ffp-contract=off keeps the bits the
-# same on every instruction set. -fno-builtin-gamma, because gamma is a loss here. -fno-lto, because link-time
-# optimisation merges objects that are compiled for different instruction sets. -g0 leaves no build path in the binary.
+# same on every instruction set. -fwrapv, because integers of lanes that do not count may overflow. -fno-builtin-gamma,
+# because gamma is a loss here. -fno-lto, because link-time optimisation merges objects that are compiled for different
+# instruction sets. -g0 leaves no build path in the binary.
 FLAGS = (
     "-O3 -std=gnu11 -fPIC -fopenmp-simd -fvisibility=hidden -fno-math-errno -fno-trapping-math"
-    " -ffp-contract=off -fno-builtin-gamma -fno-lto -g0"
+    " -ffp-contract=off -fwrapv -fno-builtin-gamma -fno-lto -g0"
 ).split()
 WARNINGS = ["-Wall", "-Wextra"]
 
 # Flags that would make nan and inf go wrong, and denormals vanish in the whole process.
-FORBIDDEN = re.compile(r"-Ofast|-f(fast|finite|unsafe)-math\S*")
+FORBIDDEN = re.compile(r"-Ofast|/fp:fast|-f(fast|finite|unsafe)-math\S*")
 
 
 def stop(*lines):
@@ -65,19 +67,21 @@ class BuildKernels(build_ext):
     def build_extension(self, ext):
         import numpy
 
-        if self.compiler.compiler_type == "msvc":
-            stop("fastloss needs GCC or Clang; Microsoft's compiler is not supported.")
+        self.on_windows = self.compiler.compiler_type == "msvc"
+        if self.on_windows:
+            self.use_clang_cl()
         machine = self.plat_name.rpartition("-")[2].lower()
         isas = ISAS.get(MACHINE_ALIASES.get(machine, machine), {"baseline": []})
         extra = shlex.split(os.environ.get("FASTLOSS_EXTRA_FLAGS", ""))
-        openmp = [] if switched_on("FASTLOSS_NO_OPENMP") else ["-fopenmp"]
+        # Not on Windows: LLVM's runtime ends the process that holds Intel's, as torch's and MKL's users do, too.
+        openmp = [] if switched_on("FASTLOSS_NO_OPENMP") or self.on_windows else ["-fopenmp"]
         self.check_flags()
         self.check_tools(isas, openmp)
 
         warnings = WARNINGS + ["-Werror"] * switched_on("FASTLOSS_WERROR")
         ext.define_macros += [("FL_WITH_OPENMP", str(len(openmp)))]
         ext.define_macros += [(f"FL_HAVE_{isa}", "1") for isa in isas]
-        ext.extra_compile_args = FLAGS + openmp + extra
+        ext.extra_compile_args = self.spelled(FLAGS + openmp) + extra
         ext.extra_link_args = openmp + extra
         if sys.platform.startswith("linux"):
             # dlsym and pthread_atfork are not in libc itself before glibc 2.34.
@@ -85,7 +89,7 @@ class BuildKernels(build_ext):
 
         # pip builds in build/, and a second build must not reuse what other settings left there.
         settings = Path(self.build_temp, "settings.txt")
-        settings_now = repr((numpy.__version__, self.compiler.compiler_so, warnings, isas, vars(ext)))
+        settings_now = repr((numpy.__version__, self.compiler_command(), warnings, isas, vars(ext)))
         if not settings.exists() or settings.read_text() != settings_now:
             settings.parent.mkdir(parents=True, exist_ok=True)
             settings.write_text(settings_now)
@@ -107,7 +111,7 @@ class BuildKernels(build_ext):
                 output_dir=os.path.join(self.build_temp, folder),
                 macros=ext.define_macros + macros,
                 include_dirs=["csrc"],
-                extra_postargs=FLAGS + warnings + isa_flags + extra,
+                extra_postargs=self.spelled(FLAGS + warnings + isa_flags) + extra,
             )
 
         with ThreadPoolExecutor(self.parallel or os.cpu_count()) as pool:
@@ -118,6 +122,25 @@ class BuildKernels(build_ext):
         self.force = True
         super().build_extension(ext)
 
+    def use_clang_cl(self):
+        """Windows: keep what setuptools knows of Visual Studio, but compile with clang-cl, which has vector types."""
+        if not self.compiler.initialized:
+            self.compiler.initialize(self.plat_name)
+        name = os.environ.get("CC", "clang-cl")
+        self.compiler.cc = shutil.which(name)
+        if not self.compiler.cc or "clang-cl" not in name.lower():
+            stop(
+                f'fastloss needs clang-cl on Windows, and "{name}" is not there, or something else.',
+                'Visual Studio Installer: "C++ Clang tools for Windows", or  winget install LLVM.LLVM',
+            )
+
+    def compiler_command(self):
+        return [self.compiler.cc] if self.on_windows else self.compiler.compiler_so
+
+    def spelled(self, flags):
+        """GCC's flags as the compiler takes them: clang-cl behind a prefix; and all code on Windows can be moved."""
+        return [f"/clang:{flag}" for flag in flags if flag != "-fPIC"] if self.on_windows else flags
+
     def check_flags(self):
         """Refuse flags under which the results would be wrong."""
         for variable in ("CFLAGS", "LDFLAGS", "FASTLOSS_EXTRA_FLAGS"):
@@ -126,13 +149,14 @@ class BuildKernels(build_ext):
 
     def check_tools(self, isas, openmp):
         """Try what the build needs, and say what to install where something is missing."""
-        compiler = self.compiler.compiler_so[0]
+        compiler = self.compiler_command()[0]
         if not self.can_build("int main(void) { return 0; }"):
             stop(
                 f'fastloss needs a C compiler, and "{compiler}" does not work here.',
                 "Debian, Ubuntu:  apt-get install build-essential",
                 "Fedora, RHEL:    dnf install gcc",
                 "macOS:           xcode-select --install",
+                "Windows:         Visual Studio with C++ and Clang",
                 "or name one:     CC=clang pip install ...",
             )
         if not self.can_build("#include <Python.h>\nint main(void) { return 0; }"):
@@ -170,9 +194,10 @@ class BuildKernels(build_ext):
                     [str(source)],
                     output_dir=folder,
                     include_dirs=self.include_dirs,
-                    extra_postargs=list(flags),
+                    extra_postargs=self.spelled(list(flags)),
                 )
-                self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=list(flags))
+                link_flags = [] if self.on_windows else list(flags)
+                self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=link_flags)
             except (CompileError, ExecError, LinkError):
                 return False
         return True

@@ -6,24 +6,30 @@
 #define DECLARE(isa) extern const fl_kernels fl_kernels_##isa##_f32, fl_kernels_##isa##_f64;
 #define TABLES(isa) {#isa, runs_##isa, &fl_kernels_##isa##_f32, &fl_kernels_##isa##_f64},
 
+#if defined(FL_HAVE_x86_v3) || defined(FL_HAVE_x86_v4)
+#include <cpuid.h>
+
+/* By CPUID and not __builtin_cpu_supports, whose table is in a library that clang-cl does not link. */
+static int has_all(unsigned int ebx7, unsigned int ecx1, unsigned int registers)
+{
+    unsigned int a, b, c, d, saved;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (ecx1 | bit_OSXSAVE)) != (ecx1 | bit_OSXSAVE)) return 0;
+    __asm__ volatile("xgetbv" : "=a"(saved), "=d"(d) : "c"(0)); /* those that the operating system saves */
+    return (saved & registers) == registers && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & ebx7) == ebx7;
+}
+
+#define V3 (bit_AVX2 | bit_BMI | bit_BMI2)
+#define V4 (V3 | bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW | bit_AVX512VL)
+enum { XMM_YMM = 0x06, XMM_YMM_ZMM = 0xe6 }; /* 512-bit registers and their masks, too */
+#endif
+
 #ifdef FL_HAVE_x86_v4
 DECLARE(x86_v4)
-/* __builtin_cpu_supports asks whether the operating system saves the registers, too. */
-static int runs_x86_v4(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-}
+static int runs_x86_v4(void) { return has_all(V4, bit_FMA, XMM_YMM_ZMM); }
 #endif
 #ifdef FL_HAVE_x86_v3
 DECLARE(x86_v3)
-static int runs_x86_v3(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-           __builtin_cpu_supports("bmi2");
-}
+static int runs_x86_v3(void) { return has_all(V3, bit_FMA, XMM_YMM); }
 #endif
 #ifdef FL_HAVE_neon
 DECLARE(neon)

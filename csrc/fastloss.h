@@ -8,6 +8,7 @@
 #define FASTLOSS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum fl_type { FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64 };
 enum fl_want { FL_VALUE = 1, FL_GRADIENT = 2, FL_HESSIAN = 4 };
@@ -53,6 +54,7 @@ typedef struct fl_job {
     fl_array vector;
     const double *set_terms; /* set losses: FL_SET_TERMS for each of n_classes sets */
     char *scratch;           /* fl_loss.scratch bytes, for this block alone */
+    uint64_t float_state;    /* the caller's, for all threads */
 } fl_job;
 
 typedef struct fl_checked {
@@ -100,5 +102,7 @@ const fl_kernels *fl_select(const char *isa, int real_bits); /* NULL: unknown, n
 ptrdiff_t fl_last_level_cache(void); /* bytes */
 void fl_survive_fork(void); /* call once, at import */
 int fl_threads_lost(void); /* in a forked child that must stay serial */
+uint64_t fl_float_state(void);
+uint64_t fl_set_float_state(uint64_t state); /* returns the one before */
 
 #endif

@@ -57,10 +57,10 @@ typedef struct row_stats {
 
 ALWAYS_INLINE ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/* Integers of any type as int64; an uint64 beyond its range becomes the largest, which is no class either. */
-SHARED void load_integers(int64_t *tile, const char *from, ptrdiff_t stride, int type, ptrdiff_t count)
+/* Class indices of any type as int64; an uint64 beyond its range becomes one that is no class and not ignored either. */
+SHARED void load_integers(int64_t *tile, const fl_job *job, const char *from, ptrdiff_t stride, ptrdiff_t count)
 {
-    switch (type) {
+    switch (job->target.type) {
 #define CASE(code, ctype)                                                                                    \
     case code:                                                                                               \
         if (stride == (ptrdiff_t)sizeof(ctype))                                                              \
@@ -72,9 +72,9 @@ SHARED void load_integers(int64_t *tile, const char *from, ptrdiff_t stride, int
         FOR_EACH_INTEGER_TYPE(CASE)
 #undef CASE
     }
-    if (type == FL_U64)
+    if (job->target.type == FL_U64)
         for (ptrdiff_t i = 0; i < count; i++)
-            if (tile[i] < 0) tile[i] = INT64_MAX;
+            if (tile[i] < 0) tile[i] = INT64_MAX - (job->ignore_index == INT64_MAX);
 }
 
 ALWAYS_INLINE int is_soft(const fl_job *job) { return job->soft || job->label_smoothing > 0; }
@@ -112,7 +112,7 @@ SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_st
                 for (ptrdiff_t i = 0; i < run; i++) to[i] = ((const int32_t *)(const void *)at)[i];
             else {
                 int64_t target[MAX_ROWS];
-                load_integers(target, at, stride, job->target.type, run);
+                load_integers(target, job, at, stride, run);
                 for (ptrdiff_t i = 0; i < run; i++) to[i] = (real_int)target[i];
             }
         })
@@ -124,8 +124,7 @@ SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_st
         for (ptrdiff_t i = 0; i < n; i++) s->weight[i] = 1;
     if (by_class) {
         int64_t target[MAX_ROWS];
-        FOR_EACH_RUN(&job->target, job->n_inner, first, n,
-                     load_integers(target + done, at, stride, job->target.type, run))
+        FOR_EACH_RUN(&job->target, job->n_inner, first, n, load_integers(target + done, job, at, stride, run))
         for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
             if (s->weight[i] == 0 || is_ignored(job, target[i])) s->weight[i] = 0, target[i] = 0;
         if (job->class_weight && job->label_smoothing == 0) /* smoothed targets carry the class weights themselves */
@@ -170,8 +169,7 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
             weight_sum += (double)n;
             continue;
         }
-        FOR_EACH_RUN(&job->target, job->n_inner, first, n,
-                     load_integers(target + done, at, stride, job->target.type, run))
+        FOR_EACH_RUN(&job->target, job->n_inner, first, n, load_integers(target + done, job, at, stride, run))
         if (job->weight.data)
             for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
                 if (weight[i] == 0) target[i] = 0;

@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
         "Install it with `pip install .` in the checkout and start Python from another directory"
     ) from None
 
+from . import _call, _threads
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .binary import (
     BinaryCrossEntropy,
@@ -116,6 +117,8 @@ from .rowwise import (
 if TYPE_CHECKING:
     from . import reference
     from ._check import check_objective
+
+_kernels.connect(_call, _threads.effective_num_threads)
 
 __version__ = "0.1.0"
 

@@ -73,7 +73,9 @@ def general_pointwise(
     shape = given.shape
     z, dtype = _computable(given)
     t = broadcast(operand(target, "target"), "target", shape)
-    w = None if sample_weight is None else broadcast(operand(sample_weight, "sample_weight"), "sample_weight", shape)
+    w = None
+    if sample_weight is not None:
+        w = broadcast(_scaled_weights(sample_weight, reduction), "sample_weight", shape)
     pos_weight = loss.parameters.get("pos_weight")
     if not isinstance(pos_weight, np.ndarray):
         pos_weight = None
@@ -151,7 +153,7 @@ def general_rowwise(
     row_shape = given.shape[:axis] + given.shape[axis + 1 :]
     n_classes = given.shape[axis]
     z, dtype = _computable(given)
-    w = _row_weights(sample_weight, row_shape)
+    w = _row_weights(sample_weight, row_shape, reduction)
     t, has_indices = _row_targets(loss, target, given.shape, axis, w)
     outputs = _Outputs(given, dtype, want, reduction, row_shape, gradient_out, hessian_out)
     if math.prod(row_shape) == 0:
@@ -210,7 +212,7 @@ def full_hessian(
     z, dtype = _computable(given)
     n_classes = given.shape[axis]
     row_shape = given.shape[:axis] + given.shape[axis + 1 :]
-    w = _row_weights(sample_weight, row_shape)
+    w = _row_weights(sample_weight, row_shape, reduction)
     t, has_indices = _row_targets(loss, target, given.shape, axis, w)
     if n_classes == 0:
         raise ValueError(f"prediction must have at least one class along axis {axis}, got shape {given.shape}")
@@ -245,10 +247,26 @@ def full_hessian(
         return np.moveaxis(out.reshape(*row_shape, size), -1, axis).astype(dtype, copy=False)
 
 
-def _row_weights(sample_weight: ArrayLike | None, row_shape: tuple[int, ...]) -> np.ndarray | None:
+def _scaled_weights(sample_weight: ArrayLike, reduction: str) -> np.ndarray:
+    """Return weights as an array; those of a mean on a scale that float32 can hold, for a common factor drops out."""
+    w = operand(sample_weight, "sample_weight")
+    return near_one(w) if reduction == "mean" else w
+
+
+def near_one(weights: np.ndarray) -> np.ndarray:
+    """Return weights; if they are far from 1, times the power of two that brings the largest to [1/2, 1)."""
+    largest = float(weights.max()) if weights.size else 0.0
+    if 1e-10 < largest < 1e10 or not 0.0 < largest < math.inf or weights.min() < 0:
+        return weights  # those that are none are found where all others are
+    return np.asarray(np.ldexp(weights.astype(np.float64), -math.frexp(largest)[1]))
+
+
+def _row_weights(
+    sample_weight: ArrayLike | None, row_shape: tuple[int, ...], reduction: str = "sum"
+) -> np.ndarray | None:
     if sample_weight is None:
         return None
-    w = operand(sample_weight, "sample_weight")
+    w = _scaled_weights(sample_weight, reduction)
     if w.shape not in (row_shape, ()):
         raise ValueError(
             f"sample_weight must hold one number per row, shape {row_shape}, or be a single number; got shape {w.shape}"
@@ -765,8 +783,10 @@ def _as_array(value: Any, argument: str) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{argument} cannot be read as an array: {error}") from None
-    except (TypeError, RuntimeError, BufferError) as error:
-        raise TypeError(f"{argument} cannot be read as a NumPy array: {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the object's own conversion raises
+        raise TypeError(f"{argument} cannot be read as a NumPy array: {error}") from error
     if array.dtype.kind == "O" and _is_nullable_numeric(value):
         array = value.to_numpy(dtype="float64", na_value=np.nan)
     return array if type(array) is np.ndarray else np.asarray(array)
@@ -883,7 +903,11 @@ def raise_bad_element(
     """
     weights = None if sample_weight is None else operand(sample_weight, "sample_weight")
     if error.argument == "sample_weight" and weights is not None:  # type: ignore[attr-defined]
-        raise_first("sample_weight", weights, ~(np.isfinite(weights) & (weights >= 0)), "must be finite and >= 0")
+        bad = ~(np.isfinite(weights) & (weights >= 0))
+        if bad.any():
+            raise_first("sample_weight", weights, bad, "must be finite and >= 0")
+        beyond = weights > np.finfo(np.float32).max
+        raise_first("sample_weight", weights, beyond, "is too large for float32, the type of the kernels")
 
     given = _as_array(prediction, "prediction")
     t = operand(target, "target")

@@ -15,6 +15,7 @@ import os
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cython.parallel cimport prange, threadid
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset, strcmp
 
@@ -53,6 +54,7 @@ cdef extern from "fastloss.h" nogil:
         fl_array vector
         const double *set_terms
         char *scratch
+        uint64_t float_state
 
     ctypedef struct fl_checked:
         double weight_sum
@@ -82,6 +84,8 @@ cdef extern from "fastloss.h" nogil:
     ptrdiff_t fl_last_level_cache()
     void fl_survive_fork()
     int fl_threads_lost()
+    uint64_t fl_float_state()
+    uint64_t fl_set_float_state(uint64_t state)
 
 cdef extern from *:
     """
@@ -118,7 +122,7 @@ cdef enum:
     # Float targets up to this many bytes are checked before anything is written: they stay in the cache. Larger ones
     # are checked on the way, for reading them twice would cost a third of the speed.
     CHECK_FIRST_BYTES = 8388608
-    INTERRUPTIBLE = 8388608  # elements: tens of milliseconds, beside which a new parallel region is nothing
+    INTERRUPTIBLE = 2097152  # elements of a thread: milliseconds, beside which a new parallel region is nothing
     STACK_SCRATCH = 49152
     STACK_BLOCKS = 64
 
@@ -171,13 +175,13 @@ def config():
 
 
 def openmp_max_threads():
-    """Threads that OpenMP would use in this thread; 1 without OpenMP, and in a forked child that cannot have any."""
-    return 1 if fl_threads_lost() else fl_max_threads()
+    """Threads that OpenMP would use in this thread; 1 without OpenMP."""
+    return fl_max_threads()
 
 
-def in_parallel():
-    """Whether the caller runs inside an OpenMP parallel region."""
-    return bool(fl_in_parallel())
+def may_start_threads():
+    """Not inside an OpenMP parallel region, and not in a forked child that has lost its threads for good."""
+    return not (fl_threads_lost() or fl_in_parallel())
 
 
 # ------------------------------------------------------------------------------------------------- running jobs
@@ -191,29 +195,21 @@ class BadElement(ValueError):
         self.position = position
 
 
-cdef object _general = None
+cdef object general = None  # the module _call
+cdef object effective_num_threads = None
 
 
-cdef object general():
-    """The module _call, imported late: it imports this one."""
-    global _general
-    if _general is None:
-        from . import _call
-        _general = _call
-    return _general
-
-
-cdef object _effective_num_threads = None
+def connect(call, count_threads):
+    """Set what this module calls of those that import it: once, at import, before threads can see it."""
+    global general, effective_num_threads
+    general = call
+    effective_num_threads = count_threads
 
 
 cdef int threads_for(ptrdiff_t elements, ptrdiff_t blocks) except -1:
-    global _effective_num_threads
     if elements < PARALLEL_ELEMENTS or blocks < 2:
         return 1
-    if _effective_num_threads is None:
-        from ._threads import effective_num_threads
-        _effective_num_threads = effective_num_threads
-    cdef int threads = _effective_num_threads()
+    cdef int threads = effective_num_threads()
     return threads if threads < blocks else <int>blocks
 
 
@@ -224,34 +220,59 @@ cdef ptrdiff_t run_block(fl_block block, const fl_job *job, char *scratch, ptrdi
     return block(&own, first, count, part)
 
 
+cdef ptrdiff_t run_block_on_thread(fl_block block, const fl_job *job, char *scratch, ptrdiff_t first, ptrdiff_t count,
+                                   double *part) noexcept nogil:
+    """The same in a team of threads, of which only one is the caller's and in the state that it has chosen."""
+    cdef uint64_t float_state = fl_set_float_state(job.float_state)
+    cdef ptrdiff_t bad = run_block(block, job, scratch, first, count, part)
+    fl_set_float_state(float_state)
+    return bad
+
+
 cdef void run_blocks(fl_block block, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
                      ptrdiff_t size, ptrdiff_t start, ptrdiff_t stop, int threads, double *parts,
-                     ptrdiff_t *bad) noexcept nogil:
+                     ptrdiff_t *bad) noexcept:
     cdef ptrdiff_t b
-    if threads == 1:
-        for b in range(start, stop):
-            bad[b] = run_block(block, job, scratch, b * size, min(size, total - b * size), parts + b)
-    else:
-        for b in prange(start, stop, num_threads=threads, schedule="static"):
-            bad[b] = run_block(block, job, scratch + threadid() * scratch_size, b * size,
-                               min(size, total - b * size), parts + b)
+    # Here, not around the call: where Cython does not know who holds the GIL, it asks Python, and CPython before 3.12
+    # gives the wrong answer once there has been a sub-interpreter in the process.
+    with nogil:
+        if threads == 1:
+            for b in range(start, stop):
+                bad[b] = run_block(block, job, scratch, b * size, min(size, total - b * size), parts + b)
+        else:
+            for b in prange(start, stop, num_threads=threads, schedule="static"):
+                bad[b] = run_block_on_thread(block, job, scratch + threadid() * scratch_size, b * size,
+                                             min(size, total - b * size), parts + b)
+
+
+cdef void check_block_on_thread(fl_check check, const fl_job *job, ptrdiff_t first, ptrdiff_t count,
+                                fl_checked *result) noexcept nogil:
+    cdef uint64_t float_state = fl_set_float_state(job.float_state)
+    check(job, first, count, result)
+    fl_set_float_state(float_state)
 
 
 cdef void check_blocks(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t size, ptrdiff_t start,
-                       ptrdiff_t stop, int threads, fl_checked *results) noexcept nogil:
+                       ptrdiff_t stop, int threads, fl_checked *results) noexcept:
     cdef ptrdiff_t b
-    if threads == 1:
-        for b in range(start, stop):
-            check(job, b * size, min(size, total - b * size), results + b)
-    else:
-        for b in prange(start, stop, num_threads=threads, schedule="static"):
-            check(job, b * size, min(size, total - b * size), results + b)
+    with nogil:
+        if threads == 1:
+            for b in range(start, stop):
+                check(job, b * size, min(size, total - b * size), results + b)
+        else:
+            for b in prange(start, stop, num_threads=threads, schedule="static"):
+                check_block_on_thread(check, job, b * size, min(size, total - b * size), results + b)
 
 
-cdef ptrdiff_t blocks_at_once(const fl_job *job, ptrdiff_t size) noexcept:
+cdef ptrdiff_t elements_of_row(const fl_job *job) noexcept:
+    """Numbers to calculate for each row."""
+    return job.n_classes * (job.n_classes + 1) // 2 if job.full == FL_PACKED else job.n_classes
+
+
+cdef ptrdiff_t blocks_at_once(const fl_job *job, ptrdiff_t size, int threads) noexcept:
     """Blocks between two looks at the signals: Ctrl-C must not have to wait for a call that takes seconds."""
-    cdef ptrdiff_t blocks = INTERRUPTIBLE // (size * job.n_classes)
-    return blocks if blocks > 1 else 1
+    cdef ptrdiff_t blocks = INTERRUPTIBLE // (size * elements_of_row(job))
+    return threads * (blocks if blocks > 1 else 1)
 
 
 cdef int raise_pending() except -1:
@@ -270,14 +291,13 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
         results = <fl_checked *>PyMem_Malloc(blocks * sizeof(fl_checked))
         if results == NULL:
             raise MemoryError
-    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size)
+    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size, threads)
     while start < blocks:
         if start > 0 and PyErr_CheckSignals() < 0:
             if results != on_stack:
                 PyMem_Free(results)
             return raise_pending()
-        with nogil:
-            check_blocks(check, job, total, size, start, min(start + at_once, blocks), threads, results)
+        check_blocks(check, job, total, size, start, min(start + at_once, blocks), threads, results)
         start += at_once
     weight_sum[0] = 0
     for b in range(blocks):
@@ -298,13 +318,12 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
 cdef int run_all(fl_block block, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
                  ptrdiff_t size, ptrdiff_t blocks, int threads, double *parts, ptrdiff_t *bad) noexcept:
     """Run all blocks. 1 if KeyboardInterrupt, or whatever a signal's handler raises, has ended it on the way."""
-    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size)
+    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size, threads)
     while start < blocks:
         if start > 0 and PyErr_CheckSignals() < 0:
             return 1
-        with nogil:
-            run_blocks(block, job, scratch, scratch_size, total, size, start, min(start + at_once, blocks), threads,
-                       parts, bad)
+        run_blocks(block, job, scratch, scratch_size, total, size, start, min(start + at_once, blocks), threads,
+                   parts, bad)
         start += at_once
     return 0
 
@@ -330,11 +349,21 @@ cdef ptrdiff_t rows_of_block(const fl_job *job) noexcept:
 
 
 cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss, bint rowwise, bint mean,
-                    bint fresh) except? -1:
-    """Check, weigh and run a job. `fresh`: nobody sees the outputs if an error is raised.
+                    bint fresh, bint rescalable=False) except? -1:
+    """Check, weigh and run a job. `fresh`: nobody sees the outputs if an error is raised. `rescalable`: weights of a
+    mean whose scale is out of all proportion raise BadElement, too; it drops out, so the caller may choose another.
 
     Returns the mean or the sum of the values (0 if they go into an array).
     """
+    job.float_state = fl_float_state()
+    try:
+        return execute_job(job, kernels, loss, rowwise, mean, fresh, rescalable)
+    finally:
+        fl_set_float_state(job.float_state)
+
+
+cdef double execute_job(fl_job *job, const fl_kernels *kernels, const fl_loss *loss, bint rowwise, bint mean,
+                        bint fresh, bint rescalable) except? -1:
     cdef fl_check check = kernels.check_rowwise if rowwise else kernels.check_pointwise
     cdef ptrdiff_t rows = job.n_outer * job.n_inner, elements = rows * job.n_classes
     cdef ptrdiff_t size = BLOCK, blocks, scratch_size = 0, b
@@ -354,7 +383,7 @@ cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss,
     if loss.scratch != NULL:
         scratch_size = loss.scratch(job)
     blocks = (rows + size - 1) // size
-    threads = threads_for(elements, blocks)
+    threads = threads_for(rows * elements_of_row(job), blocks)
 
     # Float targets are checked on the way where nothing can be spoilt, or where reading them twice would cost too much.
     cdef bint float_targets = job.soft if rowwise else loss.domain != FL_ANY
@@ -368,6 +397,10 @@ cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss,
         or (float_targets and not fresh and elements * item <= CHECK_FIRST_BYTES)
     ):
         check_all(check, job, rows, size, threads, &weight_sum)
+        if rescalable and mean and job.weight.data != NULL and not (1e-20 < weight_sum < 1e20) and (
+            weight_sum != 0 or job.weight.type != job.prediction.type
+        ):
+            raise BadElement("sample_weight", -1)
         if not rowwise:
             job.check_target = 0
     job.scale = 1
@@ -520,16 +553,17 @@ cdef object run_prepared(Loss loss, fl_job *job, bint rowwise, reduction, curvat
 
 cdef void measure_blocks(fl_measure measure, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
                          ptrdiff_t size, ptrdiff_t start, ptrdiff_t stop, int threads, double *sums, ptrdiff_t width,
-                         ptrdiff_t *bad_target, ptrdiff_t *bad_weight) noexcept nogil:
+                         ptrdiff_t *bad_target, ptrdiff_t *bad_weight) noexcept:
     cdef ptrdiff_t b
-    if threads == 1:
-        for b in range(start, stop):
-            bad_target[b] = measure_block(measure, job, scratch, b * size, min(size, total - b * size),
-                                          sums + b * width, bad_weight + b)
-    else:
-        for b in prange(start, stop, num_threads=threads, schedule="static"):
-            bad_target[b] = measure_block(measure, job, scratch + threadid() * scratch_size, b * size,
-                                          min(size, total - b * size), sums + b * width, bad_weight + b)
+    with nogil:
+        if threads == 1:
+            for b in range(start, stop):
+                bad_target[b] = measure_block(measure, job, scratch, b * size, min(size, total - b * size),
+                                              sums + b * width, bad_weight + b)
+        else:
+            for b in prange(start, stop, num_threads=threads, schedule="static"):
+                bad_target[b] = measure_block_on_thread(measure, job, scratch + threadid() * scratch_size, b * size,
+                                                        min(size, total - b * size), sums + b * width, bad_weight + b)
 
 
 cdef ptrdiff_t measure_block(fl_measure measure, const fl_job *job, char *scratch, ptrdiff_t first, ptrdiff_t count,
@@ -539,8 +573,24 @@ cdef ptrdiff_t measure_block(fl_measure measure, const fl_job *job, char *scratc
     return measure(&own, first, count, sums, bad_weight)
 
 
+cdef ptrdiff_t measure_block_on_thread(fl_measure measure, const fl_job *job, char *scratch, ptrdiff_t first,
+                                       ptrdiff_t count, double *sums, ptrdiff_t *bad_weight) noexcept nogil:
+    cdef uint64_t float_state = fl_set_float_state(job.float_state)
+    cdef ptrdiff_t bad = measure_block(measure, job, scratch, first, count, sums, bad_weight)
+    fl_set_float_state(float_state)
+    return bad
+
+
 cdef int execute_sets(fl_job *job, const fl_loss *kernel, double *values) except -1:
     """Measure the sets of a job, conclude their values, and run it. Raises BadElement before anything is written."""
+    job.float_state = fl_float_state()
+    try:
+        return execute_sets_job(job, kernel, values)
+    finally:
+        fl_set_float_state(job.float_state)
+
+
+cdef int execute_sets_job(fl_job *job, const fl_loss *kernel, double *values) except -1:
     cdef ptrdiff_t rows = job.n_outer * job.n_inner, elements = rows * job.n_classes
     cdef ptrdiff_t size = rows_of_block(job), blocks = (rows + size - 1) // size, b, k
     cdef ptrdiff_t width = FL_SET_SUMS * job.n_classes, scratch_size = kernel.scratch(job), numbers
@@ -564,15 +614,14 @@ cdef int execute_sets(fl_job *job, const fl_loss *kernel, double *values) except
     terms = sums + blocks * width
     parts = terms + FL_SET_TERMS * job.n_classes
     bad = <ptrdiff_t *>(parts + blocks)
-    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size)
+    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size, threads)
     cdef bint stopped = False
     while start < blocks and not stopped:
         if start > 0 and PyErr_CheckSignals() < 0:
             stopped = True
             break
-        with nogil:
-            measure_blocks(kernel.measure, job, scratch, scratch_size, rows, size, start,
-                           min(start + at_once, blocks), threads, sums, width, bad, bad + blocks)
+        measure_blocks(kernel.measure, job, scratch, scratch_size, rows, size, start, min(start + at_once, blocks),
+                       threads, sums, width, bad, bad + blocks)
         start += at_once
     if not stopped:
         for b in range(blocks):
@@ -782,10 +831,15 @@ cdef class Loss:
     cdef const fl_loss *loss32
     cdef const fl_loss *loss64
 
+    def __cinit__(self):
+        self._parameters = {}
+
     def __init__(self, kernel, parameters, coefficients=()):
         if self.name is not None:
             raise TypeError(f"{type(self).__name__} objects are immutable")
         cdef int i
+        if len(coefficients) > FL_MAX_COEFFICIENTS:
+            raise ValueError(f"a kernel takes at most {FL_MAX_COEFFICIENTS} coefficients, got {len(coefficients)}")
         for i in range(<int>len(coefficients)):
             self.coefficients[i] = coefficients[i]
         self._parameters = dict(parameters)
@@ -802,11 +856,14 @@ cdef class Loss:
     @property
     def target_domain(self):
         """Where targets may lie: "any", "unit interval", "nonnegative" or "positive"."""
+        self.check_ready()
         return _DOMAINS[self.loss64.domain]
 
-    cdef object check_ready(self):
+    cdef int check_ready(self) except -1:
+        """A subclass may have forgotten to call our __init__: then there is no kernel."""
         if self.name is None:
             raise TypeError(f"{type(self).__name__}.__init__ has not been called")
+        return 0
 
     cdef bint fill_plain(self, fl_job *job, int want, object prediction, object target, object sample_weight,
                          object curvature, object gradient, object hessian) except -1:
@@ -897,6 +954,7 @@ cdef class PointwiseLoss(Loss):
         cdef int reduced = reduction_code(reduction)
         cdef bint fresh = gradient is None and hessian is None, single
         cdef double total
+        self.check_ready()
         memset(&job, 0, sizeof(job))
         if not (
             reduced >= 0
@@ -914,18 +972,20 @@ cdef class PointwiseLoss(Loss):
         single = job.prediction.type == FL_F32
         try:
             total = execute(&job, kernels32 if single else kernels64, self.loss32 if single else self.loss64, False,
-                            reduced == 0, fresh)
+                            reduced == 0, fresh, True)
         except BadElement as error:
-            general().raise_bad_element(self, error, prediction, target, None, sample_weight)
+            if reduced == 0 and error.argument == "sample_weight":
+                return self.call_general(want, prediction, target, sample_weight, reduction, curvature, gradient,
+                                         hessian)
+            general.raise_bad_element(self, error, prediction, target, None, sample_weight)
             raise
         if total != total and reduced == 0 and sample_weight is not None:
-            general().warn_if_nothing_counts(sample_weight)
+            general.warn_if_nothing_counts(sample_weight)
         return result(want, total if reduced < 2 else value, gradient, hessian)
 
     cdef object call_general(self, int want, object prediction, object target, object sample_weight, object reduction,
                              object curvature, object gradient, object hessian):
-        self.check_ready()
-        return general().general_pointwise(
+        return general.general_pointwise(
             self, want, prediction, target, sample_weight, reduction, curvature, gradient, hessian
         )
 
@@ -1000,13 +1060,13 @@ cdef class SetLoss(Loss):
                      object reduction, object curvature, object gradient, object hessian):
         cdef fl_job job
         cdef double value = 0
+        self.check_ready()
         memset(&job, 0, sizeof(job))
         # One set of plain arrays goes straight to the kernels.
         if not (axis is None and 0 <= reduction_code(reduction) < 2
                 and self.fill_plain(&job, want, prediction, target, sample_weight, curvature, gradient, hessian)):
-            self.check_ready()
-            return general().general_sets(self, want, prediction, target, axis, sample_weight, reduction, curvature,
-                                          gradient, hessian)
+            return general.general_sets(self, want, prediction, target, axis, sample_weight, reduction, curvature,
+                                        gradient, hessian)
         if want & FL_GRADIENT and gradient is None:
             gradient = new_output(&job.gradient, prediction)
         if want & FL_HESSIAN and hessian is None:
@@ -1015,7 +1075,7 @@ cdef class SetLoss(Loss):
         try:
             execute_sets(&job, self.loss32 if job.prediction.type == FL_F32 else self.loss64, &value)
         except BadElement as error:
-            general().raise_bad_element(self, error, prediction, target, None, sample_weight)
+            general.raise_bad_element(self, error, prediction, target, None, sample_weight)
             raise
         return result(want, value, gradient, hessian)
 
@@ -1101,6 +1161,7 @@ cdef class RowwiseLoss(Loss):
 
     cdef int fill(self, fl_job *job) except -1:
         cdef int i
+        self.check_ready()
         for i in range(FL_MAX_COEFFICIENTS):
             job.coefficients[i] = self.coefficients[i]
         if self.class_weight is not None:
@@ -1117,6 +1178,7 @@ cdef class RowwiseLoss(Loss):
         cdef bint fresh = gradient is None and hessian is None, single, soft
         cdef double total
         cdef cnp.ndarray z, t
+        self.check_ready()
         if not (
             is_plain(prediction)
             and is_plain(target)
@@ -1183,19 +1245,21 @@ cdef class RowwiseLoss(Loss):
             rows_of(&job.hessian, <cnp.ndarray>hessian, job.n_classes, job.prediction.type)
         try:
             total = execute(&job, kernels32 if single else kernels64, self.loss32 if single else self.loss64, True,
-                            reduced == 0, fresh)
+                            reduced == 0, fresh, True)
         except BadElement as error:
-            general().raise_bad_element(self, error, prediction, target, axis, sample_weight)
+            if reduced == 0 and error.argument == "sample_weight":
+                return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
+                                         hessian)
+            general.raise_bad_element(self, error, prediction, target, axis, sample_weight)
             raise
         if total != total and reduced == 0 and (sample_weight is not None or self.has_ignore_index
                                                 or self.class_weight is not None):
-            general().warn_if_no_row_counts(self, target, sample_weight)
+            general.warn_if_no_row_counts(self, target, sample_weight)
         return result(want, total if reduced < 2 else value, gradient, hessian)
 
     cdef object call_general(self, int want, object prediction, object target, object axis, object sample_weight,
                              object reduction, object curvature, object gradient, object hessian):
-        self.check_ready()
-        return general().general_rowwise(
+        return general.general_rowwise(
             self, want, prediction, target, axis, sample_weight, reduction, curvature, gradient, hessian
         )
 
@@ -1283,14 +1347,14 @@ def row_function(str kind not None, x, axis, out):
     cdef int ndim, number
     cdef bint reduces = kind == "logsumexp"
     if not (is_plain(x) and is_real(x) and type(axis) is int and axis == -1):
-        return general().general_row_function(kind, x, axis, out)
+        return general.general_row_function(kind, x, axis, out)
     if out is not None and not (is_plain_row_output(out, <cnp.ndarray>x) if reduces
                                 else is_plain_output(out, <cnp.ndarray>x, <cnp.ndarray>_nothing, None)):
-        return general().general_row_function(kind, x, axis, out)
+        return general.general_row_function(kind, x, axis, out)
     a = x
     ndim = cnp.PyArray_NDIM(a)
     if ndim == 0 or cnp.PyArray_SIZE(a) == 0:
-        return general().general_row_function(kind, x, axis, out)
+        return general.general_row_function(kind, x, axis, out)
     number = cnp.PyArray_TYPE(a)
     memset(&job, 0, sizeof(job))
     job.n_classes = cnp.PyArray_DIM(a, ndim - 1)
@@ -1320,7 +1384,7 @@ def unary(str kind not None, x, out):
     if not (is_plain(x) and is_real(x)
             and (out is None or is_plain_output(out, <cnp.ndarray>x, <cnp.ndarray>_nothing, None))
             and cnp.PyArray_SIZE(<cnp.ndarray>x) > 0 and cnp.PyArray_NDIM(<cnp.ndarray>x) > 0):
-        return general().general_unary(kind, x, out)
+        return general.general_unary(kind, x, out)
     a = x
     if out is None:
         out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a), 0)

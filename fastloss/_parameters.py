@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from . import _call
+
 
 def real(name: str, value: Any, rule: str) -> float:
     """Return `value` as a finite float that keeps `rule`, one of `_RULES`."""
@@ -42,8 +44,8 @@ def weight_array(name: str, value: Any) -> np.ndarray:
     """Return a private, read-only, contiguous float64 copy of an array of finite weights >= 0."""
     if isinstance(value, (str, bytes, bytearray)):
         _refuse(f"{name} must be an array of real numbers", value)
-    given = np.asarray(value)
-    if given.dtype.kind not in "iuf":
+    given = _call.operand(value, name)
+    if given.dtype.kind == "b":
         _refuse(f"{name} must be an array of real numbers", value)
     weights = np.array(given, dtype=np.float64, order="C", copy=True)
     bad = np.argwhere(~(np.isfinite(weights) & (weights >= 0.0)))

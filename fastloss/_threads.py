@@ -2,7 +2,8 @@
 
 The first of these that says something decides:
 
-1. one thread inside a parallel region of the same OpenMP runtime;
+1. one thread inside a parallel region of the same OpenMP runtime, and in a forked process whose
+   runtime cannot start any (libgomp before GCC 9; libomp, once joblib has been imported);
 2. ``with fastloss.num_threads(n)``, a context variable: it follows threads' and tasks' own contexts;
 3. ``fastloss.set_num_threads(n)``, for the whole process;
 4. ``OMP_NUM_THREADS`` and threadpoolctl, as the OpenMP runtime reports them to the calling thread;
@@ -32,7 +33,7 @@ _chosen_by_environment = bool(os.environ.get("OMP_NUM_THREADS", "").strip())
 
 def effective_num_threads() -> int:
     """Return the number of threads that a large call in this thread and context uses."""
-    if _kernels.in_parallel():
+    if not _kernels.may_start_threads():
         return 1
     chosen = _of_context.get()
     if chosen is None:

@@ -229,7 +229,7 @@ def _evaluate(
 
     if reduction == "mean":
         # Their common scale drops out; here and now, before it can leave the range of float32.
-        w, of_class = _near_one(w), _near_one(of_class)
+        w, of_class = (each if each is None else _call.near_one(each) for each in (w, of_class))
     counts = np.ones(n_rows, bool) if w is None else w != 0
     if ignore_index is not None:
         counts &= t != ignore_index
@@ -406,14 +406,6 @@ def _checked_rows(
     if bad.any():
         _call.raise_class_index(t, bad, n_classes, ignore_index)
     return w, t, of_class
-
-
-def _near_one(weights: np.ndarray | None) -> np.ndarray | None:
-    """Return weights times the power of two that brings the largest to [1/2, 1)."""
-    largest = 0.0 if weights is None or not weights.size else float(weights.max())
-    if weights is None or largest == 0.0:
-        return weights
-    return np.asarray(np.ldexp(weights, -math.frexp(largest)[1]))
 
 
 def _for_product(matrix: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -98,7 +98,8 @@ def _probabilities(z):
     below = np.where(undefined, np.nan, below)
     is_largest = np.arange(z.shape[-1]) == np.argmax(below, axis=-1)[..., np.newaxis]
     odds = np.exp(below)
-    other_odds = np.sum(np.where(is_largest, 0.0, odds), axis=-1, keepdims=True)
+    # of a single class, too, nothing is known where it is undefined
+    other_odds = np.where(undefined, np.nan, np.sum(np.where(is_largest, 0.0, odds), axis=-1, keepdims=True))
     log_p = below - np.log1p(other_odds)
     p = odds / (1 + other_odds)
     rest = np.where(is_largest, other_odds, 1 + (other_odds - odds)) / (1 + other_odds)

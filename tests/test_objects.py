@@ -149,3 +149,29 @@ def test_function_and_object_are_one(few_setup, dtype):
         assert function(z, t, reduction=reduction, **parameters) == few_setup.build(3)(z, t, reduction=reduction)
     one = function(z, t, reduction="none", **parameters)
     assert cases.same_bits(one, few_setup.build(3)(z, t, reduction="none"))
+
+
+def test_without_our_init(case):
+    """A subclass that forgets it has no kernel: an error, and no crash."""
+
+    class Forgetful(getattr(fl, case.constructor)):
+        def __init__(self):
+            pass
+
+    loss = Forgetful()
+    z, t = cases.draw(case, case.kinds[0], (10, 3))
+    calls = [lambda: loss(z, t), lambda: loss([z.tolist()], [t.tolist()]), lambda: loss.value_and_gradient(z, t)]
+    calls += [lambda: loss.target_domain]
+    if hasattr(loss, "packed_hessian"):
+        calls += [lambda: loss.packed_hessian(z, t), lambda: loss.hessian_vector_product(z, t, z)]
+    for call in calls:
+        with pytest.raises(TypeError, match="__init__ has not been called"):
+            call()
+    assert repr(loss) == "Forgetful()"
+    assert loss.parameters == {}
+    assert loss == Forgetful()
+
+
+def test_more_coefficients_than_a_kernel_takes():
+    with pytest.raises(ValueError, match="at most 4 coefficients"):
+        fl._kernels.PointwiseLoss("huber", {}, (1.0,) * 5)

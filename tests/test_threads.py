@@ -1,7 +1,6 @@
-"""The same bits for any number of threads, no hang after a fork, and no more threads than there is room for."""
+"""The same bits for any number of threads, and no more threads than there is room for (test_fork.py: after a fork)."""
 
 import os
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +10,6 @@ import pytest
 
 import fastloss as fl
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 needs_affinity = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs an affinity mask")
 needs_openmp = pytest.mark.skipif(not fl.config().get("openmp"), reason="built without OpenMP")
 
@@ -65,6 +63,39 @@ def test_repeated_calls_give_the_same_bits(dtype):
         first = bits(loss.value_and_gradient(z, t))
         for _ in range(20):
             assert bits(loss.value_and_gradient(z, t)) == first
+
+
+def test_under_load(dtype):
+    """Fifty times, on 1 to 16 threads, while others keep the processors busy."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(27_001, 10)).astype(dtype)
+    t, w = rng.integers(0, 10, len(x)), rng.uniform(0, 2, len(x))
+    calls = (
+        lambda: fl.Huber().value_and_gradient(x, x[::-1]),
+        lambda: fl.CrossEntropy().value_and_gradient(x, t, sample_weight=w),
+        lambda: fl.CrossEntropy().value_and_gradient(x.reshape(10, -1), t[:10]),
+        lambda: fl.Dice().value_and_gradient(x, np.ones_like(x)),
+    )
+    with fl.num_threads(1):
+        expected = [bits(call()) for call in calls]
+    stop = threading.Event()
+
+    def busy():
+        while not stop.is_set():
+            np.sort(x, axis=None)  # without the GIL
+
+    others = [threading.Thread(target=busy) for _ in range(3)]
+    for other in others:
+        other.start()
+    try:
+        for i in range(50):
+            n = 1 + i % 16
+            with fl.num_threads(n):
+                assert [bits(call()) for call in calls] == expected, n
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
 
 
 def test_python_threads(dtype):
@@ -217,119 +248,4 @@ with threadpoolctl.threadpool_limits(1):
 assert fl.config()["threads"] == 4
 """,
         OMP_NUM_THREADS="4",
-    )
-
-
-def test_joblib(default_threads):
-    joblib = pytest.importorskip("joblib")
-    z, t = cases.draw(cases.CASES[0], "index", (20_001, 10))
-    loss = fl.CrossEntropy(label_smoothing=0.1)
-    expected = bits(loss.value_and_gradient(z, t))
-    for backend in ("threading", "loky"):
-        results = joblib.Parallel(2, backend=backend)(joblib.delayed(loss.value_and_gradient)(z, t) for _ in range(4))
-        assert all(bits(result) == expected for result in results)
-    if hasattr(joblib.externals.loky, "get_reusable_executor"):
-        joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
-
-
-# --------------------------------------------------------------------------------- fork
-
-FORK = """
-import os, signal, sys, threading, warnings
-warnings.filterwarnings("ignore", category=DeprecationWarning)  # forking with threads is what is tested
-import numpy as np, fastloss as fl
-z = np.random.default_rng(0).normal(size=(400_000, 3)); t = np.zeros(len(z), int)
-loss = fl.CrossEntropy()
-fl.set_num_threads(3)
-expected = loss.value_and_gradient(z, t)
-def same():
-    value, gradient = loss.value_and_gradient(z, t)
-    return value == expected[0] and np.array_equal(gradient, expected[1])
-def child(work=same):
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(20)
-        try:
-            good = work()
-        except BaseException:
-            good = False
-        os._exit(0 if good else 1)
-    _, status = os.waitpid(pid, 0)
-    assert status == 0, f"child ended with {status}"
-"""
-
-
-@needs_fork
-def test_fork_after_a_parallel_region(run_python):
-    run_python(FORK + "child()\nassert same()\nchild()\nassert same()\n")
-
-
-@needs_fork
-def test_nested_forks(run_python):
-    run_python(FORK + "child(lambda: (same(), child(), same())[2])\n")
-
-
-@needs_fork
-@needs_openmp
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc")
-def test_a_forked_child_has_threads(run_python):
-    run_python(
-        FORK
-        + """
-def threads():
-    return int(next(line for line in open("/proc/self/status") if line.startswith("Threads:")).split()[1])
-child(lambda: same() and threads() == 3)
-"""
-    )
-
-
-@needs_fork
-def test_fork_from_a_thread_while_others_compute(run_python):
-    run_python(
-        FORK
-        + """
-stop = threading.Event()
-def busy():
-    while not stop.is_set():
-        assert same()
-threads = [threading.Thread(target=busy) for _ in range(2)]
-for thread in threads: thread.start()
-def forks():
-    for _ in range(10): child()
-forker = threading.Thread(target=forks); forker.start(); forker.join()
-stop.set()
-for thread in threads: thread.join()
-""",
-        timeout=180,
-    )
-
-
-@needs_fork
-def test_multiprocessing_pool(run_python):
-    run_python(
-        FORK
-        + """
-import multiprocessing
-signal.alarm(90)
-def work(i):
-    return same()
-with multiprocessing.get_context("fork").Pool(4) as pool:
-    assert all(pool.map(work, range(12)))
-assert same()
-"""
-    )
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="spawn is what Windows does anyway")
-def test_spawned_processes(run_python):
-    run_python(
-        """
-import multiprocessing, numpy as np, fastloss as fl
-if __name__ == "__main__":
-    loss = fl.Focal(gamma=1.5)
-    z = np.ones((50_000, 3)); t = np.zeros(len(z), int)
-    expected = loss(z, t)
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.starmap(loss, [(z, t)] * 3) == [expected] * 3
-"""
     )

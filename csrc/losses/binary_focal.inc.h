@@ -51,7 +51,9 @@ ALWAYS_INLINE point binary_focal(operands o)
     if (o.hard && smoothing == 0) {
         vmask is_positive = eq(t, ONE);
         point f = binary_focal_margin(o, choose(is_positive, o.z, -o.z), choose(is_positive, positive, negative));
-        f.gradient = choose(is_positive, f.gradient, -f.gradient);
+        /* added to 0 as what follows adds them, so that no neighbour's target decides on the sign of a 0 */
+        f.gradient = choose(is_positive, ZERO + f.gradient, ZERO - f.gradient);
+        f.hessian = ZERO + f.hessian;
         return f;
     }
     point one = binary_focal_margin(o, o.z, t * positive), zero = binary_focal_margin(o, -o.z, other * negative);

@@ -8,7 +8,8 @@ ALWAYS_INLINE point mixture_of_margins(operands o, point (*of_margin)(vreal m, o
     if (o.hard) {
         vmask is_positive = eq(o.t, ONE);
         point f = of_margin(choose(is_positive, o.z, -o.z), o);
-        f.gradient = choose(is_positive, f.gradient, -f.gradient);
+        /* subtracted from 0 as below, so that no neighbour's target decides on the sign of a 0 */
+        f.gradient = choose(is_positive, f.gradient, ZERO - f.gradient);
         return f;
     }
     point one = of_margin(o.z, o), zero = of_margin(-o.z, o);
