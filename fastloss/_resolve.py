@@ -38,8 +38,8 @@ def resolve(loss: Any) -> Any:
     """
     if isinstance(loss, Loss):
         return loss
-    classes = {each.__name__: each for each in fl.losses()}
-    functions = {each().name: each for each in classes.values()}
+    classes: dict[str, Any] = {each.__name__: each for each in fl.losses()}
+    functions: dict[str, Any] = {each().name: each for each in classes.values()}
     if isinstance(loss, str):
         found = functions.get(loss) or classes.get(loss)
         if found is not None:

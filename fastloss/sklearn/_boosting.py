@@ -1,0 +1,267 @@
+"""Any loss in scikit-learn's HistGradientBoosting*, through the private interface of their own losses."""
+
+# mypy: allow-subclassing-any, no-warn-return-any
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import sklearn
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from .. import _call
+from .._kernels import Loss, RowwiseLoss, SetLoss
+from .._resolve import resolve
+from .._threads import num_threads
+from ..distribution import _LogLinkLoss
+from ..regression import AbsoluteError, EpsilonInsensitive, Fair, LogCosh, PseudoHuber, Quantile, _RegressionLoss
+
+try:
+    from sklearn._loss.loss import BaseLoss
+except ImportError:  # said when somebody asks for a loss
+    BaseLoss = object
+
+__all__ = ["hist_gradient_boosting_loss"]
+
+# What HistGradientBoosting* of scikit-learn 1.2 to 1.9 ask of a loss.
+INTERFACE = ("__call__", "fit_intercept_only", "gradient", "gradient_hessian", "init_gradient_and_hessian")
+
+# Losses of the residual that have no curvature: after a tree is grown, its leaves are set to the best constants.
+REFIT = (AbsoluteError, EpsilonInsensitive, Quantile)
+
+# Convex losses whose curvature vanishes faster than their gradient: Newton steps from afar lead farther away.
+FLAT = (Fair, LogCosh, PseudoHuber)
+
+CURVATURES = ("auto", "psd", "majorize")
+
+
+def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") -> Any:
+    """
+    Return a loss as HistGradientBoostingClassifier and HistGradientBoostingRegressor take it: ``loss=``.
+
+    Parameters
+    ----------
+    loss : Loss or str
+        A loss object, or the name of one with its defaults. Losses of regression and with a log link go with the
+        regressor, binary and row-wise ones with the classifier; more than two classes take a row-wise one.
+    curvature : {"auto", "psd", "majorize"}, default "auto"
+        What stands for the Hessian, which must be positive. "majorize" makes smaller steps, which do not overshoot;
+        "auto" takes it for `Fair`, `LogCosh` and `PseudoHuber`, which are too flat far from their targets for steps
+        with their own curvature, and "psd" for all others.
+
+    Returns
+    -------
+    sklearn._loss.loss.BaseLoss
+        To be cloned, pickled, or searched over like any other parameter. It remembers the number of classes of the last
+        fit, so estimators that are fitted at the same time in threads need one each; `sklearn.base.clone` sees to it.
+
+    Raises
+    ------
+    ImportError
+        If this version of scikit-learn has another interface: it is private, and not promised to stay.
+    TypeError
+        If `loss` is none, or one of whole sets (Dice, Jaccard, SoftF1, Tversky), whose rows have no losses of their
+        own.
+    ValueError
+        If `curvature` is none of the three. When fitted: if targets are not what the loss takes.
+
+    Notes
+    -----
+    Boosting starts from ``loss.init_score``; ``predict`` of the regressor is ``loss.inverse_link``, ``predict_proba``
+    of the classifier ``loss.predict_proba``, the posterior (it raises for hinge losses, which have none). ``predict``
+    of the classifier takes the class of the largest score: where the loss weights classes, that is the class of the
+    largest *weighted* probability.
+
+    Sample weights multiply gradients and Hessians, ``class_weight`` of the classifier is made into sample weights, and
+    early stopping with ``scoring="loss"`` looks at this loss. Derivatives are written into scikit-learn's float32
+    arrays without a copy, on as many threads as it uses itself.
+
+    With `BinaryCrossEntropy`, `CrossEntropy`, `Poisson` and `Gamma` the trees are those of scikit-learn's own losses.
+    `SquaredError` is twice scikit-learn's half squared error: the trees are the same if ``l2_regularization`` is
+    doubled. `AbsoluteError` differs in rows that lie exactly at their prediction (gradient 0 here, -1 there) and in the
+    median of weighted rows; `Quantile` puts an exact minimiser into each leaf, where scikit-learn interpolates between
+    rows. Trees are not grown where the Hessians of a node sum to less than 1e-3, so losses of a tiny scale (targets in
+    millionths) should be scaled up.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> from fastloss.sklearn import hist_gradient_boosting_loss
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.ensemble import HistGradientBoostingClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> loss = hist_gradient_boosting_loss(fl.BinaryFocal(gamma=1.0))
+    >>> model = HistGradientBoostingClassifier(loss=loss, max_iter=20).fit(X, y)
+    >>> model.predict_proba(X).shape
+    (569, 2)
+    """
+    missing = [name for name in INTERFACE if not hasattr(BaseLoss, name)]
+    constraints = getattr(HistGradientBoostingRegressor, "_parameter_constraints", {})
+    if missing or BaseLoss not in constraints.get("loss", ()):
+        lacks = f"its losses have no {', '.join(missing)}" if missing else "it takes no objects as loss"
+        raise ImportError(
+            f"hist_gradient_boosting_loss uses a private interface of scikit-learn, which version "
+            f"{sklearn.__version__} does not have: {lacks}. Versions 1.2 to 1.9 have it"
+        )
+    found = resolve(loss)
+    _call.check_choice("curvature", curvature, CURVATURES)
+    if isinstance(found, SetLoss):
+        raise TypeError(
+            f"{found.name} is a loss of a whole set, not of rows, and trees are grown from the losses of rows: use a "
+            f"binary loss, such as BinaryFocal"
+        )
+    is_regression = isinstance(found, (_RegressionLoss, _LogLinkLoss))
+    return (_BoostedRegression if is_regression else _BoostedClassification)(found, curvature)
+
+
+class _Link:
+    def __init__(self, loss: Any) -> None:
+        self._loss = loss
+
+    def inverse(self, raw_prediction: np.ndarray) -> np.ndarray:
+        if isinstance(self._loss, RowwiseLoss):
+            raise ValueError(f"{self._loss.name} is a loss of classes: use HistGradientBoostingClassifier")
+        return self._loss.inverse_link(raw_prediction)
+
+
+class _BoostedRegression(BaseLoss):
+    """A pointwise loss as scikit-learn calls it. Arrays come as y (n,), raw scores (n, 1) and weights (n,) or None."""
+
+    approx_hessian = True
+    is_multiclass = False
+    n_classes: int | None = None
+
+    # scikit-learn's own __init__ wants compiled functions, which nobody calls once the methods below are there.
+    def __init__(self, loss: Any, curvature: str) -> None:
+        self._loss = loss
+        self._chosen = curvature
+        self._curvature = ("majorize" if isinstance(loss, FLAT) else "psd") if curvature == "auto" else curvature
+        self.closs = None
+        self.link = _Link(loss)
+        self.differentiable = not isinstance(loss, REFIT)
+        self.constant_hessian = False
+        self._by_row = isinstance(loss, RowwiseLoss)
+
+    def __repr__(self) -> str:
+        curvature = "" if self._chosen == "auto" else f", curvature={self._chosen!r}"
+        return f"hist_gradient_boosting_loss({self._loss!r}{curvature})"
+
+    def __getattr__(self, name: str) -> Any:
+        # An attribute that says whether this is a loss of classification; AttributeError is the answer "no".
+        if name == "predict_proba":
+            raise AttributeError(f"{self._loss.name} is a loss of regression: use HistGradientBoostingRegressor")
+        raise AttributeError(name)
+
+    def _operands(self, y_true: np.ndarray, raw_prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores and targets as the loss takes them."""
+        if raw_prediction.ndim == 2:
+            raw_prediction = _only_column(raw_prediction, self._loss)
+        return raw_prediction, y_true
+
+    def __call__(self, y_true: Any, raw_prediction: Any, sample_weight: Any = None, n_threads: int = 1) -> float:
+        with num_threads(n_threads):
+            return self._loss(*self._operands(y_true, raw_prediction), sample_weight=sample_weight)
+
+    def loss(
+        self, y_true: Any, raw_prediction: Any, sample_weight: Any = None, loss_out: Any = None, n_threads: int = 1
+    ) -> np.ndarray:
+        with num_threads(n_threads):
+            z, target = self._operands(y_true, raw_prediction)
+            values = self._loss(z, target, sample_weight=sample_weight, reduction="none")
+        if loss_out is None:
+            return values
+        loss_out[...] = values
+        return loss_out
+
+    def gradient(
+        self, y_true: Any, raw_prediction: Any, sample_weight: Any = None, gradient_out: Any = None, n_threads: int = 1
+    ) -> np.ndarray:
+        z, target = self._operands(y_true, raw_prediction)
+        options = {"sample_weight": sample_weight, "reduction": "sum", "gradient_out": gradient_out}
+        with num_threads(n_threads):
+            return self._loss.gradient(z, target, **options)
+
+    def gradient_hessian(
+        self,
+        y_true: Any,
+        raw_prediction: Any,
+        sample_weight: Any = None,
+        gradient_out: Any = None,
+        hessian_out: Any = None,
+        n_threads: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        z, target = self._operands(y_true, raw_prediction)
+        outputs = {"gradient_out": gradient_out, "hessian_out": hessian_out}
+        options = {"sample_weight": sample_weight, "reduction": "sum", "curvature": self._curvature}
+        with num_threads(n_threads):
+            return self._loss.gradient_and_hessian(z, target, **options, **outputs)
+
+    def fit_intercept_only(self, y_true: Any, sample_weight: Any = None) -> Any:
+        return np.float64(self._loss.init_score(y_true, sample_weight))
+
+
+class _BoostedClassification(_BoostedRegression):
+    """A binary or row-wise loss as scikit-learn calls it: y holds class indices, raw scores are (n, 1) or (n, K)."""
+
+    def _operands(self, y_true: np.ndarray, raw_prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if not self._by_row:
+            return super()._operands(y_true, raw_prediction)
+        return self._logits(raw_prediction), y_true.astype(np.intp)
+
+    def _logits(self, raw_prediction: np.ndarray) -> np.ndarray:
+        """Return the scores of all classes; of two, boosting knows one: 0 is that of the other."""
+        if self.is_multiclass:
+            return raw_prediction
+        logits = np.zeros((len(raw_prediction), 2), raw_prediction.dtype, order="F")
+        logits[:, 1] = raw_prediction if raw_prediction.ndim == 1 else _only_column(raw_prediction, self._loss)
+        return logits
+
+    def gradient_hessian(
+        self,
+        y_true: Any,
+        raw_prediction: Any,
+        sample_weight: Any = None,
+        gradient_out: Any = None,
+        hessian_out: Any = None,
+        n_threads: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self.is_multiclass or not self._by_row:
+            return super().gradient_hessian(y_true, raw_prediction, sample_weight, gradient_out, hessian_out, n_threads)
+        of_both = super().gradient_hessian(y_true, raw_prediction, sample_weight, n_threads=n_threads)
+        of_second = []
+        for derivative, out in zip(of_both, (gradient_out, hessian_out), strict=True):
+            if out is not None:
+                out[...] = derivative[:, 1]
+            of_second.append(derivative[:, 1] if out is None else out)
+        return of_second[0], of_second[1]
+
+    def fit_intercept_only(self, y_true: Any, sample_weight: Any = None) -> Any:
+        n_classes = max(2, int(np.max(y_true)) + 1)
+        if not self._by_row:
+            if n_classes > 2:
+                raise ValueError(
+                    f"{self._loss.name} scores one class against another, but y has {n_classes} classes: use a "
+                    f"row-wise loss, such as CrossEntropy or Focal"
+                )
+            return super().fit_intercept_only(y_true, sample_weight)
+        self.n_classes, self.is_multiclass = n_classes, n_classes > 2
+        # Not as integers yet: numbers of regression are refused here.
+        scores = self._loss.init_score(y_true, sample_weight, n_classes=n_classes)
+        return scores if self.is_multiclass else np.float64(scores[1] - scores[0])
+
+    def predict_proba(self, raw_prediction: np.ndarray) -> np.ndarray:
+        if self._by_row:
+            is_one = raw_prediction.shape[1] == 1
+            return self._loss.predict_proba(self._logits(raw_prediction) if is_one else raw_prediction)
+        positive = self._loss.predict_proba(_only_column(raw_prediction, self._loss))
+        return np.stack([1 - positive, positive], axis=1)
+
+
+def _only_column(raw_prediction: np.ndarray, loss: Any) -> np.ndarray:
+    if raw_prediction.shape[1] != 1:
+        raise ValueError(
+            f"{loss.name} takes one score for each row, but the estimator makes {raw_prediction.shape[1]}: "
+            f"more than two classes need a row-wise loss, such as CrossEntropy or Focal"
+        )
+    return raw_prediction[:, 0]

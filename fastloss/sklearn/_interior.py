@@ -1,0 +1,361 @@
+"""Losses with kinks: a primal-dual interior-point method for sums of absolute values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from ._objective import Kinks, MeanLoss, RankKinks, Scores
+
+# How much nearer than the tolerance the products of slack and dual variable come to 0: the last steps are cheap.
+MARGIN = 1e-3
+MOST_STEPS = 200
+CENTRING = 3
+
+
+class AbsoluteValues:
+    """
+    A sum of ``weight * abs(r)``, r a linear function of the coefficients, on its way to the minimum.
+
+    abs(r) is the least p + m where r = p - m and both are >= 0. The dual variable u of that equation is the derivative
+    by r; at the minimum p (1 - u) = m (1 + u) = 0, on the way all of these products are about the same. They count
+    with the weight: a row of weight 2 goes the way of two rows.
+    """
+
+    du: np.ndarray
+    dp: np.ndarray
+    dm: np.ndarray
+
+    def __init__(self, weight: np.ndarray, scale: Any, r: np.ndarray) -> None:
+        """`scale`: the size of r that is to be expected."""
+        self.weight, self.scale, self.live = weight, scale, weight > 0
+        # 1 - u and 1 + u, each to its last digit.
+        self.of_p, self.of_m = np.ones(r.shape), np.ones(r.shape)
+        self.p, self.m = np.maximum(r / scale, 0) + 1, np.maximum(-r / scale, 0) + 1
+
+    def at(self, r: np.ndarray) -> np.ndarray:
+        """Begin a step at r; return the curvature by r."""
+        self.r = r / self.scale
+        self.d = self.live / (self.p / self.of_p + self.m / self.of_m)
+        return np.asarray(self.weight * self.d / self.scale)
+
+    def aim(self, goal: float, corrected: bool) -> np.ndarray:
+        """Set what the products should become; return the derivative by r that the step starts with."""
+        self.goal_p = self.goal_m = np.asarray(goal)
+        if corrected:
+            # What the first try would leave over, for the products are not linear.
+            self.goal_p, self.goal_m = goal + self.dp * self.du, goal - self.dm * self.du
+        self.rho = self.r - self.goal_p / self.of_p + self.goal_m / self.of_m
+        return np.asarray(self.weight * (self.u + self.d * self.rho))
+
+    def move(self, dr: np.ndarray) -> float:
+        """Set the step that goes with a change of r; return how much of it can be made."""
+        self.du = self.d * (dr / self.scale + self.rho)
+        self.dp = self.live * ((self.goal_p + self.p * self.du) / self.of_p - self.p)
+        self.dm = self.live * ((self.goal_m - self.m * self.du) / self.of_m - self.m)
+        pairs = ((self.p, self.dp), (self.m, self.dm), (self.of_p, -self.du), (self.of_m, self.du))
+        return min(_longest(x, dx) for x, dx in pairs)
+
+    def products(self, share: float) -> float:
+        """The weighted sum of the products after so much of the step."""
+        p, m = self.p + share * self.dp, self.m + share * self.dm
+        products = p * (self.of_p - share * self.du) + m * (self.of_m + share * self.du)
+        return float(np.sum(self.weight * self.scale * products))
+
+    def make(self, share: float) -> None:
+        """Take so much of the step."""
+        self.of_p -= share * self.du
+        self.of_m += share * self.du
+        self.p += share * self.dp
+        self.m += share * self.dm
+        self.du = self.dp = self.dm = np.zeros(self.p.shape)
+
+    def value(self, r: np.ndarray) -> float:
+        """The sum itself."""
+        return float(np.sum(self.weight * np.abs(r)))
+
+    @property
+    def u(self) -> np.ndarray:
+        """The derivative by r."""
+        return np.asarray(np.where(self.of_p < self.of_m, 1 - self.of_p, self.of_m - 1))
+
+    @property
+    def total(self) -> float:
+        """The weight of all products."""
+        return 2 * float(np.sum(self.weight * self.scale))
+
+    @property
+    def is_zero(self) -> np.ndarray:
+        """Where r tends to 0, and not the distance of u from 1 or -1."""
+        return np.asarray(self.live & (np.maximum(self.p, self.m) < np.minimum(self.of_p, self.of_m)))
+
+
+class Maxima:
+    """
+    A sum of ``weight * max_j (z_j + margin [j != y])`` over rows, on its way to the minimum.
+
+    The maximum is the least top with slacks s_j = top - z_j - margin [j != y] >= 0. The dual variables u_j >= 0 are the
+    derivatives by z_j and sum to 1; at the minimum all s_j u_j = 0, on the way they are about the same.
+    """
+
+    ds: np.ndarray
+    du: np.ndarray
+    dtop: np.ndarray
+
+    def __init__(self, weight: np.ndarray, scale: float, target: np.ndarray, margin: float, z: np.ndarray) -> None:
+        """`weight` of shape (n, 1); `scale`: the size of z that is to be expected."""
+        self.weight, self.scale, self.live = weight, scale, weight > 0
+        self.shift = np.full(z.shape, margin / scale)
+        self.shift[np.arange(len(z)), target] = 0.0
+        line = z / scale + self.shift
+        self.top = line.max(axis=1, keepdims=True) + 1
+        self.s, self.u = self.top - line, np.full(z.shape, 1 / z.shape[1])
+
+    def at(self, z: np.ndarray) -> np.ndarray:
+        """Begin a step at z; return c, with which the curvature is diag(c) - c c' / sum(c)."""
+        self.rest = self.top - (z / self.scale + self.shift) - self.s
+        self.d = self.live * self.u / self.s
+        self.sum = np.where(self.live, self.d.sum(axis=1, keepdims=True), 1.0)
+        return np.asarray(self.weight * self.d / self.scale)
+
+    def aim(self, goal: float, corrected: bool) -> np.ndarray:
+        """As for absolute values."""
+        self.q = ((goal - self.ds * self.du) if corrected else goal) / self.s - self.d * self.rest
+        self.excess = (self.q.sum(axis=1, keepdims=True) - 1) / self.sum
+        return np.asarray(self.weight * (self.q - self.d * self.excess))
+
+    def move(self, dz: np.ndarray) -> float:
+        """As for absolute values."""
+        dz = dz / self.scale
+        self.dtop = self.live * (self.excess + (self.d * dz).sum(axis=1, keepdims=True) / self.sum)
+        self.du = self.live * (self.q - self.d * (self.dtop - dz) - self.u)
+        self.ds = self.live * (self.dtop - dz + self.rest)
+        return min(_longest(self.s, self.ds), _longest(self.u, self.du))
+
+    def products(self, share: float) -> float:
+        """As for absolute values."""
+        products = (self.s + share * self.ds) * (self.u + share * self.du)
+        return float(np.sum(self.weight * self.scale * products))
+
+    def make(self, share: float) -> None:
+        """As for absolute values."""
+        self.s += share * self.ds
+        self.u += share * self.du
+        self.top += share * self.dtop
+        self.ds = self.du = np.zeros(self.s.shape)
+
+    def value(self, z: np.ndarray) -> float:
+        """The sum itself."""
+        largest = np.max(z + self.scale * self.shift, axis=1)
+        return float(np.sum(self.weight[:, 0] * largest))
+
+    @property
+    def total(self) -> float:
+        """The weight of all products."""
+        return float(np.sum(self.weight) * self.scale * self.s.shape[1])
+
+
+def _longest(x: np.ndarray, dx: np.ndarray) -> float:
+    """How many times dx can be added to x > 0 before an element is 0."""
+    falls = dx < 0
+    return float(np.min(x[falls] / -dx[falls], initial=1e300))
+
+
+class _Given(Scores):
+    """Derivatives that are known for each row; keeps the scores."""
+
+    def __init__(self, scores: Scores, gradient: np.ndarray, curvature: np.ndarray | None, z: np.ndarray) -> None:
+        super().__init__(scores.loss, scores.target, None, scores.n_outputs)
+        self.given, self.curvature, self.z = gradient, curvature, z
+        self.is_coupled = scores.is_coupled
+
+    def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
+        self.z[rows] = z
+        out[:] = self.given[rows]
+        return 0.0
+
+    def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
+        assert self.curvature is not None
+        c = self.curvature[rows]
+        if not self.is_coupled:
+            return c
+        first, second = np.triu_indices(self.n_outputs)
+        total = c.sum(axis=1, keepdims=True)
+        return np.asarray(c[:, first] * ((first == second) - c[:, second] / np.where(total > 0, total, 1.0)))
+
+
+def interior(
+    mean: MeanLoss, theta: np.ndarray, l1: np.ndarray, l2: np.ndarray, limits: np.ndarray, tol: float, progress: Any
+) -> tuple[np.ndarray, bool]:
+    """
+    Minimise a loss of `Kinks` or `RankKinks` with both penalties; return the minimum and whether it is one.
+
+    Mehrotra's predictor and corrector; each step solves the normal equations of the coefficients, as Newton's method
+    does.
+    """
+    scores = mean.scores
+    assert isinstance(scores, (Kinks, RankKinks))
+    n_rows, shape = mean.n_rows, mean.shape
+    everything = slice(0, n_rows)
+    weight = np.ones((n_rows, 1)) if scores.weight is None else scores.weight[:, None].astype(np.float64)
+    z = np.empty((n_rows, shape[0]))
+    nothing = np.zeros((n_rows, shape[0]), mean.x.dtype)
+
+    def transposed(v: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """X' v; the scores X at go to z."""
+        _, product = mean.with_scores(_Given(scores, v, None, z)).value_and_gradient(at)
+        return product * mean.total
+
+    transposed(nothing, theta)
+    spread = scores.spread
+    rows: list[Any]
+    if isinstance(scores, Kinks):
+        target = scores.target_of(everything, mean.x.dtype).astype(np.float64).reshape(n_rows, -1)
+        parts, slope, constants = scores.parts(target)
+        rows = [AbsoluteValues(np.broadcast_to(weight * height, z.shape), spread, z - kink) for kink, height in parts]
+        kinks = [kink for kink, _ in parts]
+    else:
+        slope, constants = -1.0 * (scores.target[:, None] == np.arange(shape[0])), 0.0
+        rows = [Maxima(weight, spread, scores.target, scores.loss.parameters["margin"], z)]
+        kinks = [0.0]
+    slope = np.broadcast_to(weight * slope, z.shape)
+    constant = float(np.sum(np.broadcast_to(weight * constants, z.shape)))
+    amount = np.broadcast_to(l1 * mean.total, shape)
+    # The coefficients that the scores need for a change of their size.
+    size = spread / np.maximum(mean.root_mean_squares, 1e-300)
+    of_coef = AbsoluteValues(amount, np.broadcast_to(size, shape), theta)
+    groups: list[Any] = [*rows, of_coef] if np.any(l1) else rows
+    whole = sum(group.total for group in groups)
+    ridge = l2 * mean.total
+    goal_of_fit = max(MARGIN * tol, 64 * float(np.finfo(mean.x.dtype).eps))
+    converged, centred = False, 0
+    for _ in range(MOST_STEPS):
+        if progress.is_over:
+            break
+        curvature = sum(group.at(z - kink) for group, kink in zip(rows, kinks, strict=True))
+        added = np.broadcast_to(ridge, shape).copy()
+        if groups is not rows:
+            added += of_coef.at(theta)
+        given = _Given(scores, nothing, np.asarray(curvature), z)
+        blocks = mean.with_scores(given).hessian(theta, "exact") * mean.total
+        index = np.arange(blocks.shape[1])
+        blocks[:, index, index] += added.reshape(len(blocks), -1)
+        factors = [_factor(block) for block in blocks]
+        now, goal, corrected = theta, goal_of_fit if converged else 0.0, False
+        for attempt in range(1 if converged else 2):
+            v = slope + sum(group.aim(goal, corrected) for group in rows)
+            gradient = transposed(np.asarray(v), now) + ridge * now
+            if groups is not rows:
+                gradient += of_coef.aim(goal, corrected)
+            flat = gradient.reshape(len(blocks), -1)
+            step = -np.stack(
+                [cho_solve(factor, g, check_finite=False) for factor, g in zip(factors, flat, strict=True)]
+            )
+            step = step.reshape(shape)
+            if scores.is_coupled:
+                # The same for all classes makes no difference to the loss, and there is nothing that would hold it.
+                same = slice(mean.n_features if groups is not rows else 0, None)
+                step[:, same] -= step[:, same].mean(axis=0)
+            transposed(nothing, step)
+            share = min(group.move(z) for group in rows)
+            if groups is not rows:
+                share = min(share, of_coef.move(step))
+            if attempt == 0 and not converged:
+                before = sum(group.products(0.0) for group in groups) / whole
+                share = min(1.0, share)
+                after = sum(group.products(share) for group in groups) / whole
+                goal, corrected = before * max(after / before, 0.0) ** 3, True
+        share = min(1.0, 0.995 * share)
+        if not share > 1e-8:
+            break
+        for group in groups:
+            group.make(share)
+        theta = theta + share * step
+        left = sum(group.products(0.0) for group in groups) / whole
+        v = slope + sum(group.weight * group.u for group in rows)
+        gradient = transposed(np.asarray(v), theta) + ridge * theta
+        if groups is not rows:
+            gradient += amount * of_coef.u
+        violation = float(np.max(np.abs(gradient) / np.maximum(limits * mean.total, 1e-300)))
+        value = constant + float(np.vdot(slope, z)) + 0.5 * float(np.sum(ridge * theta**2))
+        value += sum(group.value(z - kink) for group, kink in zip(rows, kinks, strict=True))
+        value += float(np.sum(amount * np.abs(theta)))
+        progress.add(value / mean.total, max(violation, left / goal_of_fit))
+        # Of several minima all of these steps but the last few know only the neighbourhood: those lead to its centre.
+        centred += converged
+        converged = converged or (left <= goal_of_fit and violation <= 1)
+        if centred == CENTRING:
+            break
+    return np.where(of_coef.is_zero, 0.0, theta) if groups is not rows else theta, converged
+
+
+def lasso(matrix: np.ndarray, linear: np.ndarray, l1: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """
+    Return the x that minimises x' matrix x / 2 - linear' x + sum l1 abs(x).
+
+    Guess signs, solve, and guess again by what came out: right after a few rounds if x is near, else it may go in
+    circles. Then interior points lead near.
+    """
+    slack = 1e-13 * (np.max(np.abs(linear)) + np.max(l1))
+    found = _lasso_by_guessing(matrix, linear, l1, x, slack)
+    if found is not None:
+        return found
+    index = np.arange(len(x))
+    root = np.sqrt(np.maximum(matrix[index, index], 1e-300))
+    size = np.max(np.abs(linear) / root, initial=1e-300) / root
+    x = np.zeros_like(x)
+    group = AbsoluteValues(l1, size, x)
+    for _ in range(60):
+        normal = matrix.copy()
+        normal[index, index] += group.at(x)
+        factor = _factor(normal)
+        goal = 0.0
+        for corrected in (False, True):
+            step = -cho_solve(factor, matrix @ x - linear + group.aim(goal, corrected), check_finite=False)
+            share = min(1.0, group.move(step))
+            if not corrected:
+                before = group.products(0.0) / group.total
+                goal = before * max(group.products(share) / group.total / before, 0.0) ** 3
+        group.make(min(1.0, 0.995 * share))
+        x = x + min(1.0, 0.995 * share) * step
+        if before < 1e-10:
+            break
+    x = np.where(group.is_zero, 0.0, x)
+    found = _lasso_by_guessing(matrix, linear, l1, x, slack)
+    return x if found is None else found
+
+
+def _lasso_by_guessing(
+    matrix: np.ndarray, linear: np.ndarray, l1: np.ndarray, x: np.ndarray, slack: float
+) -> np.ndarray | None:
+    diagonal = np.einsum("ii->i", matrix)
+    residual = linear - matrix @ x
+    for _ in range(12):
+        pull = residual + diagonal * x
+        support = np.flatnonzero((np.abs(pull) > l1 + slack) | (l1 == 0))
+        sign = np.sign(pull[support])
+        x = np.zeros_like(x)
+        try:
+            factor = cho_factor(matrix[np.ix_(support, support)], lower=True, check_finite=False)
+        except LinAlgError:
+            return None
+        x[support] = cho_solve(factor, linear[support] - l1[support] * sign, check_finite=False)
+        residual = linear - matrix @ x
+        wrong = (x[support] * sign < 0) & (l1[support] > 0)
+        if not np.any(wrong) and np.all(np.abs(residual[x == 0]) <= l1[x == 0] + slack):
+            return x
+    return None
+
+
+def _factor(matrix: np.ndarray) -> Any:
+    diagonal = np.einsum("ii->i", matrix)
+    added = 1e-16 * float(np.max(diagonal))
+    for _ in range(20):
+        try:
+            return cho_factor(matrix, lower=True, check_finite=False)
+        except LinAlgError:
+            diagonal += added
+            added *= 10
+    raise LinAlgError("the Hessian has elements that are not finite")

@@ -1,0 +1,880 @@
+"""Linear models of any loss: classifier and regressor."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import numbers
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import compute_class_weight
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped, unused-ignore]
+
+import fastloss as fl
+
+from .. import _call
+from .._kernels import RowwiseLoss, SetLoss
+from .._resolve import resolve
+from ._objective import Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores, TwoClasses
+from ._solvers import MOST_NEWTON, SOLVERS, Progress, choose, solve, warn_not_converged, width_of
+
+PENALTIES = ("l1", "l2", "elasticnet")
+# Losses with kinks; they are rounded, and the rounding goes to 0.
+KINKED = (fl.AbsoluteError, fl.Quantile, fl.EpsilonInsensitive, fl.Hinge, fl.MulticlassHinge)
+# Losses that grow slowly beyond this parameter, where there is little curvature to go by: from far away Huber losses
+# of falling delta lead there.
+ROBUST = {"Huber": "delta", "SmoothL1": "beta", "PseudoHuber": "delta", "Fair": "c", "Cauchy": "c", "LogCosh": ""}
+# Larger arrays are checked for nan and inf by the gradient, where they cannot hide, and not in a pass of their own.
+CHECKED_AT_ONCE = 1 << 20
+# Threads cost more than they bring below this many features.
+ONE_THREAD = 1 << 18
+# Rows that the first intercept is computed of.
+ROWS_FOR_START = 1 << 14
+
+
+class _LossModel(BaseEstimator):  # type: ignore[misc, unused-ignore]
+    """What both estimators share: parameters, solvers, scores."""
+
+    def __init__(
+        self,
+        loss: Any,
+        *,
+        penalty: str | None,
+        alpha: float,
+        l1_ratio: float,
+        fit_intercept: bool,
+        solver: str,
+        max_iter: int,
+        tol: float,
+        warm_start: bool,
+        verbose: int,
+    ) -> None:
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _checked_penalty(self) -> tuple[float, float]:
+        """Check the parameters; return the amounts of L1 and L2."""
+        _call.check_choice("solver", self.solver, ("auto", *SOLVERS))
+        if self.penalty is not None and self.penalty not in PENALTIES:
+            raise ValueError(f"penalty must be None, 'l1', 'l2' or 'elasticnet', got {self.penalty!r}")
+        for name, low, high in (("alpha", 0.0, math.inf), ("l1_ratio", 0.0, 1.0), ("tol", 0.0, math.inf)):
+            value: Any = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
+                raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+            if not (low <= value <= high) or math.isinf(value) or (name == "tol" and value == 0):
+                raise ValueError(
+                    f"{name} must lie in [{low:g}, {high:g}), got {value!r}"
+                    if name != "l1_ratio"
+                    else f"l1_ratio must lie in [0, 1], got {value!r}"
+                )
+        if not isinstance(self.max_iter, numbers.Integral) or isinstance(self.max_iter, bool):
+            raise TypeError(f"max_iter must be an integer, not {type(self.max_iter).__name__}")
+        if self.max_iter < 1:
+            raise ValueError(f"max_iter must be at least 1, got {self.max_iter}")
+        l1_share = {None: 0.0, "l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio)}[self.penalty]
+        alpha = 0.0 if self.penalty is None else float(self.alpha)
+        return alpha * l1_share, alpha * (1.0 - l1_share)
+
+    def _checked_features(self, x: Any, reset: bool) -> Any:
+        """Return X as float64 or float32, dense or CSR, as it lies in memory."""
+        lazy = reset and type(x) is np.ndarray and x.dtype.kind == "f" and x.size > CHECKED_AT_ONCE
+        x = validate_data(
+            self,
+            x,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            reset=reset,
+            ensure_all_finite=not lazy,
+        )
+        if isinstance(x, np.ndarray) and not (x.flags.c_contiguous or x.flags.f_contiguous):
+            # Rows or columns far from each other in memory: BLAS would copy each block each time.
+            x = np.ascontiguousarray(x)
+        return x
+
+    def _checked_weight(self, x: Any, sample_weight: Any) -> np.ndarray | None:
+        if sample_weight is None:
+            return None
+        weight: np.ndarray = _check_sample_weight(sample_weight, x, dtype=x.dtype, ensure_non_negative=True)
+        if not np.any(weight):
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        return weight
+
+    def _minimise(
+        self, x: Any, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, one_hot: bool
+    ) -> np.ndarray:
+        """Fit, set `n_iter_` and `loss_curve_`, and return coefficients with the intercepts in the last column."""
+        l1, l2 = self._checked_penalty()
+        # Weights count relative to each other.
+        if weight is not None:
+            weight = weight / weight.dtype.type(np.max(weight))
+        start = self._start(x, loss, target, weight, n_outputs, one_hot)
+        spread, magnitude = _of_constant(loss, target, weight, start, n_outputs, one_hot, x.dtype)
+        theta = np.zeros((n_outputs, x.shape[1] + bool(self.fit_intercept)))
+        if self.fit_intercept:
+            theta[:, -1] = start
+        coef = getattr(self, "coef_", None) if self.warm_start else None
+        is_warm = coef is not None and np.size(coef) == n_outputs * x.shape[1]
+        if coef is not None and is_warm:
+            theta[:, : x.shape[1]] = np.reshape(coef, (n_outputs, -1))
+            if self.fit_intercept:
+                theta[:, -1] = self.intercept_
+        stages = _stages(loss, target, weight, n_outputs, one_hot, spread, float(self.tol), is_warm)
+        rounded = isinstance(loss, KINKED)
+        progress = Progress(self.max_iter, self.verbose)
+        small = x.shape[0] * x.shape[1] * n_outputs < ONE_THREAD
+        with _one_blas_thread(), _threads(1 if small else fl.get_num_threads()) as executor:
+            mean = MeanLoss(x, stages[-1][0], bool(self.fit_intercept), executor)
+            if choose(self.solver, mean, l1, rounded) == "newton" and width_of(mean) > 4 * MOST_NEWTON:
+                raise ValueError(
+                    f"solver 'newton' needs a matrix of {width_of(mean)} x {width_of(mean)} numbers for these features "
+                    f"and classes: use 'lbfgs'"
+                )
+            roots = np.sqrt(mean.sampled(max(1, len(target) // ROWS_FOR_START)).mean_squares())
+            mean.root_mean_squares = np.maximum(roots, 1e-3 * roots.max(initial=0.0))
+            limits = np.asarray(magnitude)[:, None] * mean.root_mean_squares
+            # An element of X that is not finite makes the gradient so, also in a row of weight 0.
+            mean.examine = lambda: assert_all_finite(x, input_name="X")
+            theta, converged = solve(
+                mean, stages, theta, l1, l2, limits, float(self.tol), self.solver, progress, rounded
+            )
+        if n_outputs > 1 and isinstance(loss, RowwiseLoss):
+            # The same for all classes makes no difference.
+            free = slice(None) if self.penalty is None else slice(x.shape[1], None)
+            theta[:, free] -= theta[:, free].mean(axis=0)
+        if not converged:
+            warn_not_converged(type(self).__name__, self.max_iter)
+        self.n_iter_ = max(1, len(progress.curve))
+        self.loss_curve_ = progress.curve
+        return theta
+
+    def _start(
+        self, x: Any, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, one_hot: bool
+    ) -> np.ndarray:
+        """The constant scores of least loss, of a sample of rows if there are many; 0 without an intercept."""
+        if not self.fit_intercept:
+            return np.zeros(n_outputs)
+        rows = slice(None, None, max(1, len(target) // ROWS_FOR_START))
+        target = target[rows]
+        weight = None if weight is None else weight[rows]
+        if weight is not None and not np.any(weight):
+            return np.zeros(n_outputs)
+        by_row = isinstance(loss, RowwiseLoss)
+        if by_row:
+            n_classes = max(2, n_outputs)
+            scores = loss.init_score(target, weight, n_classes=n_classes)
+            if n_outputs == 1:
+                scores = scores[1:] - scores[0]
+        elif n_outputs == 1:
+            scores = np.array([loss.init_score(target, weight)])
+        else:
+            columns = [(target == k).astype(x.dtype) if one_hot else target[:, k] for k in range(n_outputs)]
+            scores = np.array([loss.init_score(column, weight) for column in columns])
+        if loss.target_domain == "unit interval":
+            # A class that does not occur has a score of minus infinity, from where there is no way back.
+            most = math.log(len(target)) + 2
+            scores = np.clip(scores, -most, most)
+        return np.asarray(scores, dtype=np.float64)
+
+    def _scores(self, x: Any) -> np.ndarray:
+        check_is_fitted(self)
+        x = self._checked_features(x, reset=False)
+        scores: np.ndarray = safe_sparse_dot(x, self.coef_.T, dense_output=True) + self.intercept_
+        return scores
+
+
+@functools.cache
+def _controller() -> Any:
+    return ThreadpoolController()
+
+
+@contextlib.contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Rows are shared out to threads here; each needs a BLAS of one thread, and gets the same bits."""
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
+
+
+@contextlib.contextmanager
+def _threads(n: int) -> Iterator[ThreadPoolExecutor | None]:
+    if n == 1:
+        yield None
+        return
+    with ThreadPoolExecutor(n) as executor:
+        yield executor
+
+
+def _scores_of(loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, one_hot: bool) -> Scores:
+    if isinstance(loss, RowwiseLoss):
+        return (TwoClasses if n_outputs == 1 else Rows)(loss, target, weight, n_outputs)
+    return (OneAgainstRest if one_hot else Scores)(loss, target, weight, n_outputs)
+
+
+def _stages(
+    loss: Any,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    n_outputs: int,
+    one_hot: bool,
+    spread: float,
+    tol: float,
+    is_warm: bool,
+) -> list[tuple[Scores, bool]]:
+    """
+    Return losses that lead to `loss`, which comes last or is as near to the last as `tol` wants it.
+
+    The second of each pair says whether a fit to a sample of the rows does not replace it.
+    """
+    if isinstance(loss, KINKED):
+        n_stages = max(2, math.ceil(-math.log10(tol)) + 1)
+        widths = [spread * tol ** (i / (n_stages - 1)) for i in range(n_stages)]
+        if isinstance(loss, RowwiseLoss) and n_outputs > 1:
+            return [(RankKinks(loss, target, weight, n_outputs, w, spread), w <= 0.03 * spread) for w in widths]
+        return [(Kinks(loss, target, weight, n_outputs, w, spread, one_hot), w <= 0.03 * spread) for w in widths]
+    stages = []
+    parameter = ROBUST.get(type(loss).__name__)
+    if parameter is not None and not is_warm:
+        bend = float(loss.parameters.get(parameter, 1.0))
+        delta = spread / 2
+        while delta > 3 * bend:
+            stages.append((Scores(fl.Huber(delta), target, weight, n_outputs), False))
+            delta /= 5
+    return [*stages, (_scores_of(loss, target, weight, n_outputs, one_hot), True)]
+
+
+def _of_constant(
+    loss: Any,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    start: np.ndarray,
+    n_outputs: int,
+    one_hot: bool,
+    dtype: Any,
+) -> tuple[float, np.ndarray]:
+    """Return the spread of targets around constant scores, and the mean magnitude of the gradient there."""
+    every = max(1, len(target) // ROWS_FOR_START)
+    target = np.ascontiguousarray(target[::every])
+    weight = None if weight is None else np.ascontiguousarray(weight[::every])
+    rows = slice(0, len(target))
+    z = np.empty((len(target), n_outputs), dtype)
+    z[:] = start
+    gradient = np.empty_like(z)
+    scores = _scores_of(loss, target, weight, n_outputs, one_hot)
+    total = scores.total_weight(rows) or 1.0
+    # At a kink it says nothing.
+    magnitude: np.ndarray = np.ones(n_outputs)
+    if not isinstance(loss, KINKED):
+        scores.value_and_gradient(z, rows, gradient)
+        magnitude = np.asarray(np.sum(np.abs(gradient), axis=0, dtype=np.float64) / total)
+    if loss.target_domain != "any":
+        return float(loss.parameters.get("margin", 1.0)) or 1.0, magnitude
+    distance: np.ndarray = np.abs(target.reshape(len(target), -1) - z).mean(axis=1, dtype=np.float64)
+    spread = float(np.sum(distance if weight is None else distance * weight)) / total
+    return spread or 1.0, magnitude
+
+
+# ------------------------------------------------------------------------------------------------------ classifier
+
+
+def _has_probabilities(model: Any) -> bool:
+    return not isinstance(resolve(model.loss), (fl.Hinge, fl.MulticlassHinge))
+
+
+class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-ignore]
+    """
+    Linear classifier with any loss of class labels.
+
+    With scores z_i = coef x_i + intercept it minimises
+
+        sum_i w_i loss(z_i, y_i) / sum_i w_i  +  alpha penalty(coef)
+
+    where w_i is the sample weight times the class weight and the penalty is ||coef||_2^2 / 2 for "l2", ||coef||_1 for
+    "l1" and ``l1_ratio`` ||coef||_1 + (1 - ``l1_ratio``) ||coef||_2^2 / 2 for "elasticnet". The intercept is never
+    penalised.
+
+    Parameters
+    ----------
+    loss : loss object or str, default "cross_entropy"
+        One of rows (`fastloss.CrossEntropy`, `Focal`, ...) or of labels (`fastloss.BinaryCrossEntropy`, `Hinge`, ...);
+        a name stands for the default parameters. More than two classes with a loss of labels are one problem for each
+        class, that class against all others, and the loss of a row is the sum.
+    penalty : {None, "l1", "l2", "elasticnet"}, default "l2"
+        What is added to the mean loss.
+    alpha : float, default 1e-4
+        How much of it; >= 0.
+    l1_ratio : float, default 0.5
+        The share of the L1 norm in "elasticnet"; in [0, 1].
+    fit_intercept : bool, default True
+        Whether there is an intercept; else it is 0.
+    class_weight : dict, "balanced" or None, default None
+        What multiplies the weights of the rows of each class; "balanced" gives all classes the same total.
+    solver : {"auto", "newton", "lbfgs"}, default "auto"
+        "newton" forms the Hessian, of ``n_features + 1`` rows and columns, or that times the number of classes for a
+        loss of rows. It takes few iterations, and coefficients that are 0 are exactly 0. "lbfgs" is SciPy's L-BFGS-B,
+        in coordinates in which the Hessian of a sample of the rows is the identity where that is cheap. "auto" takes
+        "newton" where the Hessian is small and cheap, or there is an L1 norm or a kink, else "lbfgs".
+    max_iter : int, default 1000
+        The most iterations.
+    tol : float, default 1e-6
+        The fit ends where no component j of the (smallest sub-)gradient is larger than ``tol`` times the root mean
+        square of feature j times the mean magnitude of the loss's derivative at the best constant. It does not depend
+        on the units of features or targets.
+    warm_start : bool, default False
+        Whether to start from the coefficients of the last fit.
+    verbose : int, default 0
+        Whether to print each iteration.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes; the numbers of the columns, if `y` has columns.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        One row for two classes.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Zeros without an intercept.
+    n_iter_ : int
+        The iterations on all rows.
+    loss_curve_ : list of float
+        The objective after each of them. Losses with kinks are shown as they are rounded.
+    n_features_in_ : int
+        The number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if `X` has strings for them.
+
+    See Also
+    --------
+    LossRegressor : the same for numbers.
+    fastloss.sklearn.TemperatureScaling : calibrates scores, for example those of a hinge loss.
+
+    Notes
+    -----
+    **The same as scikit-learn's**, with n the sum of the weights:
+
+    ==========================================  ==========================================================
+    scikit-learn                                here
+    ==========================================  ==========================================================
+    ``LogisticRegression(C=C)``                 ``loss="cross_entropy", alpha=1 / (C * n)``
+    ``SGDClassifier(loss="log_loss", ...)``     ``loss="binary_cross_entropy"``, same penalty and ``alpha``
+    ``SGDClassifier(loss="hinge", ...)``        ``loss="hinge"``, same penalty and ``alpha``; so "squared_hinge" and
+                                                "modified_huber"
+    ``LinearSVC(C=C)``                          ``loss="squared_hinge", alpha=1 / (C * n)``, but it penalises the
+                                                intercept
+    ==========================================  ==========================================================
+
+    **Two classes** have one score, which a loss of rows sees as logits (0, z): the penalty is that of
+    LogisticRegression, not half of it.
+
+    **Targets.** Labels of any kind; or an array (n, K) of probabilities, for a loss of rows those of K classes (rows
+    need not sum to 1), for a loss of labels those of K labels that may hold at the same time (multilabel).
+
+    **Losses with kinks** (`Hinge`, `MulticlassHinge`) are rounded near them over a width that goes down to ``tol``, so
+    that the objective is within about ``tol`` of the minimum (``tol * log(K)`` for `MulticlassHinge`). **Losses that
+    are not convex** (`Focal`, `Poly1`, `GeneralizedCrossEntropy`, `BinaryFocal`, `Brier`) may have several minima: the
+    fit is the one that the solver reaches from the best constant. Losses of a whole set of rows (`Dice`, ...) are not
+    means over rows and are refused.
+
+    **predict** gives the class of the largest score, and for two classes the second where the score is positive.
+    **predict_proba** is the loss's own posterior, which undoes weights and smoothing inside the loss. It is then not
+    at 1/2 where the prediction changes.
+
+    **Time and memory.** X is read once for each value and gradient, in blocks that stay in cache, and never copied; a
+    fit to every 16th block of rows comes first where rows are many. The results are the same bits for any number of
+    threads.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> import fastloss as fl
+    >>> from fastloss.sklearn import LossClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = LossClassifier(loss=fl.BinaryFocal(gamma=2.0), alpha=1e-3).fit(X, y)
+    >>> model.score(X, y) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        loss: Any = "cross_entropy",
+        *,
+        penalty: str | None = "l2",
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.5,
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        solver: str = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-6,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            loss,
+            penalty=penalty,
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            fit_intercept=fit_intercept,
+            solver=solver,
+            max_iter=max_iter,
+            tol=tol,
+            warm_start=warm_start,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        with contextlib.suppress(TypeError, ValueError):
+            # As the tag has it, probabilities of labels are neither 0 nor 1, which those of these two may be.
+            clipped = (fl.SquaredHinge, fl.ModifiedHuber)
+            tags.classifier_tags.multi_label = not isinstance(resolve(self.loss), (RowwiseLoss, *clipped))
+        return tags
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossClassifier:
+        """
+        Fit the model.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features: float64 and float32 in C or F order and CSR are used as they are.
+        y : array_like of shape (n,) or (n, K)
+            Labels, or probabilities of K classes or K labels.
+        sample_weight : array_like of shape (n,), optional
+            >= 0. A row of weight 0 counts nowhere.
+
+        Returns
+        -------
+        LossClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If the loss is not one of labels or rows, a parameter or target is out of its range, or there is only one
+            class.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` iterations did not suffice.
+        """
+        loss = self._checked_loss()
+        self._checked_penalty()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        X = self._checked_features(X, reset=True)
+        weight = self._checked_weight(X, sample_weight)
+        target, n_outputs, one_hot, classes = self._checked_target(loss, X, y)
+        if target.ndim == 1 and self.class_weight is not None:
+            of_class = self._weights_of_classes(classes, target, weight)
+            weight = of_class[target].astype(X.dtype) * (1 if weight is None else weight)
+        elif self.class_weight is not None:
+            raise ValueError("class_weight needs class labels as y; for probabilities use sample_weight")
+        loss, target = _for_two_classes(loss, target, n_outputs, X.dtype)
+        theta = self._minimise(X, loss, target, weight, n_outputs, one_hot)
+        self.classes_ = classes
+        # A function of two scores in one; what belongs to a column of y is always one.
+        self._is_multilabel = target.ndim == 2 and not isinstance(loss, RowwiseLoss)
+        self.coef_ = np.ascontiguousarray(theta[:, : X.shape[1]], dtype=X.dtype)
+        self.intercept_ = (theta[:, -1] if self.fit_intercept else np.zeros(n_outputs)).astype(X.dtype)
+        return self
+
+    def _checked_loss(self) -> Any:
+        loss = resolve(self.loss)
+        if isinstance(loss, SetLoss):
+            raise ValueError(
+                f"{loss!r} is one number for a whole set of rows and not a mean over rows, so that no weight of a row "
+                f"has a meaning for it: use a loss of labels, such as BinaryFocal"
+            )
+        if loss.target_domain != "unit interval":
+            raise ValueError(f"{loss!r} is a loss of real numbers: use LossRegressor, or a loss of labels or classes")
+        if loss.parameters.get("ignore_index") is not None:
+            raise ValueError("ignore_index has no meaning for labels: give such rows a sample_weight of 0")
+        return loss
+
+    def _checked_target(self, loss: Any, x: Any, y: Any) -> tuple[np.ndarray, int, bool, np.ndarray]:
+        """Return targets as the loss takes them, the number of scores, whether each is a class's, and the classes."""
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+        check_consistent_length(x, y)
+        by_row = isinstance(loss, RowwiseLoss)
+        if y.ndim == 2 and y.shape[1] > 1:
+            if y.dtype.kind not in "fiub":
+                raise ValueError(f"Unknown label type: y with columns must hold numbers in [0, 1], not {y.dtype}")
+            outside = ~((y >= 0) & (y <= 1))
+            if outside.any():
+                _call.raise_first("y", y, outside, "must lie in [0, 1], as labels or probabilities in columns do")
+            if isinstance(loss, fl.MulticlassHinge):
+                raise ValueError("MulticlassHinge needs class labels as y: its kinks depend on the one true class")
+            n_columns = y.shape[1]
+            n_outputs = 1 if by_row and n_columns == 2 else n_columns
+            return np.ascontiguousarray(y, dtype=x.dtype), n_outputs, False, np.arange(n_columns)
+        y = column_or_1d(y, warn=True)
+        classes, codes = _encode(y)
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes in the data, but the data contains only "
+                f"one class: {classes[0]!r}"
+            )
+        n_outputs = 1 if len(classes) == 2 else len(classes)
+        return codes, n_outputs, not by_row and n_outputs > 1, classes
+
+    def _weights_of_classes(self, classes: np.ndarray, codes: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            totals = np.bincount(codes, weight, minlength=len(classes))
+            with np.errstate(divide="ignore"):
+                return np.where(totals > 0, totals.sum() / (len(classes) * totals), 0.0)
+        return np.asarray(compute_class_weight(self.class_weight, classes=classes, y=classes[codes]))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """
+        Return the scores.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+            One score per row for two classes.
+        """
+        scores = self._scores(X)
+        return scores.ravel() if scores.shape[1] == 1 else scores
+
+    def predict(self, X: Any) -> np.ndarray:
+        """
+        Return the class of the largest score, or for each label whether its score is positive.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n,), or (n, K) for K labels in columns
+            In the second case 0 and 1.
+        """
+        scores = self._scores(X)
+        if self._is_multilabel:
+            return (scores > 0).astype(int)
+        chosen = (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
+        return np.asarray(self.classes_[chosen])
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator, unused-ignore]
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """
+        Return the probabilities at which the loss is least.
+
+        Not there for hinge losses, whose scores say which class is likelier but not by how much.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Rows sum to 1, unless labels came in columns. With a loss of labels those of more than two classes are
+            divided by their sum.
+        """
+        scores = self._scores(X)
+        loss: Any = resolve(self.loss)
+        by_row = isinstance(loss, RowwiseLoss)
+        if by_row:
+            if scores.shape[1] == 1:
+                scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
+            return np.asarray(loss.predict_proba(scores))
+        probability = np.asarray(loss.predict_proba(scores))
+        if self._is_multilabel:
+            return probability
+        if probability.shape[1] == 1:
+            return np.concatenate([1 - probability, probability], axis=1)
+        total = probability.sum(axis=1, keepdims=True)
+        nothing = total == 0
+        probability = np.where(nothing, 1.0, probability)
+        return np.asarray(probability / np.where(nothing, probability.shape[1], total))
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """
+        Return the logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            As for `predict_proba`.
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.predict_proba(X)))
+
+    predict_log_proba = available_if(_has_probabilities)(predict_log_proba)
+
+
+def _encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes and the number of each row's; integers of a small range are not sorted."""
+    if y.dtype.kind in "iu" and len(y):
+        low, high = int(y.min()), int(y.max())
+        if high - low < 1 << 16:
+            offsets = y - low if low else y
+            occurs = np.bincount(offsets, minlength=1) > 0
+            classes = (np.flatnonzero(occurs) + low).astype(y.dtype)
+            if len(classes) == high - low + 1:
+                return classes, offsets.astype(np.intp, copy=False)
+            return classes, (np.cumsum(occurs) - 1)[offsets]
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    return classes, codes
+
+
+def _for_two_classes(loss: Any, target: np.ndarray, n_outputs: int, dtype: Any) -> tuple[Any, np.ndarray]:
+    """Two class indices become 0.0 and 1.0, and cross-entropy of two classes that of one label, which is quicker."""
+    if n_outputs > 1 or target.ndim == 2:
+        return loss, target
+    if isinstance(loss, fl.CrossEntropy) and loss.parameters["class_weight"] is None:
+        loss = fl.BinaryCrossEntropy(label_smoothing=loss.parameters["label_smoothing"])
+    if isinstance(loss, RowwiseLoss) and not isinstance(loss, fl.MulticlassHinge):
+        return loss, target
+    return loss, target.astype(dtype)
+
+
+# ------------------------------------------------------------------------------------------------------- regressor
+
+
+class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ignore]
+    """
+    Linear regression with any loss of numbers.
+
+    With scores z_i = coef x_i + intercept it minimises
+
+        sum_i w_i loss(z_i, y_i) / sum_i w_i  +  alpha penalty(coef)
+
+    where w_i is the sample weight and the penalty is ||coef||_2^2 / 2 for "l2", ||coef||_1 for "l1" and
+    ``l1_ratio`` ||coef||_1 + (1 - ``l1_ratio``) ||coef||_2^2 / 2 for "elasticnet". The intercept is never penalised.
+
+    Parameters
+    ----------
+    loss : loss object or str, default "huber"
+        One of numbers (`fastloss.Huber`, `Quantile`, ...), or with a log link (`fastloss.Poisson`, `Gamma`, `Tweedie`),
+        where the score is the logarithm of the prediction; a name stands for the default parameters.
+    penalty : {None, "l1", "l2", "elasticnet"}, default "l2"
+        What is added to the mean loss.
+    alpha : float, default 1e-4
+        How much of it; >= 0.
+    l1_ratio : float, default 0.5
+        The share of the L1 norm in "elasticnet"; in [0, 1].
+    fit_intercept : bool, default True
+        Whether there is an intercept; else it is 0.
+    solver : {"auto", "newton", "lbfgs"}, default "auto"
+        As for `LossClassifier`.
+    max_iter : int, default 1000
+        The most iterations.
+    tol : float, default 1e-6
+        The fit ends where no component j of the (smallest sub-)gradient is larger than ``tol`` times the root mean
+        square of feature j times the mean magnitude of the loss's derivative at the best constant. It does not depend
+        on the units of features or targets.
+    warm_start : bool, default False
+        Whether to start from the coefficients of the last fit.
+    verbose : int, default 0
+        Whether to print each iteration.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Two dimensions if `y` has them.
+    intercept_ : float or ndarray of shape (n_targets,)
+        0 without an intercept.
+    n_iter_ : int
+        The iterations on all rows.
+    loss_curve_ : list of float
+        The objective after each of them. Losses with kinks are shown as they are rounded.
+    n_features_in_ : int
+        The number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if `X` has strings for them.
+
+    See Also
+    --------
+    LossClassifier : the same for class labels.
+
+    Notes
+    -----
+    **The same as scikit-learn's**, with n the sum of the weights:
+
+    =============================================  =======================================================
+    scikit-learn                                   here
+    =============================================  =======================================================
+    ``Ridge(alpha=a)``                             ``loss="squared_error", alpha=2 * a / n``
+    ``Lasso(alpha=a)``                             ``loss="squared_error", penalty="l1", alpha=2 * a``
+    ``ElasticNet(alpha=a, l1_ratio=r)``            ``loss="squared_error", penalty="elasticnet", alpha=2 * a,
+    l1_ratio=r`` ``HuberRegressor(epsilon=e, alpha=a)``         ``loss=Huber(e * scale_), alpha=a * scale_ / n``, with
+    the ``scale_``
+                                                   that it finds
+    ``QuantileRegressor(quantile=q, alpha=a)``     ``loss=Quantile(q), penalty="l1", alpha=a``
+    ``PoissonRegressor(alpha=a)``, Gamma, Tweedie  ``loss="poisson", alpha=a``; the losses differ by a constant
+    ``SGDRegressor(loss=..., alpha=a)``            same ``penalty`` and ``alpha``, but 2 * a for "squared_error", half
+    of which
+                                                   is meant there
+    =============================================  =======================================================
+
+    Several targets, `y` of shape (n, n_targets), are problems of their own that are solved together; the loss of a
+    row is the sum.
+
+    **Losses with kinks** (`AbsoluteError`, `Quantile`, `EpsilonInsensitive`) are rounded near them over a width that
+    goes down to ``tol`` times the mean absolute deviation of y, so that the objective is within about half of that of
+    the minimum. **Robust losses** are approached by Huber losses if y is far more spread than their bend. `Cauchy` is
+    not convex and may have several minima; the fit is the one that is reached from there.
+
+    **Time and memory.** As for `LossClassifier`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> import fastloss as fl
+    >>> from fastloss.sklearn import LossRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> median = LossRegressor(loss=fl.Quantile(q=0.5), penalty=None).fit(X, y)
+    >>> round(float((median.predict(X) > y).mean()), 1)
+    0.5
+    """
+
+    def __init__(
+        self,
+        loss: Any = "huber",
+        *,
+        penalty: str | None = "l2",
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.5,
+        fit_intercept: bool = True,
+        solver: str = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-6,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            loss,
+            penalty=penalty,
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            fit_intercept=fit_intercept,
+            solver=solver,
+            max_iter=max_iter,
+            tol=tol,
+            warm_start=warm_start,
+            verbose=verbose,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        with contextlib.suppress(TypeError, ValueError):
+            tags.target_tags.positive_only = resolve(self.loss).target_domain != "any"
+        # As the tag has it, several targets may be negative.
+        tags.target_tags.multi_output = not tags.target_tags.positive_only
+        return tags
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossRegressor:
+        """
+        Fit the model.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features: float64 and float32 in C or F order and CSR are used as they are.
+        y : array_like of shape (n,) or (n, n_targets)
+            What to predict.
+        sample_weight : array_like of shape (n,), optional
+            >= 0. A row of weight 0 counts nowhere.
+
+        Returns
+        -------
+        LossRegressor
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If the loss is not one of numbers, or a parameter or target is out of its range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` iterations did not suffice.
+        """
+        loss = resolve(self.loss)
+        if isinstance(loss, SetLoss) or loss.target_domain == "unit interval":
+            raise ValueError(f"{loss!r} is a loss of labels or classes: use LossClassifier, or a loss of real numbers")
+        self._checked_penalty()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        X = self._checked_features(X, reset=True)
+        y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y", ensure_min_samples=0)
+        check_consistent_length(X, y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if y.ndim > 2:
+            raise ValueError(f"y must have shape (n,) or (n, n_targets), got {y.shape}")
+        if loss.target_domain != "any":
+            within, rule = _call.TARGET_RULES[loss.target_domain]
+            outside = ~within(y)
+            if outside.any():
+                _call.raise_first("y", y, outside, rule)
+        weight = self._checked_weight(X, sample_weight)
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        theta = self._minimise(X, loss, np.ascontiguousarray(y), weight, n_outputs, one_hot=False)
+        coef = np.ascontiguousarray(theta[:, : X.shape[1]], dtype=X.dtype)
+        intercept = (theta[:, -1] if self.fit_intercept else np.zeros(n_outputs)).astype(X.dtype)
+        self.coef_: np.ndarray = coef[0] if y.ndim == 1 else coef
+        self.intercept_: Any = float(intercept[0]) if y.ndim == 1 else intercept
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """
+        Return the predictions: the scores, or their exponentials where the loss has a log link.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_targets)
+            In the shape of `y`.
+        """
+        return np.asarray(resolve(self.loss).inverse_link(self._scores(X)))

@@ -1,0 +1,452 @@
+"""The mean loss of linear scores, with gradient and Hessian, in one pass over X.
+
+X goes through block by block: a block's scores, their loss and the block's part of the gradient follow one another
+while the block is in cache. Blocks form spans, each with sums of its own, which threads take one by one and which are
+added up in their order: the partition follows from shapes alone, so the bits do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+
+import fastloss as fl
+
+# Half of a core's cache: a block is read from memory once and found there again for the gradient.
+BLOCK_BYTES = 1 << 20
+# Enough for threads of different speed, and little memory for their sums.
+MOST_SPANS, SPAN_BYTES = 16, 16 << 20
+# Rows of a block in a sample of the rows: short, for neighbours may be alike.
+SAMPLE_ROWS = 256
+
+
+class Scores:
+    """
+    The loss of scores of shape (rows, outputs): summed value, gradient and Hessian of any range of rows.
+
+    `weight` holds what the rows count, or None. The Hessian has one column per output; if `is_coupled`, it is the upper
+    triangle of the outputs' full matrix.
+    """
+
+    is_coupled = False
+
+    def __init__(self, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int) -> None:
+        self.loss, self.target, self.weight, self.n_outputs = loss, target, weight, n_outputs
+
+    def weight_of(self, rows: slice) -> Any:
+        """The weights of rows, in a shape that broadcasts to their scores."""
+        if self.weight is None:
+            return None
+        of_rows = self.weight[rows]
+        return of_rows if self.n_outputs == 1 else of_rows[:, None]
+
+    def target_of(self, rows: slice, dtype: np.dtype) -> np.ndarray:
+        """The targets of rows, in a shape that broadcasts to their scores."""
+        return np.asarray(self.target[rows])
+
+    def total_weight(self, rows: slice) -> float:
+        """What a sum over rows is divided by."""
+        return float(rows.stop - rows.start if self.weight is None else np.add.reduce(self.weight[rows]))
+
+    def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
+        """The sum of the losses of rows; the gradient goes to `out`."""
+        if self.n_outputs == 1:
+            z, out = z[:, 0], out[:, 0]
+        weight = self.weight_of(rows)
+        value, _ = self.loss.value_and_gradient(
+            z, self.target_of(rows, z.dtype), sample_weight=weight, reduction="sum", gradient_out=out
+        )
+        return float(value)
+
+    def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
+        """The weighted second derivatives, one row for each row."""
+        z = z[:, 0] if self.n_outputs == 1 else z
+        weight = self.weight_of(rows)
+        _, hessian = self.loss.gradient_and_hessian(
+            z, self.target_of(rows, z.dtype), sample_weight=weight, reduction="sum", curvature=curvature
+        )
+        return np.asarray(hessian.reshape(len(z), -1))
+
+
+class OneAgainstRest(Scores):
+    """Each class against all others: class indices become a row of zeros and a one when their turn comes."""
+
+    def target_of(self, rows: slice, dtype: np.dtype) -> np.ndarray:
+        """One for the row's class, zero for the others."""
+        return np.asarray(self.target[rows, None] == np.arange(self.n_outputs), dtype=dtype)
+
+
+class Rows(Scores):
+    """A loss of whole rows with one score per class."""
+
+    is_coupled = True
+
+    def weight_of(self, rows: slice) -> Any:
+        """One weight per row."""
+        return None if self.weight is None else self.weight[rows]
+
+    def total_weight(self, rows: slice) -> float:
+        """Class indices weigh what their class does, as everywhere in this package."""
+        class_weight = self.loss.parameters.get("class_weight")
+        if class_weight is None or self.target.ndim == 2:
+            return super().total_weight(rows)
+        weight = class_weight[self.target[rows]]
+        return float(np.sum(weight if self.weight is None else weight * self.weight[rows]))
+
+    def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
+        """The packed matrices; one that majorizes is not known and psd takes its place."""
+        curvature = "psd" if curvature == "majorize" else curvature
+        packed: np.ndarray = self.loss.packed_hessian(
+            z, self.target[rows], sample_weight=self.weight_of(rows), reduction="sum", curvature=curvature
+        )
+        return packed
+
+
+class TwoClasses(Rows):
+    """A loss of rows with the scores 0 and z: softmax needs but one for two classes."""
+
+    is_coupled = False
+
+    def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
+        """As for rows."""
+        both = _with_zero(z)
+        value, _ = self.loss.value_and_gradient(
+            both, self.target[rows], sample_weight=self.weight_of(rows), reduction="sum", gradient_out=both
+        )
+        out[:] = both[:, 1:]
+        return float(value)
+
+    def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
+        """The entry of the second score."""
+        hessian: np.ndarray
+        _, hessian = self.loss.gradient_and_hessian(
+            _with_zero(z), self.target[rows], sample_weight=self.weight_of(rows), reduction="sum", curvature=curvature
+        )
+        return np.asarray(hessian[:, 1:])
+
+
+def _with_zero(z: np.ndarray) -> np.ndarray:
+    both = np.zeros((len(z), 2), z.dtype)
+    both[:, 1:] = z
+    return both
+
+
+class Kinks(Scores):
+    """
+    A pointwise loss that is a sum of absolute values and a linear function, with its kinks rounded.
+
+        l(z) = sum_c a_c abs(z - k_c) + b z + constant
+
+    abs(r) becomes `huber(r, delta=width) / width`, which is lower by at most ``width / 2`` and has the same slope
+    beyond the width. As the width goes to 0 the minimum goes to that of the loss itself.
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        target: np.ndarray,
+        weight: np.ndarray | None,
+        n_outputs: int,
+        width: float,
+        spread: float,
+        one_hot: bool,
+    ) -> None:
+        super().__init__(loss, target, weight, n_outputs)
+        self.width, self.spread, self.one_hot = width, spread, one_hot
+        self.huber: Any = fl.Huber(delta=width)
+
+    def target_of(self, rows: slice, dtype: np.dtype) -> np.ndarray:
+        """The targets; of class indices ones and zeros."""
+        target = self.target[rows]
+        return (target[:, None] == np.arange(self.n_outputs)).astype(dtype) if self.one_hot else target
+
+    def parts(self, t: np.ndarray) -> tuple[list[tuple[Any, Any]], Any, Any]:
+        """The kinks with the height of each, the slope and the constant."""
+        loss = self.loss
+        if isinstance(loss, fl.AbsoluteError):
+            return [(t, 1.0)], 0.0, 0.0
+        if isinstance(loss, fl.Quantile):
+            slope = 0.5 - loss.parameters["q"]
+            return [(t, 0.5)], slope, -slope * t
+        if isinstance(loss, fl.EpsilonInsensitive):
+            epsilon = loss.parameters["epsilon"]
+            return [(t - epsilon, 0.5), (t + epsilon, 0.5)], 0.0, -epsilon
+        # A hinge loss; for two classes MulticlassHinge is one, with its own margin.
+        margin = t.dtype.type(loss.parameters.get("margin", 1.0))
+        return [(margin, t / 2), (-margin, (1 - t) / 2)], 0.5 - t, margin / 2
+
+    def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
+        """Those of the rounded loss."""
+        if self.n_outputs == 1:
+            z, out = z[:, 0], out[:, 0]
+        weight = self.weight_of(rows)
+        kinks, slope, constant = self.parts(self.target_of(rows, z.dtype))
+        line = slope * z + constant
+        value = float(np.sum(line if weight is None else line * weight, dtype=np.float64))
+        gradient = np.empty(z.shape, z.dtype)
+        out[...] = slope if weight is None else slope * weight
+        for kink, height in kinks:
+            height = np.broadcast_to(height if weight is None else height * weight, z.shape)
+            part, _ = self.huber.value_and_gradient(
+                z, np.broadcast_to(kink, z.shape), sample_weight=height, reduction="sum", gradient_out=gradient
+            )
+            value += part / self.width
+            gradient /= self.width
+            out += gradient
+        return value
+
+    def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
+        """That of the rounded loss."""
+        z = z[:, 0] if self.n_outputs == 1 else z
+        weight = self.weight_of(rows)
+        kinks, _, _ = self.parts(self.target_of(rows, z.dtype))
+        total = np.zeros(z.shape, z.dtype)
+        for kink, height in kinks:
+            height = np.broadcast_to(height if weight is None else height * weight, z.shape)
+            _, hessian = self.huber.gradient_and_hessian(
+                z, np.broadcast_to(kink, z.shape), sample_weight=height, reduction="sum", curvature=curvature
+            )
+            total += hessian / self.width
+        return np.asarray(total.reshape(len(z), -1))
+
+
+class RankKinks(Rows):
+    """
+    The multiclass hinge loss with its kinks rounded: the maximum becomes a logarithm of a sum of exponentials.
+
+    ``width * cross_entropy((z + margin [j != y]) / width, y)`` is higher by at most ``width * log(K)``.
+    """
+
+    def __init__(
+        self, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, width: float, spread: float
+    ) -> None:
+        super().__init__(loss, target, weight, n_outputs)
+        self.width, self.spread, self.entropy = width, spread, fl.CrossEntropy()
+
+    def _shifted(self, z: np.ndarray, rows: slice) -> np.ndarray:
+        shifted: np.ndarray = (z + z.dtype.type(self.loss.parameters["margin"])) / z.dtype.type(self.width)
+        of_class = np.arange(len(z)), self.target[rows]
+        shifted[of_class] = z[of_class] / z.dtype.type(self.width)
+        return shifted
+
+    def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
+        """Those of the rounded loss."""
+        value, _ = self.entropy.value_and_gradient(
+            self._shifted(z, rows),
+            self.target[rows],
+            sample_weight=self.weight_of(rows),
+            reduction="sum",
+            gradient_out=out,
+        )
+        return float(value * self.width)
+
+    def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
+        """That of the rounded loss."""
+        packed = self.entropy.packed_hessian(
+            self._shifted(z, rows), self.target[rows], sample_weight=self.weight_of(rows), reduction="sum"
+        )
+        return np.asarray(packed / self.width)
+
+
+class MeanLoss:
+    """
+    The mean loss of ``X @ coef.T + intercept`` as a function of theta, of shape (outputs, features [+ 1]).
+
+    The intercepts, if there are any, are the last column of theta.
+    """
+
+    def __init__(self, x: Any, scores: Scores, fit_intercept: bool, executor: Executor | None, every: int = 1) -> None:
+        """`every`: of blocks of `SAMPLE_ROWS` rows only one in so many counts; 1 for all rows."""
+        self.x, self.scores, self.fit_intercept, self.executor = x, scores, fit_intercept, executor
+        self.n_rows, self.n_features = x.shape
+        self.shape = (scores.n_outputs, self.n_features + fit_intercept)
+        self.is_sparse = not isinstance(x, np.ndarray)
+        self.every = every
+        if every > 1:
+            starts = range(0, self.n_rows, SAMPLE_ROWS)[every // 2 :: every]
+            self.blocks = [slice(start, min(start + SAMPLE_ROWS, self.n_rows)) for start in starts]
+        else:
+            per_row = (x.nnz / max(1, self.n_rows) * 1.5 if self.is_sparse else x.shape[1]) + 3 * scores.n_outputs
+            size = max(16, int(BLOCK_BYTES / (x.dtype.itemsize * per_row)))
+            self.blocks = [slice(at, min(at + size, self.n_rows)) for at in range(0, self.n_rows, size)]
+        self.most_rows = max(block.stop - block.start for block in self.blocks)
+        self.n_sampled = sum(block.stop - block.start for block in self.blocks)
+        self.total = sum(map(scores.total_weight, self.blocks))
+        self.root_mean_squares = np.ones(self.shape[1])
+        # What to call when a gradient is not finite.
+        self.examine: Callable[[], None] | None = None
+        # Slices of a sparse matrix are copies of their indices; they are made once.
+        self._matrices: dict[int, Any] = {}
+
+    def sampled(self, every: int) -> MeanLoss:
+        """The same of a sample of the rows."""
+        other = MeanLoss(self.x, self.scores, self.fit_intercept, self.executor, every)
+        other.root_mean_squares, other.examine = self.root_mean_squares, self.examine
+        return other
+
+    def with_scores(self, scores: Scores) -> MeanLoss:
+        """The same rows under another loss."""
+        other = object.__new__(MeanLoss)
+        other.__dict__.update(self.__dict__, scores=scores)
+        return other
+
+    def matrix(self, block: slice) -> Any:
+        """The features of a block."""
+        if not self.is_sparse:
+            return self.x[block]
+        found = self._matrices.get(block.start)
+        if found is None:
+            first, last = self.x.indptr[block.start], self.x.indptr[block.stop]
+            pointers = self.x.indptr[block.start : block.stop + 1] - first
+            found = type(self.x)(
+                (self.x.data[first:last], self.x.indices[first:last], pointers),
+                shape=(block.stop - block.start, self.n_features),
+                copy=False,
+            )
+            self._matrices[block.start] = found
+        return found
+
+    def _reduce(self, job: Callable[[list[slice]], Any], sum_bytes: int) -> Any:
+        """Run a job over spans of blocks and add up the arrays that it returns, in the spans' order."""
+        n_spans = max(2, min(MOST_SPANS, SPAN_BYTES // max(1, sum_bytes), len(self.blocks)))
+        bounds = [len(self.blocks) * i // n_spans for i in range(n_spans + 1)]
+        spans = [self.blocks[a:b] for a, b in itertools.pairwise(bounds) if a < b]
+        results: Iterator[Any]
+        if self.executor is None or len(spans) == 1:
+            results = map(job, spans)
+        else:
+            results = self.executor.map(job, spans)
+        total = next(results)
+        for result in results:
+            for mine, more in zip(total, result, strict=True):
+                mine += more
+        return total
+
+    def _scores(self, x: Any, coef: np.ndarray, intercept: np.ndarray | None, out: np.ndarray) -> np.ndarray:
+        if self.is_sparse:
+            out = np.ascontiguousarray(x @ coef.T)
+        else:
+            np.matmul(x, coef.T, out=out)
+        if intercept is not None:
+            out += intercept
+        return out
+
+    def _split(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        coef = np.ascontiguousarray(theta[:, : self.n_features], dtype=self.x.dtype)
+        return coef, theta[:, -1].astype(self.x.dtype) if self.fit_intercept else None
+
+    def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient of the mean, in double precision between blocks."""
+        coef, intercept = self._split(theta)
+
+        def job(span: list[slice]) -> list[np.ndarray]:
+            value, total = np.zeros(1), np.zeros(self.shape)
+            z_of_block, gradient_of_block = np.empty((2, self.most_rows, len(coef)), coef.dtype)
+            part = np.empty(coef.shape, coef.dtype)
+            of_coef = total[:, : self.n_features]
+            with fl.num_threads(1), np.errstate(all="ignore"):
+                for block in span:
+                    x, n = self.matrix(block), block.stop - block.start
+                    z = self._scores(x, coef, intercept, z_of_block[:n])
+                    gradient = gradient_of_block[:n]
+                    value += self.scores.value_and_gradient(z, block, gradient)
+                    if self.is_sparse:
+                        of_coef += (x.T @ gradient).T
+                    else:
+                        of_coef += np.matmul(gradient.T, x, out=part)
+                    if intercept is not None:
+                        total[:, -1] += np.add.reduce(gradient, axis=0)
+            return [value, total]
+
+        value, gradient = self._reduce(job, 8 * theta.size)
+        gradient /= self.total
+        if self.examine is not None and not np.all(np.isfinite(gradient)):
+            self.examine()
+        return float(value[0]) / self.total, gradient
+
+    def hessian(self, theta: np.ndarray, curvature: str, dtype: Any = np.float64) -> np.ndarray:
+        """
+        The Hessian of the mean: of shape (blocks, d, d), one block per output or, if they are coupled, one in all.
+
+        `dtype` is that of the products over a block of rows; float32 does for a preconditioner.
+        """
+        coef, intercept = self._split(theta)
+        n_outputs, width = self.shape
+        coupled = self.scores.is_coupled
+        shape = (n_outputs, width, n_outputs, width) if coupled else (n_outputs, width, width)
+
+        def job(span: list[slice]) -> list[np.ndarray]:
+            total = np.zeros(shape)
+            with fl.num_threads(1), np.errstate(all="ignore"):
+                for block in span:
+                    x, n = self.matrix(block), block.stop - block.start
+                    z = self._scores(x, coef, intercept, np.empty((n, n_outputs), coef.dtype))
+                    h = self.scores.hessian(z, block, curvature).astype(dtype, copy=False)
+                    x = x.toarray() if self.is_sparse else x
+                    (_add_coupled if coupled else _add_products)(total, x, h, width, dtype)
+            return [total]
+
+        (total,) = self._reduce(job, 8 * int(np.prod(shape)))
+        total /= self.total
+        if coupled:
+            upper = np.arange(n_outputs)[:, None] < np.arange(n_outputs)
+            for k, j in zip(*np.nonzero(upper), strict=True):
+                total[j, :, k, :] = total[k, :, j, :].T
+            total = total.reshape(1, n_outputs * width, n_outputs * width)
+        return np.asarray(total)
+
+    def mean_squares(self) -> np.ndarray:
+        """The mean square of each feature, and 1 for the intercept."""
+
+        def job(span: list[slice]) -> list[np.ndarray]:
+            total, weight = np.zeros(self.shape[1]), np.zeros(1)
+            for block in span:
+                x = self.matrix(block)
+                w = self.scores.weight
+                w = np.ones(block.stop - block.start, x.dtype) if w is None else w[block].astype(x.dtype)
+                weight += np.add.reduce(w)
+                if self.is_sparse:
+                    rows = np.repeat(w, np.diff(x.indptr))
+                    total[: self.n_features] += np.bincount(x.indices, rows * x.data**2, minlength=self.n_features)
+                else:
+                    total[: self.n_features] += np.einsum("i,ij,ij->j", w, x, x)
+                if self.fit_intercept:
+                    total[-1] += np.add.reduce(w)
+            return [total, weight]
+
+        total, weight = self._reduce(job, 8 * self.shape[1])
+        squares: np.ndarray = total / weight
+        return squares
+
+
+def _add_products(total: np.ndarray, x: np.ndarray, h: np.ndarray, width: int, dtype: Any) -> None:
+    """Add the rows' ``h_k x x^T`` to the matrix of each output."""
+    scaled = np.empty((len(x), width), dtype)
+    for k in range(h.shape[1]):
+        root = np.sqrt(np.abs(h[:, k]))
+        np.multiply(x, root[:, None], out=scaled[:, : x.shape[1]], casting="same_kind")
+        if width > x.shape[1]:
+            scaled[:, -1] = root
+        # The product of an array with itself, which BLAS does at half the price.
+        total[k] += scaled.T @ (scaled if np.all(h[:, k] >= 0) else scaled * np.sign(h[:, k : k + 1]))
+
+
+def _add_coupled(total: np.ndarray, x: np.ndarray, h: np.ndarray, width: int, dtype: Any) -> None:
+    """Add the rows' ``H (x) x x^T`` to the upper blocks of one matrix for all outputs."""
+    n_outputs = len(total)
+    step = max(16, BLOCK_BYTES // (8 * n_outputs * width))
+    for start in range(0, len(x), step):
+        part = slice(start, start + step)
+        extended = np.ones((len(x[part]), width), dtype)
+        extended[:, : x.shape[1]] = x[part]
+        at = 0
+        for k in range(n_outputs):
+            of_row = h[part, at : at + n_outputs - k]
+            at += n_outputs - k
+            scaled = of_row[:, :, None] * extended[:, None, :]
+            product = extended.T @ scaled.reshape(len(extended), -1)
+            total[k, :, k:, :] += product.reshape(width, n_outputs - k, width)

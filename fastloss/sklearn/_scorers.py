@@ -1,0 +1,226 @@
+"""Scorers: any loss as scikit-learn's model selection takes it, from raw scores."""
+
+# mypy: allow-subclassing-any, no-warn-return-any
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics._scorer import _BaseScorer
+from sklearn.utils.validation import column_or_1d
+
+from .._kernels import Loss, PointwiseLoss, RowwiseLoss
+from .._resolve import resolve
+from ..binary import Exponential, _MarginLoss
+from ..distribution import _LogLinkLoss
+from ..multiclass import MulticlassHinge
+from ..regression import _RegressionLoss
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["loss_scorer"]
+
+RESPONSES = ("decision_function", "predict_proba", "predict")
+
+
+def loss_scorer(
+    loss: str | Loss, *, labels: ArrayLike | None = None, response_method: str | None = None
+) -> _LossScorer:
+    """
+    Return a scorer for ``scoring=`` of scikit-learn's cross-validation and searches: minus the mean loss.
+
+    The loss is taken of what `decision_function` returns, so classifiers need no probabilities, and no digit is lost in
+    them. With ``cross_entropy`` or ``binary_cross_entropy`` it is scikit-learn's "neg_log_loss".
+
+    Parameters
+    ----------
+    loss : Loss or str
+        A loss object, or the name of one with its defaults.
+    labels : array_like of shape (K,), optional
+        The classes in the order of the scores, for estimators without ``classes_``; others know those that a fold
+        lacks.
+    response_method : {"decision_function", "predict_proba", "predict"}, optional
+        What of the estimator is scored. By default `decision_function`, else `predict_proba`, for losses of classes,
+        and `predict` for losses of regression. Some decision functions are not logits, as those of SVC and AdaBoost:
+        the probabilities of these have to be asked for.
+
+    Returns
+    -------
+    callable
+        ``scorer(estimator, X, y, sample_weight=None)``, a scorer as `sklearn.metrics.make_scorer` returns it: with
+        `set_score_request` for metadata routing, and for pickle. Greater is better.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `loss` is none, or `response_method` is not one of those. When called: if the loss and the estimator do not
+        go together, labels are unknown, or the loss refuses what it is given.
+
+    Notes
+    -----
+    - Two classes: one score z for the second of them is a score for binary losses, and the logits (0, z) for row-wise
+      ones. More than two are for row-wise losses; with a binary loss the losses of each class against all others are
+      added up, which is also what `LossClassifier` fits.
+    - Probabilities p, where there is no decision function, stand for the logits log p, those of two classes for their
+      log odds, clipped to [eps, 1 - eps] as scikit-learn's log_loss does. Losses of a margin (Hinge, SquaredHinge,
+      ModifiedHuber, MulticlassHinge) cannot be had from probabilities and refuse them.
+    - Losses of regression take ``predict(X)``. Those with a log link (Poisson, Gamma, Tweedie) take
+      ``log(predict(X))``, since `predict` returns means; these must be positive.
+    - Multilabel targets of shape (n, L) go with scores of that shape; the binary losses of the labels are added up.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> from fastloss.sklearn import loss_scorer
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import RidgeClassifier
+    >>> from sklearn.model_selection import cross_val_score
+    >>> X, y = load_iris(return_X_y=True)
+    >>> cross_val_score(RidgeClassifier(), X, y, scoring=loss_scorer(fl.MulticlassHinge())).round(2)
+    array([-0.5 , -0.36, -0.47, -0.42, -0.35])
+    """
+    found = resolve(loss)
+    is_regression = isinstance(found, (_RegressionLoss, _LogLinkLoss))
+    if response_method is None:
+        chosen: Any = "predict" if is_regression else ("decision_function", "predict_proba")
+    elif response_method not in RESPONSES or (response_method == "predict") != is_regression:
+        needs = "'predict'" if is_regression else "'decision_function' or 'predict_proba'"
+        raise ValueError(f"response_method must be {needs} for {found.name}, got {response_method!r}")
+    else:
+        chosen = response_method
+    return _LossScorer(found, labels, chosen)
+
+
+def mean_loss(y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    """Tell scikit-learn by its signature what a scorer can be sent."""
+
+
+class _LossScorer(_BaseScorer):
+    """A loss of the scores of an estimator, with the requests and caches of scikit-learn's scorers."""
+
+    def __init__(self, loss: Any, labels: Any, response_method: Any) -> None:
+        super().__init__(mean_loss, -1, {}, response_method)
+        self._loss = loss
+        self._labels = labels
+
+    def __repr__(self) -> str:
+        labels = "" if self._labels is None else f", labels={self._labels!r}"
+        method = "" if not isinstance(self._response_method, str) else f", response_method={self._response_method!r}"
+        return f"loss_scorer({self._loss!r}{labels}{method if self._response_method != 'predict' else ''})"
+
+    def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
+        method = self._method_of(estimator)
+        many_labels = np.ndim(y_true) == 2 and np.shape(y_true)[1] > 1
+        # scikit-learn's caller picks columns by classes, which multilabel estimators have none of.
+        response = getattr(estimator, method)(X) if many_labels else method_caller(estimator, method, X)
+        loss, sample_weight = self._loss, kwargs.get("sample_weight")
+        if method == "predict":
+            z, target = _regression_scores(loss, np.asarray(response)), np.asarray(y_true)
+            if z.ndim == 1 and target.ndim == 2:
+                target = column_or_1d(target)
+            n_terms = 1
+        else:
+            z = scores_of(response, method, loss, many_labels)
+            if many_labels:
+                target = np.asarray(y_true)
+            else:
+                classes = self._classes(estimator)
+                z, target = _class_scores(z, loss, codes_of(column_or_1d(y_true), classes), len(classes))
+            # The loss of a row is the sum of those of its labels, as in a fit.
+            n_terms = z.shape[1] if z.ndim == 2 and isinstance(loss, PointwiseLoss) else 1
+        if sample_weight is not None and z.ndim == 2 and not isinstance(loss, RowwiseLoss):
+            sample_weight = np.asarray(sample_weight)[:, None]
+        return -n_terms * loss(z, target, sample_weight=sample_weight)
+
+    def _method_of(self, estimator: Any) -> str:
+        methods = [self._response_method] if isinstance(self._response_method, str) else self._response_method
+        for method in methods:
+            if hasattr(estimator, method):
+                return method
+        raise TypeError(
+            f"{self._loss.name} needs an estimator with {' or '.join(methods)}; {type(estimator).__name__} has none"
+        )
+
+    def _classes(self, estimator: Any) -> np.ndarray:
+        classes = getattr(estimator, "classes_", self._labels)
+        if classes is None:
+            raise ValueError(
+                f"{type(estimator).__name__} has no classes_: tell the scorer with loss_scorer(..., labels=)"
+            )
+        return np.asarray(classes)
+
+
+def _class_scores(z: np.ndarray, loss: Any, codes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores and targets as the loss takes them."""
+    if n_classes != (z.shape[1] if z.ndim == 2 else 2):
+        raise ValueError(f"the estimator has {n_classes} classes, but its scores have shape {z.shape}")
+    if isinstance(loss, RowwiseLoss):
+        return two_logits(z), codes
+    if z.ndim == 1 or n_classes == 2:
+        return (z if z.ndim == 1 else z[:, 1] - z[:, 0]), codes
+    return z, codes[:, None] == np.arange(n_classes)
+
+
+def codes_of(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the position of each label in `classes`, which need not be sorted; an unknown label is an error."""
+    counts_up = y.dtype.kind in "biu" and np.array_equal(classes, np.arange(len(classes)))
+    if counts_up and y.size and y.min() >= 0 and y.max() < len(classes):
+        return y.astype(np.intp)
+    found, codes = np.unique(y, return_inverse=True)
+    unknown = found[~np.isin(found, classes)]
+    if len(unknown):
+        raise ValueError(f"y holds {unknown.tolist()}, which are not among the classes {classes.tolist()}")
+    order = np.argsort(classes)
+    return order[np.searchsorted(classes, found, sorter=order)][codes]
+
+
+def scores_of(response: Any, method: str, loss: Any, many_labels: bool) -> np.ndarray:
+    """Return the scores that the responses of a classifier stand for."""
+    if isinstance(response, list):  # of labels, each with the probabilities of no and yes
+        response = np.stack([p[:, -1] for p in response], axis=1)
+    response = np.asarray(response)
+    if method == "decision_function":
+        return response
+    if isinstance(loss, (_MarginLoss, MulticlassHinge)):
+        raise TypeError(
+            f"{loss.name} is a loss of margins, which are not to be had from probabilities: it needs an estimator with "
+            f"a decision_function"
+        )
+    # Of two classes the difference of logarithms is the log odds; of more, each class is against all others.
+    are_odds = many_labels or (isinstance(loss, PointwiseLoss) and response.shape[1:] != (2,))
+    z = log_odds_of(response) if are_odds else logits_of(response)
+    return z / 2.0 if isinstance(loss, Exponential) else z
+
+
+def log_odds_of(p: np.ndarray) -> np.ndarray:
+    """Return log odds of probabilities, clipped as scikit-learn's log_loss does."""
+    eps = np.finfo(p.dtype).eps
+    p = np.clip(p, eps, 1 - eps)
+    return np.log(p) - np.log1p(-p)
+
+
+def logits_of(p: np.ndarray) -> np.ndarray:
+    """Return log odds of probabilities (n,) of the second of two classes, or logarithms of those (n, K) of all."""
+    if p.ndim == 1:
+        return log_odds_of(p)
+    eps = np.finfo(p.dtype).eps
+    return np.log(np.clip(p, eps, 1 - eps))
+
+
+def two_logits(z: np.ndarray) -> np.ndarray:
+    """Return logits (0, z) of two classes for scores (n,), others as they are."""
+    if z.ndim == 2:
+        return z
+    logits = np.zeros((len(z), 2), z.dtype, order="F")
+    logits[:, 1] = z
+    return logits
+
+
+def _regression_scores(loss: Any, prediction: np.ndarray) -> np.ndarray:
+    if not isinstance(loss, _LogLinkLoss):
+        return prediction
+    if not np.all(prediction > 0):
+        raise ValueError(f"{loss.name} is scored at the logarithm of predictions, which must be positive")
+    return np.log(prediction)
