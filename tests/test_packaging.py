@@ -45,6 +45,18 @@ def test_package_holds_type_information_and_no_sources():
     assert not shipped & {".c", ".h", ".pyx", ".o"}
 
 
+def test_licenses_come_with_what_they_cover():
+    """Linux wheels hold GCC's libgomp, and so the text of its license and of the exception that lets others use it."""
+    licenses = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in importlib.metadata.files("fastloss")
+        if "licenses" in path.parts
+    }
+    assert "BSD 3-Clause License" in licenses["LICENSE"]
+    assert "GNU GENERAL PUBLIC LICENSE\n                       Version 3" in licenses["libgomp.txt"]
+    assert "GCC RUNTIME LIBRARY EXCEPTION\n\nVersion 3.1" in licenses["libgomp.txt"]
+
+
 def test_console_script_is_the_command_line():
     (script,) = importlib.metadata.entry_points(group="console_scripts", name="fastloss")
     assert callable(script.load())
