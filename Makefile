@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+SECONDS ?= 60
 
-.PHONY: help build test lint doctest sanitize ci clean
+.PHONY: help build test lint doctest sanitize tsan fuzz freethreaded wheels ci harness coverage mutate nehalem haswell aarch64 clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z0-9 ]*\):.*## /\1\t/p' Makefile | expand -t 26
 
 build:  ## build and install into the current environment, with what the tests need
 	FASTLOSS_WERROR=1 $(PYTHON) -m pip install '.[test]'
@@ -18,15 +19,74 @@ lint:  ## run every linter, as configured in .pre-commit-config.yaml
 doctest:  ## run the examples in the docstrings of the installed package
 	pytest --doctest-modules --doctest-ignore-import-errors --pyargs fastloss
 
-sanitize:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer, in a virtual environment of its own
-	$(PYTHON) -m venv .venv-sanitize
-	FASTLOSS_EXTRA_FLAGS='-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined' \
-	    .venv-sanitize/bin/pip install '.[test]'
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 .venv-sanitize/bin/pytest
+# Each in a virtual environment and a build folder of its own, where a second build takes what has not changed.
+own_build = printf '[build]\nbuild_base = build/$@\n' >.venv-$@/build.cfg && DIST_EXTRA_CONFIG=$(CURDIR)/.venv-$@/build.cfg
+# Without the checks of pointers that AddressSanitizer makes better: half the time of the build. Nor does -g take the other.
+DEBUG = -g1 -O1 -fno-omit-frame-pointer -fno-sanitize=null,object-size,pointer-overflow -fno-sanitize-recover=all
+
+sanitize:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(PYTHON) -m venv .venv-$@
+	$(own_build) \
+	    FASTLOSS_EXTRA_FLAGS='-fsanitize=address,undefined,float-divide-by-zero,float-cast-overflow $(DEBUG)' \
+	    .venv-$@/bin/pip install '.[test]' pytest-xdist
+	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+	    .venv-$@/bin/pytest -n auto --capture=sys $(WITHOUT_MEMORY)
+
+tsan:  ## the tests of threads under ThreadSanitizer, with Clang and its OpenMP
+	bash tools/clang.sh libclang_rt.tsan libarcher
+	$(PYTHON) -m venv .venv-$@
+	set -- $$(bash tools/clang.sh libclang_rt.tsan libarcher) && \
+	    $(own_build) CC=$$1 FASTLOSS_EXTRA_FLAGS='-fsanitize=thread $(DEBUG)' \
+	    .venv-$@/bin/pip install . 'pytest>=8' joblib mpmath threadpoolctl && \
+	    LD_PRELOAD=$$2 OMP_TOOL_LIBRARIES=$$3 \
+	    TSAN_OPTIONS='ignore_noninstrumented_modules=1 halt_on_error=1 exitcode=66' \
+	    setarch -R .venv-$@/bin/pytest --capture=sys -k 'thread or bits or interrupt' \
+	    tests/test_threads.py tests/test_sets.py tests/test_full_hessian.py tests/test_linear.py tests/test_signals.py
+
+fuzz:  ## calls made of bytes, in search of those that reach new code: make fuzz SECONDS=600
+	bash tools/clang.sh
+	$(PYTHON) -m venv .venv-$@
+	$(own_build) CC=$$(bash tools/clang.sh) FASTLOSS_NO_OPENMP=1 \
+	    FASTLOSS_EXTRA_FLAGS='-fsanitize=address,undefined,fuzzer-no-link $(DEBUG)' \
+	    .venv-$@/bin/pip install . 'pytest>=8' atheris
+	mkdir -p build/$@/corpus
+	LD_PRELOAD=$$(.venv-$@/bin/python -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so \
+	    ASAN_OPTIONS=detect_leaks=0 .venv-$@/bin/python tests/fuzz/fuzz_losses.py -max_total_time=$(SECONDS) \
+	    -max_len=250 -timeout=60 -artifact_prefix=build/$@/ build/$@/corpus
+
+# What pip builds from source where a release has no wheel for this interpreter takes long: rather an older wheel. No test
+# runs in threads that sets the number of threads of the process; -k takes some of each kind, for all take hours.
+IN_THREADS = threads or cross_entropy or huber or dice or poisson
+freethreaded:  ## the tests in four Python threads at once, without the GIL: make freethreaded PYTHON=python3.13t
+	$(PYTHON) -c 'import sysconfig; assert sysconfig.get_config_var("Py_GIL_DISABLED"), "not a free-threaded Python"'
+	$(PYTHON) -m venv .venv-freethreaded
+	PIP_PREFER_BINARY=1 .venv-freethreaded/bin/pip install . 'pytest>=8' pytest-run-parallel hypothesis joblib mpmath \
+	    threadpoolctl
+	.venv-freethreaded/bin/pytest -q tests/test_import.py tests/test_fork.py tests/test_signals.py
+	.venv-freethreaded/bin/pytest -q --parallel-threads=4 --iterations=2 -o thread_unsafe_fixtures=default_threads \
+	    -k '(float32 or not float) and ($(IN_THREADS)) and not (any_number or under_load or memory)' \
+	    tests/test_threads.py tests/test_values.py tests/test_layouts.py tests/test_errors.py tests/test_options.py \
+	    tests/test_objects.py tests/test_hard_inputs.py tests/test_sets.py tests/test_full_hessian.py \
+	    tests/test_linear.py
+
+wheels:  ## dist/: wheels for every CPython found, repaired, built twice, compared and tested (PYTHONS="python3.11 ...")
+	bash tools/wheels.sh dist
+
+harness:  ## the kernels below Python: guard pages, alignments, bits (make -C tests/c sanitize, aarch64: likewise)
+	$(MAKE) -C tests/c PYTHON=$(PYTHON)
+
+coverage:  ## lines and branches of kernels, driver and Python files, under the harness and the tests
+	$(PYTHON) tests/c/covered.py
+
+mutate:  ## mutation testing of the kernels: a small sample (docs/mutation.md)
+	$(PYTHON) tests/c/mutate.py --sample 40 --seconds 120
+
+nehalem haswell aarch64:  ## some tests of each kernel on another processor, emulated (tests/emulate.sh)
+	PYTHON=$(PYTHON) bash tests/emulate.sh $@
 
 ci:  ## everything that continuous integration runs
 	bash .ci/run
 
 clean:  ## remove what builds and tests leave behind
-	rm -rf build dist *.egg-info .venv-sanitize .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf build dist *.egg-info .venv-* .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,171 @@
+"""Coverage of the kernels (lines and branches), the Cython driver (lines) and the Python files (lines and branches).
+
+    python tests/c/covered.py [--list] [--floors kernels=0.95,driver=0.8,python=0.7] [PYTEST ARGUMENTS]
+
+In a copy of the checkout the module is built without optimisation and with gcov's counters, and every `ALWAYS_INLINE`
+function as one of its own, so that a branch is counted where it is written and not once for each place it was inlined
+into. Cython writes #line directives, so that gcov speaks of the .pyx. The harness is linked to the same objects; first
+it runs, and then the Python tests. A branch that any instruction set or real type takes counts as taken.
+
+Needs Cython, setuptools, coverage and what the tests need in the running interpreter, GCC and gcov.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+COUNTERS = "-O0 --coverage -fprofile-update=prefer-atomic"
+# Representative and quick: every loss, layout, error and thread count; not the comparisons with other libraries.
+TESTS = " ".join(
+    f"tests/test_{name}.py"
+    for name in "values layouts errors threads sets objects options full_hessian init_score signals curvature".split()
+)
+
+
+def call(*command, **options):
+    done = subprocess.run([str(part) for part in command], check=False, text=True, **options)
+    if done.returncode:
+        sys.exit(f"{done.stdout or ''}{done.stderr or ''}\n{' '.join(map(str, command))}: failed ({done.returncode})")
+    return done
+
+
+def build(tree):
+    if tree.exists():
+        shutil.rmtree(tree)
+    tree.mkdir(parents=True)
+    for name in ("csrc", "fastloss", "tests"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "_kernels.c"))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    simd = tree / "csrc" / "simd.h"
+    inline = "#define ALWAYS_INLINE static inline __attribute__((always_inline))"
+    text = simd.read_text()
+    assert inline in text
+    simd.write_text(text.replace(inline, "#define ALWAYS_INLINE static __attribute__((noinline, unused))"))
+    environment = {**os.environ, "FASTLOSS_EXTRA_FLAGS": COUNTERS}
+    call(
+        sys.executable,
+        "setup.py",
+        "-q",
+        "build_ext",
+        "-i",
+        "--cython-line-directives",
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+    )
+    harness = tree / "harness"
+    objects = sorted(tree.glob("build/temp*/*-*/csrc/kernels.o")) + sorted(
+        tree.glob("build/temp*/common/csrc/dispatch.o")
+    )
+    call("gcc", "-std=gnu11", "-O1", f"-I{tree}/csrc", "-c", HERE / "harness.c", "-o", tree / "harness.o")
+    call("gcc", tree / "harness.o", *objects, "--coverage", "-lm", "-o", harness)
+    return harness
+
+
+def counted(tree):
+    """Of each source file: its lines with their counts, and its branches: (line, number) with theirs."""
+    lines = collections.defaultdict(collections.Counter)
+    branches = collections.defaultdict(collections.Counter)
+    for data in sorted(tree.rglob("*.gcda")):
+        done = call("gcov", "--stdout", "--json-format", "--branch-probabilities", data, cwd=tree, capture_output=True)
+        for text in done.stdout.splitlines():
+            for file in json.loads(text)["files"]:
+                name = os.path.relpath(os.path.join(tree, file["file"]), tree)
+                if not name.startswith(("csrc", "fastloss")) or name.endswith((".c.in", "_kernels.c")):
+                    continue
+                seen = collections.Counter()  # of a function's line: how many branches have passed
+                for line in file["lines"]:
+                    number = line["line_number"]
+                    lines[name][number] += line["count"]
+                    at = number, line.get("function_name")
+                    for branch in line["branches"]:
+                        if not branch["throw"]:
+                            branches[name][number, seen[at]] += branch["count"]
+                            seen[at] += 1
+    return lines, branches
+
+
+def share(counts):
+    return sum(count > 0 for count in counts.values()), len(counts)
+
+
+def percent(part, whole):
+    return f"{part / whole:8.1%}" if whole else f"{'-':>8}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--list", action="store_true", help="what is not covered, line by line")
+    parser.add_argument("--floors", default="kernels=0.95,driver=0.8,python=0.7")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "coverage")
+    parser.add_argument("--no-build", action="store_true", help="only count again")
+    parser.add_argument("tests", nargs="*", default=TESTS.split())
+    options = parser.parse_args()
+    floors = {name: float(x) for name, x in (part.split("=") for part in options.floors.split(","))}
+    tree = (options.folder / "tree").resolve()
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), os.environ.get("PYTHONPATH", "")])}
+    if not options.no_build:
+        harness = build(tree)
+        table = tree / "table.bin"
+        call(sys.executable, HERE / "table.py", table, "--coarse", env=environment, capture_output=True)
+        print(call(harness, table, "--brief", capture_output=True).stdout, flush=True)
+        call(
+            *(sys.executable, "-m", "coverage", "run", "--branch", "--source=fastloss"),
+            *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *options.tests),
+            cwd=tree,
+            env=environment,
+        )
+    report = tree / "coverage.json"
+    call(sys.executable, "-m", "coverage", "json", "-q", "-o", report, cwd=tree, env=environment)
+
+    lines, branches = counted(tree)
+    totals = {name: [0, 0] for name in floors}
+    print(f"{'file':44}{'lines':>8}{'branches':>10}")
+    for name in sorted(lines):
+        group = "driver" if name.endswith(".pyx") else "kernels"
+        by_line, by_branch = share(lines[name]), share(branches[name])
+        # Of the driver lines: what Cython makes of one has branches for every error that cannot happen.
+        counts = by_line if group == "driver" else by_branch
+        totals[group][0] += counts[0]
+        totals[group][1] += counts[1]
+        print(f"{name:44}{percent(*by_line)}{percent(*by_branch) if group == 'kernels' else '-':>10}")
+        if options.list:
+            for number in sorted(n for n, count in lines[name].items() if not count):
+                print(f"    {number}: not run")
+            taken = collections.defaultdict(list)
+            for (number, which), count in sorted(branches[name].items()):
+                if group == "kernels" and not count and lines[name][number]:
+                    taken[number].append(which)
+            for number, which in taken.items():
+                print(f"    {number}: branch {which} never taken")
+    for name, file in sorted(json.loads(report.read_text())["files"].items()):
+        found = file["summary"]
+        totals["python"][0] += found["covered_lines"] + found["covered_branches"]
+        totals["python"][1] += found["num_statements"] + found["num_branches"]
+        print(
+            f"{name:44}{percent(found['covered_lines'], found['num_statements'])}"
+            f"{percent(found['covered_branches'], found['num_branches']):>10}"
+        )
+        if options.list:
+            print(f"    {file['missing_lines']}")
+    failed = False
+    for name, (part, whole) in totals.items():
+        below = part < floors[name] * whole
+        failed |= below
+        print(f"{name:10} {percent(part, whole)} (floor {floors[name]:.1%}){' FAILED' if below else ''}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

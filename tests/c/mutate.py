@@ -1,0 +1,525 @@
+"""Mutation testing of the kernels: change one thing, compile, and see whether the harness notices.
+
+    python tests/c/mutate.py                           a small sample, as in continuous integration
+    python tests/c/mutate.py --sample 1000 --seed 1 --report FILE
+    python tests/c/mutate.py --file pointwise.h --sample 0          all of one file
+    python tests/c/mutate.py --show 'rows.h:123'                    what would be tried there
+
+Each mutant is one replacement in one line: an operator, a comparison, a constant, a sign, exchanged arguments, a
+condition that is always or never true, a statement left out; lines that only fetch ahead are left alone. It is compiled
+for one instruction set with only the losses that matter to its file, and run first on the problems of one real type,
+then of the other. It counts as
+
+    killed      the harness fails, crashes, or takes half a minute where it took seconds
+    same code   the optimised object file is that of the original: no test could tell them apart
+    elsewhere   the line is not compiled for this instruction set
+    invalid     does not compile
+    survived    everything agrees
+
+The score is killed / (killed + survived). Those that survive and are explained in EXPLAINED (equivalent, or a matter of
+speed) count as survivors all the same; what the score would be with them counted as killed is given as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import random
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import flags
+
+HERE = Path(__file__).resolve().parent
+CSRC = HERE.parents[1] / "csrc"
+
+DRIVERS = "pointwise.h rows.h rows_tiled.h rows_long.h rows_full.h ranks.h sets.h stored.h transpose.h real.h".split()
+POINTWISE = "binary_cross_entropy huber poisson sigmoid"
+ROWS = "cross_entropy focal softmax log_softmax logsumexp"
+# The losses that a file's mutants are compiled with; those of a file of losses/ are its own.
+LOSSES = {
+    "pointwise.h": POINTWISE + " brier fair gamma multiclass_zero_one cross_entropy",
+    "rows.h": ROWS + " poly1",
+    "rows_tiled.h": ROWS,
+    "rows_long.h": ROWS,
+    "rows_full.h": "cross_entropy focal",
+    "ranks.h": "multiclass_hinge multiclass_zero_one",
+    "sets.h": "dice tversky",
+    "stored.h": "huber poisson cross_entropy log_softmax dice",
+    "transpose.h": "cross_entropy softmax logsumexp multiclass_zero_one",
+    "real.h": POINTWISE
+    + " exponential fair cauchy gamma poisson tweedie generalized_cross_entropy kl_divergence focal",
+    "margin.inc.h": "hinge squared_hinge modified_huber epsilon_insensitive",
+    "sigmoid.inc.h": "sigmoid log_sigmoid",
+    "softmax.inc.h": "softmax log_softmax logsumexp",
+}
+# Other formulas that a formula's file needs.
+NEEDS = {"binary_focal": "binary_cross_entropy"}
+OF_TWO = {"log_sigmoid": "sigmoid", "log_softmax": "softmax", "logsumexp": "softmax"}
+
+
+class Mutant(NamedTuple):
+    file: str  # below csrc/
+    line: int  # from 1
+    start: int
+    end: int
+    replacement: str
+    operator: str
+
+    def __str__(self):
+        return f"{self.file}:{self.line}:{self.start + 1} {self.operator}"
+
+
+# ---------------------------------------------------------------------------------------------- mutants
+
+
+def code_of(text):
+    """The text with comments, strings and preprocessor conditions blanked out, in the same places."""
+
+    def blank(match):
+        return re.sub(r"[^\n]", " ", match[0])
+
+    text = re.sub(r"/\*.*?\*/", blank, text, flags=re.S)
+    text = re.sub(r'"[^"\n]*"', blank, text)
+    return re.sub(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif|include|undef|pragma)\b.*$", blank, text, flags=re.M)
+
+
+NUMBER = r"(?<![\w.])(0x[0-9a-fA-F.]+p[+-]?\d+f?|0x[0-9a-fA-F]+|\d+\.\d+|\d+)(?![\w.])"
+BINARY = [
+    (r"(?<=[\w)\]] )\+(?= [\w(*&])", ["-", "*"]),
+    (r"(?<=[\w)\]] )-(?= [\w(*&])", ["+"]),
+    (r"(?<=[\w)\]] )\*(?= [\w(&-])", ["/", "+"]),
+    (r"(?<=[\w)\]] )/(?= [\w(&])", ["*"]),
+    (r"(?<=[\w)\]] )%(?= [\w(])", ["*"]),
+    (r"(?<=\s)\+=(?=\s)", ["-=", "="]),
+    (r"(?<=\s)-=(?=\s)", ["+="]),
+    (r"(?<=\s)\*=(?=\s)", ["/="]),
+    (r"(?<=\s)\|=(?=\s)", ["="]),
+    (r"(?<=\s)<(?=\s)", ["<=", ">="]),
+    (r"(?<=\s)<=(?=\s)", ["<", ">"]),
+    (r"(?<=\s)>(?=\s)", [">=", "<="]),
+    (r"(?<=\s)>=(?=\s)", [">", "<"]),
+    (r"(?<=\s)==(?=\s)", ["!="]),
+    (r"(?<=\s)!=(?=\s)", ["=="]),
+    (r"&&", ["||"]),
+    (r"\|\|", ["&&"]),
+    (r"(?<=\s)\|(?=\s)", ["&"]),
+    (r"(?<=[\w)] )&(?= [\w(~])", ["|"]),
+    (r"<<(?= )", [">>"]),
+    (r"(?<= )>>", ["<<"]),
+    (r"(?<=[=(,?:&|] )-(?=[\w(])|(?<=[(])-(?=[\w(])", [""]),
+    (r"(?<=[(&| ])!(?=[\w(])", [""]),
+]
+FUNCTIONS = {
+    "vmax": "vmin",
+    "vmin": "vmax",
+    "lt": "le",
+    "le": "lt",
+    "both": "either",
+    "either": "both",
+    "load": None,
+    "low_half": "high_half",
+    "unpack_low": "unpack_high",
+    "all_true": "any_true",
+    "any_true": "all_true",
+}
+SWAPPED = ("choose", "nan_or", "lt", "le", "choose_int", "minus", "with_sign_of", "not_flat", "quotient_or_0")
+STATEMENT = re.compile(r"^\s*(?!return\b|typedef\b|static\b|const\b|enum\b|struct\b|goto\b|case\b|#)[\w*(][^{}]*;\s*$")
+DECLARATION = re.compile(
+    r"^\s*(?:const |static |CACHE_ALIGNED |struct )*(?:vreal|vint|vmask|real|real_int|int|double|ptrdiff_t|char|vuint|"
+    r"long|"
+    r"int64_t|uint64_t|outflow|row_stats|row_curve|fl_job|fl_checked|tile_arrays|traffic|lane_sums|exact_sum|piece_sum|pending|"
+    r"outgoing|long_row|set_tiles|set_element|full_class|ranks|terms|point|operands|settings|exp_parts|log_parts|sigmoids|"
+    r"probability|__m\w+|shape|size_t|region|tile_function|formula|stage)\b(?! *\()[ *]+\w"
+)
+
+
+def arguments_of(code, opening):
+    """Spans of the arguments between the parenthesis at `opening` and its partner, or None."""
+    depth, spans, start = 0, [], opening + 1
+    for i in range(opening, len(code)):
+        if code[i] in "([{":
+            depth += 1
+        elif code[i] in ")]}":
+            depth -= 1
+            if depth == 0:
+                spans.append((start, i))
+                return spans
+        elif code[i] == "," and depth == 1:
+            spans.append((start, i))
+            start = i + 1
+    return None
+
+
+def other_number(text):
+    """Numbers next to it that tests should tell from it."""
+    if text.startswith("0x") and "p" in text:
+        mantissa, exponent = text.split("p")
+        digits = list(mantissa)
+        at = min(len(digits) - 1, 7)  # the fifth digit: a coefficient that is wrong by 1e-6 of itself
+        if digits[at] == ".":
+            at -= 1
+        digits[at] = "0123456789abcdef"[(int(digits[at], 16) + 8) % 16]
+        power = re.match(r"([+-]?)(\d+)(f?)", exponent)
+        return ["".join(digits) + "p" + exponent, f"{mantissa}p{power[1]}{int(power[2]) + 1}{power[3]}"]
+    if "." in text:
+        return [str(float(text) * 1.001), "0.0" if float(text) else "1.0"]
+    value = int(text, 0)
+    return [str(value + 1)] + ([str(value - 1)] if value > 0 else [])
+
+
+def mutants_of(file):
+    text = (CSRC / file).read_text()
+    lines, code = text.splitlines(), code_of(text).splitlines()
+    found = []
+    for number, line in enumerate(code, 1):
+        if not line.strip() or re.search(r"\bprefetch(_far)?\(", line):
+            continue
+        is_define = line.lstrip().startswith("#")
+        body_start = re.match(r"\s*#\s*define\s+\w+(\([^)]*\))?", line).end() if is_define else 0
+
+        def add(start, end, replacement, operator, number=number, body_start=body_start):
+            if start >= body_start and lines[number - 1][start:end] != replacement:
+                found.append(Mutant(file, number, start, end, replacement, operator))
+
+        for pattern, replacements in BINARY:
+            for match in re.finditer(pattern, line):
+                for replacement in replacements:
+                    add(match.start(), match.end(), replacement, f"{match[0]} -> {replacement or 'nothing'}")
+        for match in re.finditer(NUMBER, line):
+            for replacement in other_number(match[0]):
+                add(match.start(), match.end(), replacement, f"{match[0]} -> {replacement}")
+        for match in re.finditer(r"\b(\w+)\(", line):
+            name = match[1]
+            if FUNCTIONS.get(name):
+                add(match.start(1), match.end(1), FUNCTIONS[name], f"{name} -> {FUNCTIONS[name]}")
+            spans = arguments_of(line, match.end() - 1)
+            if name in SWAPPED and spans and len(spans) in (2, 3):
+                (a, b), (c, d) = spans[-2:]
+                first, second = line[a:b], line[c:d]
+                add(a, d, f" {second.strip()}, {first.strip()}", f"{name}: arguments exchanged")
+            if name == "fmadd" and spans and len(spans) == 3:
+                a, b = spans[2]
+                add(a, b, f" -({line[a:b].strip()})", "fmadd: other sign of what is added")
+            if name in ("vabs", "value_of") and spans and name == "vabs":
+                add(match.start(), spans[0][1] + 1, line[spans[0][0] : spans[0][1]], "vabs left out")
+            if name == "if" and spans and len(spans) == 1:
+                for constant in "01":
+                    add(spans[0][0], spans[0][1], constant, f"if ({constant})")
+        if STATEMENT.match(line) and not DECLARATION.match(line) and not is_define:
+            indent = len(line) - len(line.lstrip())
+            if line.count("(") == line.count(")") and not line.lstrip().startswith(("for", "while", "else")):
+                match = re.match(r"\s*(if \(.*?\) )?", line)
+                add(indent, len(line.rstrip()), ";", "statement left out")
+    return found
+
+
+# -------------------------------------------------------------------------------------- what lives on, and why
+
+# (file, part of the line, operator or "" for all of them): why no test can tell, or need not.
+EXPLAINED: list[tuple[str, str, str, str]] = [
+    ("pointwise.h", "int is_moderate(", "", "the other way to divide, exact to the same ulps"),
+    ("pointwise.h", "is_moderate(c) ? times(x, 1 / c)", "32 -> 33", "likewise"),
+    (
+        "ranks.h",
+        "r.at_largest = r.at_second = splat_int(0)",
+        "",
+        "0 anyway; stays only where the row is nan in any case",
+    ),
+    ("rows_tiled.h", "STATISTICS(statistics_logsumexp", "0 -> 1", "computes or keeps more than is asked for: speed"),
+    ("rows_tiled.h", "job->gradient.classes == size && job->gradient.outer", "== -> !=", "rows_tiled: the same, later"),
+    ("log_cosh.inc.h", "HORNER(e, q, 0x1.550058p-2)", "0x1.550858p-2", "1e-7 of the result: below its tolerance"),
+]
+
+
+def explanation(mutant, line):
+    for file, part, operator, why in EXPLAINED:
+        if file == Path(mutant.file).name and part in line and operator in mutant.operator:
+            return why
+    return None
+
+
+# ----------------------------------------------------------------------------------------------- running
+
+
+def limit():
+    """Of the harness: it takes a few seconds and little memory where it finds nothing."""
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+
+
+class Workshop:
+    def __init__(self, isa, folder, tables, trusted, brief):
+        self.isa, self.folder, self.tables, self.trusted, self.brief = isa, folder, tables, trusted, brief
+        self.csrc = folder / "csrc"
+        shutil.copytree(CSRC, self.csrc)
+        self.flags = [flag for flag in flags.flags() if not flag.startswith("-O")] + flags.flags("x86_64", isa)
+        self.compiler = os.environ.get("CC", "gcc")
+        (folder / "dispatch.o").unlink(missing_ok=True)
+        have = [f"-DFL_HAVE_{isa}=1"]
+        self.call([self.compiler, *self.flags, *have, "-c", str(CSRC / "dispatch.c"), "-o", str(folder / "dispatch.o")])
+        self.call(
+            [
+                self.compiler,
+                "-std=gnu11",
+                "-O2",
+                f"-I{CSRC}",
+                "-c",
+                str(HERE / "harness.c"),
+                "-o",
+                str(folder / "harness.o"),
+            ]
+        )
+        self.originals, self.optimised_originals = {}, {}
+        for bits in (32, 64):
+            # stands for the real type that is not tried
+            stub = folder / f"stub{bits}.c"
+            stub.write_text(
+                f'#include "fastloss.h"\nextern const fl_kernels fl_kernels_{isa}_f{bits};\n'
+                "static const fl_loss *const none[] = {0};\n"
+                f'const fl_kernels fl_kernels_{isa}_f{bits} = {{"", none, 0, 0}};\n'
+            )
+            self.call([self.compiler, f"-I{CSRC}", "-c", str(stub), "-o", str(stub.with_suffix(".o"))])
+
+    def call(self, command, timeout=600):
+        return subprocess.run(command, check=True, capture_output=True, timeout=timeout)
+
+    def losses_of(self, file):
+        name = Path(file).name
+        if name in LOSSES:
+            return tuple(dict.fromkeys(LOSSES[name].split()))
+        return (name.removesuffix(".inc.h"),)
+
+    def restrict(self, losses):
+        """A losses.def of only these."""
+        files = dict.fromkeys(OF_TWO.get(loss, loss) for loss in losses)
+        files = dict.fromkeys(f for loss in files for f in (*NEEDS.get(loss, "").split(), loss))
+        names = set(losses)
+        if "sigmoid" in files:
+            names |= {"sigmoid", "log_sigmoid"}
+        if "softmax" in files:
+            names |= {"softmax", "log_softmax", "logsumexp"}
+        names |= set(files) - {"sigmoid", "softmax"}
+        text = "#ifdef FL_FORMULAS\n" + "".join(f'#include "losses/{f}.inc.h"\n' for f in files) + "#else\n"
+        text += "".join(f"LOSS({name})\n" for name in sorted(names)) + "#endif\n"
+        (self.csrc / "losses.def").write_text(text)
+        return tuple(sorted(names))
+
+    def tables_of(self, losses, bits):
+        if not self.tables.is_dir():
+            partial = self.tables.with_suffix(f".{os.getpid()}")
+            partial.mkdir(parents=True)
+            subprocess.run([sys.executable, str(HERE / "table.py"), str(partial), "--coarse"], check=True)
+            partial.rename(self.tables)
+        return [str(self.tables / f"{loss}-{bits}.bin") for loss in losses]
+
+    def compile(self, bits, level="-Og"):
+        to = self.folder / f"kernels{bits}.o"
+        to.unlink(missing_ok=True)
+        command = [
+            self.compiler,
+            *self.flags,
+            level,
+            "-w",
+            f"-DFL_ISA={self.isa}",
+            f"-DFL_REAL={bits}",
+            "-c",
+            str(self.csrc / "kernels.c"),
+            "-o",
+            str(to),
+        ]
+        done = subprocess.run(command, capture_output=True, timeout=300)
+        return to.read_bytes() if done.returncode == 0 else None
+
+    def preprocessed(self, bits):
+        command = [
+            self.compiler,
+            *self.flags,
+            "-P",
+            "-E",
+            f"-DFL_ISA={self.isa}",
+            f"-DFL_REAL={bits}",
+            str(self.csrc / "kernels.c"),
+        ]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    def link(self, bits):
+        program = self.folder / "harness"
+        self.call(
+            [
+                self.compiler,
+                str(self.folder / "harness.o"),
+                str(self.folder / f"kernels{bits}.o"),
+                str(self.folder / f"stub{96 - bits}.o"),
+                str(self.folder / "dispatch.o"),
+                "-lm",
+                "-o",
+                str(program),
+            ]
+        )
+        return program
+
+    def run(self, bits, losses, *how):
+        return subprocess.run(
+            [str(self.link(bits)), *self.tables_of(losses, bits), "--partial", "--bits", str(bits), *how],
+            capture_output=True,
+            preexec_fn=limit,
+        )
+
+    def original(self, losses, bits):
+        """Its preprocessed text, once the harness has passed it. The moment's losses.def must be of these losses."""
+        if (losses, bits) not in self.originals:
+            self.originals[losses, bits] = self.preprocessed(bits)
+            if not self.trusted:
+                self.compile(bits)
+                done = self.run(bits, losses)
+                if done.returncode:
+                    raise SystemExit(
+                        f"the harness fails on the original ({losses}, float{bits}):\n{done.stderr.decode()}"
+                    )
+        return self.originals[losses, bits]
+
+    def optimised(self, losses, bits):
+        """The original's optimised object: called with the original in place."""
+        if (losses, bits) not in self.optimised_originals:
+            self.optimised_originals[losses, bits] = self.compile(bits, "-O1")
+        return self.optimised_originals[losses, bits]
+
+    def verdict(self, mutant):
+        losses = self.restrict(self.losses_of(mutant.file))
+        original = {bits: self.original(losses, bits) for bits in (32, 64)}
+        path = self.csrc / mutant.file
+        before = path.read_text().splitlines(keepends=True)
+        lines = list(before)
+        line = lines[mutant.line - 1]
+        lines[mutant.line - 1] = line[: mutant.start] + mutant.replacement + line[mutant.end :]
+        path.write_text("".join(lines))
+        outcome = "elsewhere"
+        try:
+            for bits in (32, 64):
+                if self.preprocessed(bits) == original[bits]:
+                    continue
+                if not self.compile(bits):
+                    return "invalid", ""
+                done = self.run(bits, losses, "--brief")
+                if not done.returncode and not self.brief:
+                    done = self.run(bits, losses)
+                if done.returncode:
+                    return "killed", f"float{bits}: " + " ".join(
+                        done.stderr.decode(errors="replace").split("\n")[2:3]
+                    ) or f"{done.returncode}"
+                outcome = "survived"
+            objects = (
+                [self.compile(bits, "-O1") for bits in (32, 64)] if outcome == "survived" and not self.brief else None
+            )
+        finally:
+            path.write_text("".join(before))
+        if objects and objects == [self.optimised(losses, bits) for bits in (32, 64)]:
+            outcome = "same code"
+        return outcome, ""
+
+
+def sample_of(mutants, size, seed):
+    """Some of each file, more of larger ones: the same for the same seed."""
+    if not size or size >= len(mutants):
+        return mutants
+    order = sorted(mutants)
+    random.Random(seed).shuffle(order)
+    return sorted(order[:size])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sample", type=int, default=40, help="how many; 0: all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--isa", default="x86_v3")
+    parser.add_argument("--file", action="append", help="only these (names without folders)")
+    parser.add_argument("--seconds", type=float, help="stop after so long")
+    parser.add_argument(
+        "--floor", type=float, default=0.9, help="fail below this score, explained survivors not counted as killed"
+    )
+    parser.add_argument("--report", type=Path, help="append each verdict to this file, and skip what stands there")
+    parser.add_argument(
+        "--trust", action="store_true", help="`make -C tests/c` has just passed: do not try the originals first"
+    )
+    parser.add_argument("--brief", action="store_true", help="less to survive: quicker, the score is a lower bound")
+    parser.add_argument("--show", help="FILE:LINE: list mutants and stop")
+    options = parser.parse_args()
+
+    files = DRIVERS + sorted(f"losses/{path.name}" for path in (CSRC / "losses").glob("*.h"))
+    if options.file:
+        files = [file for file in files if Path(file).name in options.file]
+    mutants = [mutant for file in files for mutant in mutants_of(file)]
+    if options.show:
+        for mutant in mutants:
+            if f"{Path(mutant.file).name}:{mutant.line}".startswith(options.show):
+                print(mutant)
+        return 0
+    chosen = sample_of(mutants, options.sample, options.seed)
+    done = {}
+    if options.report and options.report.exists():
+        for row in options.report.read_text().splitlines():
+            verdict, name, *_ = row.split("\t")
+            done[name] = verdict
+    print(f"{len(chosen)} of {len(mutants)} mutants, {options.isa}")
+
+    start = time.monotonic()
+    results = []
+    tables = HERE.parents[1] / "build" / "mutate"
+    # In an order that takes some of each file, should time run out.
+    order = list(chosen)
+    random.Random(options.seed).shuffle(order)
+    with tempfile.TemporaryDirectory() as folder:
+        workshop = Workshop(options.isa, Path(folder), tables, options.trust, options.brief)
+        for mutant in order:
+            if options.seconds and time.monotonic() - start > options.seconds:
+                break
+            verdict, detail = (done[str(mutant)], "") if str(mutant) in done else workshop.verdict(mutant)
+            results.append((mutant, verdict))
+            if options.report and str(mutant) not in done:
+                with options.report.open("a") as report:
+                    report.write(f"{verdict}\t{mutant}\t{detail}\n")
+    return summary(results, options.floor)
+
+
+def summary(results, floor):
+    counts = collections.defaultdict(collections.Counter)
+    unexplained = []
+    for mutant, verdict in results:
+        line = (CSRC / mutant.file).read_text().splitlines()[mutant.line - 1]
+        why = explanation(mutant, line) if verdict == "survived" else None
+        counts[mutant.file][verdict] += 1
+        if verdict == "survived":
+            counts[mutant.file]["explained"] += why is not None
+            print(f"survived: {mutant}\n    {line.strip()}\n    {why or '??? not explained'}")
+            if why is None:
+                unexplained.append(mutant)
+    total = collections.Counter()
+    print(f"\n{'file':36}{'tried':>7}{'killed':>8}{'survived':>10}{'explained':>11}{'score':>8}{'with explained':>16}")
+    for file in [*sorted(counts), "all"]:
+        count = counts[file] if file != "all" else total
+        if file != "all":
+            total.update(count)
+        tried = count["killed"] + count["survived"]
+        if tried:
+            print(
+                f"{file:36}{tried:7}{count['killed']:8}{count['survived']:10}{count['explained']:11}"
+                f"{count['killed'] / tried:8.1%}{(count['killed'] + count['explained']) / tried:16.1%}"
+            )
+    print(
+        f"not tried: {total['same code']} same code, {total['elsewhere']} not compiled here, {total['invalid']} invalid"
+    )
+    tried = total["killed"] + total["survived"]
+    return int(not tried or total["killed"] < floor * tried)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
