@@ -5,7 +5,7 @@ SECONDS ?= 60
 .PHONY: help build test lint doctest sanitize tsan fuzz freethreaded wheels ci harness coverage mutate nehalem haswell aarch64 clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z0-9 ]*\):.*## /\1\t/p' Makefile | expand -t 26
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 build:  ## build and install into the current environment, with what the tests need
 	FASTLOSS_WERROR=1 $(PYTHON) -m pip install '.[test]'
@@ -24,14 +24,21 @@ own_build = printf '[build]\nbuild_base = build/$@\n' >.venv-$@/build.cfg && DIS
 # Without the checks of pointers that AddressSanitizer makes better: half the time of the build. Nor does -g take the other.
 DEBUG = -g1 -O1 -fno-omit-frame-pointer -fno-sanitize=null,object-size,pointer-overflow -fno-sanitize-recover=all
 
+# Packaging, documentation, imports; other libraries and what is Python on top of the losses; how exact, after test_values:
+# nothing of it runs code in C that the rest does not.
+NOT_SANITIZED = packaging promises registry import env binary peers* sklearn* boosters *_module check_objective init_score \
+    accuracy derivatives
 sanitize:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(PYTHON) -m venv .venv-$@
 	$(own_build) \
 	    FASTLOSS_EXTRA_FLAGS='-fsanitize=address,undefined,float-divide-by-zero,float-cast-overflow $(DEBUG)' \
 	    .venv-$@/bin/pip install '.[test]' pytest-xdist
 	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
-	    .venv-$@/bin/pytest -n auto --capture=sys $(WITHOUT_MEMORY)
+	    .venv-$@/bin/pytest -n auto --capture=sys $(NOT_SANITIZED:%=--ignore-glob='tests/test_%.py')
 
+# One loss of each driver: what runs in parallel knows no loss.
+THREADED = any_number and float32 and (cross_entropy or multiclass_hinge or huber or dice) or test_any_number_of_threads \
+    and hessian or test_python_threads or row_functions_give or repeated_calls or same_bits_for or test_interrupt
 tsan:  ## the tests of threads under ThreadSanitizer, with Clang and its OpenMP
 	bash tools/clang.sh libclang_rt.tsan libarcher
 	$(PYTHON) -m venv .venv-$@
@@ -40,8 +47,8 @@ tsan:  ## the tests of threads under ThreadSanitizer, with Clang and its OpenMP
 	    .venv-$@/bin/pip install . 'pytest>=8' joblib mpmath threadpoolctl && \
 	    LD_PRELOAD=$$2 OMP_TOOL_LIBRARIES=$$3 \
 	    TSAN_OPTIONS='ignore_noninstrumented_modules=1 halt_on_error=1 exitcode=66' \
-	    setarch -R .venv-$@/bin/pytest --capture=sys -k 'thread or bits or interrupt' \
-	    tests/test_threads.py tests/test_sets.py tests/test_full_hessian.py tests/test_linear.py tests/test_signals.py
+	    setarch -R .venv-$@/bin/pytest --capture=sys -k '$(THREADED)' tests/test_threads.py tests/test_sets.py \
+	    tests/test_full_hessian.py tests/test_linear.py tests/test_signals.py
 
 fuzz:  ## calls made of bytes, in search of those that reach new code: make fuzz SECONDS=600
 	bash tools/clang.sh
@@ -52,11 +59,13 @@ fuzz:  ## calls made of bytes, in search of those that reach new code: make fuzz
 	mkdir -p build/$@/corpus
 	LD_PRELOAD=$$(.venv-$@/bin/python -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so \
 	    ASAN_OPTIONS=detect_leaks=0 .venv-$@/bin/python tests/fuzz/fuzz_losses.py -max_total_time=$(SECONDS) \
-	    -max_len=250 -timeout=60 -artifact_prefix=build/$@/ build/$@/corpus
+	    -max_len=250 -len_control=0 -rss_limit_mb=4096 -timeout=60 -artifact_prefix=build/$@/ build/$@/corpus
 
-# What pip builds from source where a release has no wheel for this interpreter takes long: rather an older wheel. No test
-# runs in threads that sets the number of threads of the process; -k takes some of each kind, for all take hours.
+# pip builds a release that has no wheel for this interpreter from source, which takes long: rather an older wheel.
+# Some tests of each kind, for all take hours; but not what sets the number of threads of the process, measures its
+# memory, has more threads of its own than that, or computes with mpmath, whose precision is the whole process's.
 IN_THREADS = threads or cross_entropy or huber or dice or poisson
+NOT_IN_THREADS = any_number or under_load or memory or text_book
 freethreaded:  ## the tests in four Python threads at once, without the GIL: make freethreaded PYTHON=python3.13t
 	$(PYTHON) -c 'import sysconfig; assert sysconfig.get_config_var("Py_GIL_DISABLED"), "not a free-threaded Python"'
 	$(PYTHON) -m venv .venv-freethreaded
@@ -64,7 +73,7 @@ freethreaded:  ## the tests in four Python threads at once, without the GIL: mak
 	    threadpoolctl
 	.venv-freethreaded/bin/pytest -q tests/test_import.py tests/test_fork.py tests/test_signals.py
 	.venv-freethreaded/bin/pytest -q --parallel-threads=4 --iterations=2 -o thread_unsafe_fixtures=default_threads \
-	    -k '(float32 or not float) and ($(IN_THREADS)) and not (any_number or under_load or memory)' \
+	    -k '(float32 or not float) and ($(IN_THREADS)) and not ($(NOT_IN_THREADS))' \
 	    tests/test_threads.py tests/test_values.py tests/test_layouts.py tests/test_errors.py tests/test_options.py \
 	    tests/test_objects.py tests/test_hard_inputs.py tests/test_sets.py tests/test_full_hessian.py \
 	    tests/test_linear.py
@@ -81,7 +90,13 @@ coverage:  ## lines and branches of kernels, driver and Python files, under the 
 mutate:  ## mutation testing of the kernels: a small sample (docs/mutation.md)
 	$(PYTHON) tests/c/mutate.py --sample 40 --seconds 120
 
-nehalem haswell aarch64:  ## some tests of each kernel on another processor, emulated (tests/emulate.sh)
+nehalem:  ## some tests of each kernel on an emulated processor without AVX (tests/emulate.sh)
+	PYTHON=$(PYTHON) bash tests/emulate.sh $@
+
+haswell:  ## the same, with AVX2 and without AVX-512
+	PYTHON=$(PYTHON) bash tests/emulate.sh $@
+
+aarch64:  ## the same, cross-compiled for arm64
 	PYTHON=$(PYTHON) bash tests/emulate.sh $@
 
 ci:  ## everything that continuous integration runs

@@ -17,7 +17,7 @@ if [ $# -gt 0 ]; then
     needed=(pytest mpmath pandas rich scikit-learn scipy)
 else
     set -- -q tests/test_digests.py tests/test_derivatives.py \
-        tests/test_sets.py::test_kernels_are_exact tests/test_values.py::test_kernels_are_exact
+        tests/test_sets.py::test_methods_agree tests/test_values.py::test_kernels_are_exact
 fi
 python=${PYTHON:-python3}
 unset FASTLOSS_ISA

@@ -81,10 +81,11 @@ def test_holds_no_path_of_the_build():
     assert str(CHECKOUT).encode() not in BINARY.read_bytes()
 
 
-def test_never_touches_the_floating_point_mode(disassembly):
-    """`-ffast-math` at link time adds a constructor that sets flush-to-zero for the whole process."""
+def test_one_place_sets_the_floating_point_mode(disassembly):
+    """That of csrc/runtime.c, for its caller's good; `-ffast-math` at link time would add a constructor that sets
+    flush-to-zero for the whole process."""
     sets_mode = re.compile(r"v?ldmxcsr|fldcw|fldenv|frstor|fxrstor|msr\s+fpcr")
-    assert [line for line in disassembly if sets_mode.match(line[1])] == []
+    assert len([line for line in disassembly if sets_mode.match(line[1])]) == 1
 
 
 # What an instruction needs of the processor.

@@ -82,8 +82,9 @@ os.sched_getaffinity = lambda pid: set(range(48))
 
 @needs_openmp
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_quota_and_mask_limit_the_default(run_python):
+def test_quota_and_mask_limit_the_default(run_python, monkeypatch):
     """Read once; and anew in a forked child, which may be in another group."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     run_python(
         QUOTA
         + """
@@ -106,8 +107,7 @@ fl.set_num_threads(None)
 del os.sched_getaffinity
 os.cpu_count = lambda: None
 assert fl.get_num_threads() == 1
-""",
-        OMP_NUM_THREADS="",
+"""
     )
 
 
@@ -183,8 +183,9 @@ print("seen" if files else "no libgomp")
 
 
 @needs_openmp
-def test_joblib_tells_its_workers(run_python):
+def test_joblib_tells_its_workers(run_python, monkeypatch):
     """As many threads in each worker of loky as joblib wants there."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     pytest.importorskip("joblib")
     run_python(
         """
@@ -196,6 +197,5 @@ for inner in (1, 2):
         found = joblib.Parallel()(joblib.delayed(get_num_threads)() for _ in range(4))
     assert found == [inner] * 4, found
     get_reusable_executor().shutdown(wait=True)
-""",
-        OMP_NUM_THREADS="",
+"""
     )

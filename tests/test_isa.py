@@ -69,6 +69,8 @@ def main():
 
 @pytest.fixture(scope="module")
 def of_isa(tmp_path_factory):
+    if len(fl.config()["isas"]) < 2:
+        pytest.skip("one instruction set only")
     found = {}
     for isa in fl.config()["isas"]:
         done = subprocess.run(
@@ -100,8 +102,6 @@ def test_same_bits(of_isa):
 
 def test_baseline_is_close(of_isa):
     """Without fused multiply-adds the last bits differ, and no more."""
-    if len(of_isa) < 2:
-        pytest.skip("one instruction set only")
     isas = list(of_isa)
     reference_isa = next(isa for isa in isas if isa != "baseline")
     for name, arrays in of_isa["baseline"]["samples"].items():
@@ -120,7 +120,7 @@ def test_unknown_instruction_set(run_python):
 try:
     import fastloss
 except ImportError as error:
-    assert "FASTLOSS_ISA" in str(error) and "baseline" in str(error), error
+    assert "FASTLOSS_ISA" in str(error) and str(error).endswith(("baseline", "neon")), error
 else:
     raise AssertionError("imported")
 """
