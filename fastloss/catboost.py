@@ -63,9 +63,9 @@ class objective:
     Examples
     --------
     >>> import numpy as np, fastloss as fl, fastloss.catboost
-    >>> fl.catboost.objective(fl.Huber()).calc_ders_range(np.array([0.5, 3.0]), np.array([0.0, 0.0]), None)
-    array([[-0.5, -1. ],
-           [-1. , -0.33333333]])
+    >>> fl.catboost.objective(fl.SquaredError()).calc_ders_range(np.array([0.5, 3.0]), np.array([0.0, 0.0]), None)
+    array([[-1., -2.],
+           [-6., -2.]])
     """
 
     def __init__(self, loss: Loss | str, curvature: str = "auto") -> None:
