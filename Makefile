@@ -64,7 +64,7 @@ fuzz:  ## calls made of bytes, in search of those that reach new code: make fuzz
 # pip builds a release that has no wheel for this interpreter from source, which takes long: rather an older wheel.
 # Some tests of each kind, for all take hours; but not what sets the number of threads of the process, measures its
 # memory, has more threads of its own than that, or computes with mpmath, whose precision is the whole process's.
-IN_THREADS = threads or cross_entropy or huber or dice or poisson
+IN_THREADS = threads or huber or poly1 or dice
 NOT_IN_THREADS = any_number or under_load or memory or text_book
 freethreaded:  ## the tests in four Python threads at once, without the GIL: make freethreaded PYTHON=python3.13t
 	$(PYTHON) -c 'import sysconfig; assert sysconfig.get_config_var("Py_GIL_DISABLED"), "not a free-threaded Python"'

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss
 from ._resolve import resolve
+from ._threads import get_num_threads, num_threads
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -129,39 +131,55 @@ class Derivatives:
         What is boosted.
     curvature : {"auto", "exact", "psd", "majorize"}
         "auto" is psd, see the module's documentation.
-    reuse : bool
-        Whether to return the same arrays at each call, for callers who are done with them before the next: fresh
-        memory costs more than the derivatives.
+    scores_per_thread : int
+        Take no more threads than there are so many raw scores for each. Of a booster with an OpenMP runtime of its own:
+        our workers go on waiting on its processors when it has already begun to grow the tree.
+
+    Notes
+    -----
+    The arrays of the last call are used again once the caller has dropped them: fresh memory costs more than the
+    derivatives.
     """
 
-    def __init__(self, loss: Any, curvature: str = "auto", reuse: bool = False) -> None:
-        self.loss, self.curvature, self.reuse = loss, hessian_of(curvature), reuse
-        self.buffers: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    def __init__(self, loss: Any, curvature: str = "auto", scores_per_thread: int = 1) -> None:
+        self.loss, self.curvature, self.scores_per_thread = loss, hessian_of(curvature), scores_per_thread
+        self.spare: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "buffers": None}
+        return {**self.__dict__, "spare": []}
+
+    def buffers(self, z: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return arrays like `z` that nobody else holds."""
+        try:
+            gradient, hessian = self.spare.pop()
+        except IndexError:
+            pass
+        else:
+            # Two references: the name here, and the argument of the question.
+            unheld = sys.getrefcount(gradient) <= 2 and sys.getrefcount(hessian) <= 2
+            if unheld and gradient.shape == z.shape and gradient.strides == _strides(z):
+                return gradient, hessian
+        return np.empty_like(z, np.float32), np.empty_like(z, np.float32)
 
     def __call__(
         self, z: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        buffers = self.buffers
-        if buffers is None or buffers[0].shape != z.shape or buffers[0].strides != _strides(z):
-            buffers = np.empty_like(z, np.float32), np.empty_like(z, np.float32)
-            if self.reuse:
-                self.buffers = buffers
+        gradient, hessian = self.buffers(z)
         if weight is not None and len(weight) == 0:
             weight = None
         if weight is not None and z.ndim > weight.ndim and isinstance(self.loss, PointwiseLoss):
             weight = weight[:, None]
-        gradient, hessian = self.loss.gradient_and_hessian(
-            z,
-            target,
-            sample_weight=weight,
-            reduction="sum",
-            curvature=self.curvature,
-            gradient_out=buffers[0],
-            hessian_out=buffers[1],
-        )
+        with num_threads(max(1, min(get_num_threads(), z.size // self.scores_per_thread))):
+            self.loss.gradient_and_hessian(
+                z,
+                target,
+                sample_weight=weight,
+                reduction="sum",
+                curvature=self.curvature,
+                gradient_out=gradient,
+                hessian_out=hessian,
+            )
+        self.spare[:] = [(gradient, hessian)]
         return gradient, hessian
 
 
@@ -182,9 +200,9 @@ class Training:
     takes the label's place. `labels` are those of the training data and then of each evaluation set.
     """
 
-    def __init__(self, loss: Any, curvature: str, targets: list[NDArray[Any]]) -> None:
+    def __init__(self, loss: Any, curvature: str, targets: list[NDArray[Any]], scores_per_thread: int = 1) -> None:
         self.loss = loss
-        self.derivatives = Derivatives(loss, curvature, reuse=True)
+        self.derivatives = Derivatives(loss, curvature, scores_per_thread)
         self.rows: NDArray[Any] | None = None
         self.labels = targets
         self.last: tuple[Any, NDArray[Any]] | None = None
@@ -209,7 +227,7 @@ class Training:
     def __call__(
         self, label: NDArray[Any], z: NDArray[Any], weight: NDArray[Any] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return gradient and Hessian, which hold until the next call."""
+        """Return gradient and Hessian."""
         if self.last is None or self.last[0] is not label:  # LightGBM hands over the same array in every round
             self.last = label, self.target(label)
         return self.derivatives(z, self.last[1], weight)

@@ -34,6 +34,9 @@ METRICS_OF_PROBABILITIES = (
     *("poisson-nloglik", "gamma-nloglik", "gamma-deviance", "tweedie-nloglik"),
 )
 
+# A million take a millisecond; XGBoost's wheel has an OpenMP of its own, and two runtimes cost each other more.
+SCORES_PER_THREAD = 2**20
+
 
 class objective:
     """
@@ -76,7 +79,7 @@ class objective:
     """
 
     def __init__(self, loss: Loss | str, curvature: str = "auto") -> None:
-        self.derivatives = _boosters.Derivatives(_boosters.boosting_loss(loss), curvature)
+        self.derivatives = _boosters.Derivatives(_boosters.boosting_loss(loss), curvature, SCORES_PER_THREAD)
         self.__name__ = f"objective({self.derivatives.loss!r})"
 
     def __call__(
@@ -187,7 +190,7 @@ class _LossMixin:
         self._refuse_parameters()
         targets = encode(y)
         evals = [encode(each) for _, each in eval_set or ()]
-        training = _boosters.Training(self.loss_, self.curvature, [targets, *evals])
+        training = _boosters.Training(self.loss_, self.curvature, [targets, *evals], SCORES_PER_THREAD)
         weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
         outputs = targets.shape[1] if targets.ndim == 2 else _boosters.n_outputs(self.loss_, self._n_classes())
         if self.base_score is not None:

@@ -1,5 +1,6 @@
 """Boosters with losses of ours: weights, start value, early stopping, probabilities, saved models, equal trees."""
 
+import concurrent.futures
 import importlib
 import pickle
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
+from fastloss import _boosters
 
 catboost = pytest.importorskip("catboost")
 lightgbm = pytest.importorskip("lightgbm")
@@ -538,3 +540,18 @@ def test_metrics_that_would_take_scores_for_probabilities_are_refused():
         LIBRARIES[1].classifier(eval_metric=["auc", "logloss"]).fit(X, y)
     with pytest.raises(ValueError, match="scale_pos_weight"):
         LIBRARIES[1].classifier(scale_pos_weight=10).fit(X, y)
+
+
+def test_derivatives_are_overwritten_only_after_the_caller_dropped_them():
+    """Also where a view of them is all that is kept; and never by another thread's call."""
+    derivatives = _boosters.Derivatives(fl.SquaredError())
+    z, t = np.arange(6.0).reshape(2, 3), np.zeros((2, 3))
+    gradient, _ = derivatives(z, t)
+    view = derivatives(z + 1, t)[0][1:]
+    address = derivatives(z + 2, t)[0].ctypes.data
+    np.testing.assert_array_equal(gradient, 2 * z)
+    np.testing.assert_array_equal(view, 2 * (z + 1)[1:])
+    assert derivatives(z, t)[0].ctypes.data == address  # now nobody holds it
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for k, (found, _) in enumerate(pool.map(lambda k: derivatives(z + k, t), range(200))):
+            np.testing.assert_array_equal(found, 2 * (z + k))

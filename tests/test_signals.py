@@ -23,7 +23,7 @@ CALLS = {
     "checks": "fl.huber(z, t, sample_weight=np.broadcast_to(np.float32(1), z.shape), reduction='sum')",
     "row function": "fl.logsumexp(rows)",
     "full Hessian": "fl.Focal().packed_hessian(real_rows, np.zeros(len(real_rows), int))",
-    "linear": "fl.linear_cross_entropy(real_rows, np.ones((3000, 300), np.float32), np.zeros(len(real_rows), int))",
+    "linear": "fl.linear_cross_entropy(real_rows, np.ones((30_000, 300), np.float32), np.zeros(len(real_rows), int))",
 }
 
 PROGRAM = """
