@@ -258,6 +258,16 @@ def test_a_sample_of_many_rows_leads_to_the_same_minimum(loss):
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-4, atol=1e-6)
 
 
+def test_many_classes():
+    """So many that L-BFGS takes the features' second moments for a preconditioner."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3000, 20)) @ rng.standard_normal((20, 20))
+    y = np.concatenate([np.arange(100), rng.integers(0, 100, 2900)])
+    theirs = linear_model.LogisticRegression(C=1 / (1e-2 * 3000), tol=1e-8, max_iter=10_000).fit(x, y)
+    ours = LossClassifier(alpha=1e-2, tol=1e-8, solver="lbfgs").fit(x, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+
+
 def test_many_features_and_classes_are_no_matrix(wine):
     x = sparse.random(300, 4000, density=0.01, format="csr", random_state=0)
     y = np.arange(300) % 3

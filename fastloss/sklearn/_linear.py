@@ -47,6 +47,8 @@ CHECKED_AT_ONCE = 1 << 20
 ONE_THREAD = 1 << 18
 # Rows that the first intercept is computed of.
 ROWS_FOR_START = 1 << 14
+# Elements of X that say how large the features are.
+ELEMENTS_FOR_LIMITS = 1 << 22
 
 
 class _LossModel(BaseEstimator):  # type: ignore[misc, unused-ignore]
@@ -159,7 +161,8 @@ class _LossModel(BaseEstimator):  # type: ignore[misc, unused-ignore]
                     f"solver 'newton' needs a matrix of {width_of(mean)} x {width_of(mean)} numbers for these features "
                     f"and classes: use 'lbfgs'"
                 )
-            roots = np.sqrt(mean.sampled(max(1, len(target) // ROWS_FOR_START)).mean_squares())
+            every = max(1, len(target) // ROWS_FOR_START, len(target) * x.shape[1] // ELEMENTS_FOR_LIMITS)
+            roots = np.sqrt(mean.sampled(every).mean_squares())
             mean.root_mean_squares = np.maximum(roots, 1e-3 * roots.max(initial=0.0))
             limits = np.asarray(magnitude)[:, None] * mean.root_mean_squares
             # An element of X that is not finite makes the gradient so, also in a row of weight 0.
@@ -367,7 +370,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         The objective after each of them. Losses with kinks are shown as they are rounded.
     n_features_in_ : int
         The number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if `X` has strings for them.
 
     See Also
@@ -725,7 +728,7 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
         The objective after each of them. Losses with kinks are shown as they are rounded.
     n_features_in_ : int
         The number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if `X` has strings for them.
 
     See Also
@@ -736,21 +739,20 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
     -----
     **The same as scikit-learn's**, with n the sum of the weights:
 
-    =============================================  =======================================================
+    =============================================  =============================================================
     scikit-learn                                   here
-    =============================================  =======================================================
+    =============================================  =============================================================
     ``Ridge(alpha=a)``                             ``loss="squared_error", alpha=2 * a / n``
     ``Lasso(alpha=a)``                             ``loss="squared_error", penalty="l1", alpha=2 * a``
     ``ElasticNet(alpha=a, l1_ratio=r)``            ``loss="squared_error", penalty="elasticnet", alpha=2 * a,
-    l1_ratio=r`` ``HuberRegressor(epsilon=e, alpha=a)``         ``loss=Huber(e * scale_), alpha=a * scale_ / n``, with
-    the ``scale_``
-                                                   that it finds
+                                                   l1_ratio=r``
+    ``HuberRegressor(epsilon=e, alpha=a)``         ``loss=Huber(e * scale_), alpha=a * scale_ / n``, with the
+                                                   ``scale_`` that it finds
     ``QuantileRegressor(quantile=q, alpha=a)``     ``loss=Quantile(q), penalty="l1", alpha=a``
     ``PoissonRegressor(alpha=a)``, Gamma, Tweedie  ``loss="poisson", alpha=a``; the losses differ by a constant
-    ``SGDRegressor(loss=..., alpha=a)``            same ``penalty`` and ``alpha``, but 2 * a for "squared_error", half
-    of which
-                                                   is meant there
-    =============================================  =======================================================
+    ``SGDRegressor(loss=..., alpha=a)``            same ``penalty`` and ``alpha``, but 2 * a for "squared_error",
+                                                   half of which is meant there
+    =============================================  =============================================================
 
     Several targets, `y` of shape (n, n_targets), are problems of their own that are solved together; the loss of a
     row is the sum.

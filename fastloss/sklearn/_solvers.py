@@ -24,7 +24,8 @@ SAMPLING, SAMPLE_PER_COEFFICIENT = 16, 24
 # Multiplications that a preconditioner may cost.
 CHEAP_PRECONDITIONER = 4e9
 ROWS_PER_COEFFICIENT = 8
-STEPS_BEFORE_PRECONDITIONER = 12
+# With 1,000 features it takes as long as 13 of them.
+STEPS_BEFORE_PRECONDITIONER = 20
 CORRECTIONS = 10
 # Up to where steps are made more cautious.
 MOST_CAUTION = 4**10
