@@ -5,6 +5,7 @@ Everything that does not need code stands in pyproject.toml. Environment variabl
 CC, CFLAGS, LDFLAGS     the compiler and more flags, as for any Python extension (on Windows CC alone, default clang-cl)
 FASTLOSS_NO_OPENMP=1    build without OpenMP: every call runs on one thread
 FASTLOSS_WERROR=1       warnings in csrc/ are errors
+FASTLOSS_ISAS           only these instruction sets, e.g. "x86_v3": for quick builds that never leave the machine
 FASTLOSS_EXTRA_FLAGS    more flags, for compiling and linking, after all others (sanitizers); keeps symbols
 """
 
@@ -72,6 +73,8 @@ class BuildKernels(build_ext):
             self.use_clang_cl()
         machine = self.plat_name.rpartition("-")[2].lower()
         isas = ISAS.get(MACHINE_ALIASES.get(machine, machine), {"baseline": []})
+        if only := os.environ.get("FASTLOSS_ISAS", "").split():
+            isas = {isa: isas[isa] for isa in only}
         extra = shlex.split(os.environ.get("FASTLOSS_EXTRA_FLAGS", ""))
         # Not on Windows: LLVM's runtime ends the process that holds Intel's, as torch's and MKL's users do, too.
         openmp = [] if switched_on("FASTLOSS_NO_OPENMP") or self.on_windows else ["-fopenmp"]

@@ -19,13 +19,14 @@ from typing import Any
 
 import process
 import report
-from cases import LARGE, Case, Problem, all_cases, make_problem, our_call
-from memory import MemoryLimit
-from peers import Peer, difference, load_libraries, peers_of
-from timing import Times, seconds_of, take_turns
+from cases import LARGE, all_cases
 
 import fastloss as fl
 from fastloss.__main__ import machine
+from fastloss._bench.cases import Case, Problem, make_problem, our_call
+from fastloss._bench.limits import MemoryLimit
+from fastloss._bench.peers import Peer, agreeing_peers, load_libraries
+from fastloss._bench.timing import Times, seconds_of, take_turns
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 OURS, BASELINE, ONE_THREAD = "fastloss", "baseline", "one thread"
@@ -36,6 +37,7 @@ QUICK_ROUNDS = 2
 LIMIT_ROUNDS = {"limits": 3, "catalogue": 1}
 # In the catalogue only the best peer counts: one that takes so many times as long is not timed again.
 HOPELESS = 3.0
+PEERS = ("torch", "jax", "sklearn", "scipy")
 
 
 def on_one_thread(call: Callable[[], Any]) -> Callable[[], Any]:
@@ -80,15 +82,7 @@ def contenders(peers: list[Peer]) -> list[Peer]:
 def run_case(case: Case, modules: list[Any], rounds: int | None) -> dict[str, Any]:
     """Compare the answers of a case, time it, and return what was found."""
     problem = make_problem(case)
-    answer = our_call(problem)()
-    peers, remarks = [], []
-    for peer in peers_of(modules, problem, fl.config()["threads"]):
-        differs = difference(answer, peer, case)
-        if differs is None:
-            peers.append(peer)
-        else:
-            remarks.append(f"{peer.name}: {differs}")
-    del answer
+    peers, remarks = agreeing_peers(problem, our_call(problem), modules, fl.config()["threads"])
     if case.section.startswith("catalogue"):
         peers = contenders(peers)
     times = take_turns(calls_of(problem, peers), BUDGET[case.section], rounds)
@@ -191,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.list:
         print("\n".join(case.name for case in cases))
         return 0
-    modules, versions = ([], {}) if arguments.no_peers else load_libraries()
+    modules, versions = ([], {}) if arguments.no_peers else load_libraries(PEERS)
     run = {
         "machine": machine(),
         "versions": versions,

@@ -9,17 +9,16 @@ of the probabilities' size in memory.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import sklearn
-from peak import memory_bytes, reset_peak
 from sklearn import metrics as theirs
-from timing import take_turns
 
 import fastloss.sklearn as ours
 from fastloss.__main__ import machine
+from fastloss._bench.memory import peak_of
+from fastloss._bench.timing import take_turns
 
 ROWS, CLASSES = 1_000_000, 10
 TARGET_RATIO, TARGET_MEMORY = 15.0, 0.01
@@ -48,14 +47,6 @@ def cases(n: int) -> dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]]:
         f"mean_squared_error, {n:,}": ("mean_squared_error", (mean, w), {}),
         f"mean_poisson_deviance, {n:,}": ("mean_poisson_deviance", (count, mean), {}),
     }
-
-
-def peak_of(call: Callable[[], Any]) -> int:
-    """Return the bytes that a call needs beyond what the process holds."""
-    reset_peak()
-    before = memory_bytes("VmRSS")
-    call()
-    return memory_bytes("VmHWM") - before
 
 
 def main() -> int:

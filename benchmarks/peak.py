@@ -6,25 +6,9 @@ A process of its own, which holds nothing but these arrays.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from cases import LOSSES, Case, make_problem, our_call
-
-
-def memory_bytes(field: str) -> int:
-    """Return VmRSS, the memory this process holds, or VmHWM, the most it held since the last reset.
-
-    Not ru_maxrss of getrusage: a child inherits it from the process that started it.
-    """
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    raise KeyError(field)
-
-
-def reset_peak() -> None:
-    """Forget the peak so far."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+from fastloss._bench.cases import LOSSES, Case, make_problem, our_call
+from fastloss._bench.memory import peak_of
 
 
 def main(kernel: str, outputs: str, *shape: str) -> None:
@@ -34,12 +18,8 @@ def main(kernel: str, outputs: str, *shape: str) -> None:
     case = Case("memory", kernel, (rows, *classes), want=want, outputs=outputs)
     our_call(make_problem(case.smaller(10)))()
     problem = make_problem(case)
-    call = our_call(problem)
-    reset_peak()
-    before = memory_bytes("VmRSS")
-    answer = call()
-    results = answer[1].nbytes if outputs == "fresh" else 0
-    print(memory_bytes("VmHWM") - before - results)
+    results = problem.out.nbytes if outputs == "fresh" else 0
+    print(peak_of(our_call(problem)) - results)
 
 
 if __name__ == "__main__":

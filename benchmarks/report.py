@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from fastloss._bench.report import duration
+
 BEGIN, END = "<!-- speed table: begin -->", "<!-- speed table: end -->"
 
 
@@ -19,14 +21,6 @@ def columns(rows: Iterable[Iterable[str]]) -> str:
         for pairs in (list(zip(row, widths, strict=True)) for row in cells)
     )
     return "\n".join(line.rstrip() for line in lines)
-
-
-def duration(seconds: float) -> str:
-    """Format a time in the unit that suits it."""
-    for unit, factor in (("ms", 1e3), ("us", 1e6)):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e9:.0f} ns"
 
 
 def against_target(number: float | None, target: float | None, percent: bool = False) -> str:

@@ -240,17 +240,19 @@ def config() -> dict[str, Any]:
     return {"version": __version__, "threads": get_num_threads(), **_kernels.config()}
 
 
-def __getattr__(name: str) -> Any:
-    # For tests and for readers: nobody waits for them at import.
-    if name == "reference":
-        import fastloss.reference as module
+if not TYPE_CHECKING:  # it would give a type to every misspelled name
 
-        return module
-    if name == "check_objective":
-        from ._check import check_objective
+    def __getattr__(name: str) -> Any:
+        # For tests and for readers: nobody waits for them at import.
+        if name == "reference":
+            import fastloss.reference as module
 
-        return check_objective
-    raise AttributeError(f"module 'fastloss' has no attribute {name!r}")
+            return module
+        if name == "check_objective":
+            from ._check import check_objective
+
+            return check_objective
+        raise AttributeError(f"module 'fastloss' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -10,9 +10,15 @@ from pathlib import Path
 import numpy as np
 
 import fastloss as fl
+from fastloss import _bench, _compare
 
 MISSING_LIBRARY = 2
-DEMO_LIBRARIES = ("rich", "scipy", "sklearn")
+# What a command needs besides NumPy; the extra of the same name brings it.
+LIBRARIES = {
+    "bench": ("matplotlib", "rich"),
+    "compare": ("matplotlib", "pandas", "rich", "scipy", "sklearn", "threadpoolctl"),
+    "demo": ("rich", "scipy", "sklearn"),
+}
 
 
 def processor_name() -> str:
@@ -35,7 +41,7 @@ def machine() -> str:
     )
 
 
-def info() -> int:
+def info(options: argparse.Namespace) -> int:
     """Print what runs here, one fact a line."""
     facts = {**fl.config(), "python": platform.python_version(), "numpy": np.__version__, "processor": processor_name()}
     width = max(map(len, facts))
@@ -45,22 +51,19 @@ def info() -> int:
     return 0
 
 
-def demo() -> int:
-    """Run the demonstration; it alone needs rich, SciPy and scikit-learn."""
-    try:
-        from fastloss import _demo
-    except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        if library not in DEMO_LIBRARIES:
-            raise
-        print(f'The demo needs {library}, which is not installed: pip install "fastloss[demo]"', file=sys.stderr)
-        return MISSING_LIBRARY
+def demo(options: argparse.Namespace) -> int:
+    """Run the demonstration."""
+    from fastloss import _demo
+
     return _demo.run(machine())
 
 
+# What runs, what for, and what adds its options.
 COMMANDS = {
-    "demo": (demo, "fit a linear model with each loss on real data, and check every kernel against NumPy"),
-    "info": (info, "show version, instruction sets, threads and compiler"),
+    "bench": (_bench.run, "measure kernels against peers and the limits of this machine", _bench.arguments),
+    "compare": (_compare.run, "compare what losses do to a model's predictions, on your data", _compare.arguments),
+    "demo": (demo, "fit a linear model with each loss on real data, and check every kernel against NumPy", None),
+    "info": (info, "show version, instruction sets, threads and compiler", None),
 }
 
 
@@ -74,19 +77,31 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--version", action="version", version=f"fastloss {fl.__version__}")
     commands = result.add_subparsers(dest="command", metavar="command", title="commands")
-    for name, (_, purpose) in COMMANDS.items():
-        commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+    for name, (_, purpose, arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+        if arguments is not None:
+            arguments(command)
     return result
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 fine, 1 a comparison failed, 2 a library is missing."""
-    arguments = parser().parse_args(argv)
-    if arguments.command is None:
+    """Run one command and return its exit code: 0 fine, 1 a comparison failed, 2 bad input, or a library is missing."""
+    options = parser().parse_args(argv)
+    if options.command is None:
         parser().print_help()
         return 0
-    command, _ = COMMANDS[arguments.command]
-    return command()
+    try:
+        return COMMANDS[options.command][0](options)
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in LIBRARIES.get(options.command, ()):
+            raise
+        print(
+            f"fastloss {options.command} needs {library}, which is not installed: "
+            f'pip install "fastloss[{options.command}]"',
+            file=sys.stderr,
+        )
+        return MISSING_LIBRARY
 
 
 if __name__ == "__main__":

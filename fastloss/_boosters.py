@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 CURVATURES = ("auto", "exact", "psd", "majorize")
 
+# Losses of which "auto" takes the majorizing curvature: as good at the best round, and better after too many. Psd falls
+# off faster than their gradient far from the target, or is next to nothing for some targets, and steps are too long.
+# All others take psd. benchmarks/curvature.py measures it, and docs/boosters.md has the table.
+MAJORIZED = ("binary_focal", "fair", "gamma", "log_cosh", "pseudo_huber", "tweedie")
+
 # The same loss for two classes and for more, for those who give a name and leave the rest to us.
 BINARY_OF = {"cross_entropy": "binary_cross_entropy", "focal": "binary_focal", "multiclass_hinge": "hinge"}
 MULTICLASS_OF = {binary: multiclass for multiclass, binary in BINARY_OF.items()}
@@ -114,11 +119,13 @@ def start_scores(loss: Any, target: NDArray[Any], weight: NDArray[Any] | None, o
     return np.atleast_1d(np.asarray(loss.init_score(target, weight, **options), np.float64))
 
 
-def hessian_of(curvature: str) -> str:
-    """Return the curvature that "auto" stands for, or the one that was asked for."""
+def hessian_of(loss: Loss, curvature: str) -> str:
+    """Return the curvature that "auto" stands for with this loss, or the one that was asked for."""
     if curvature not in CURVATURES:
         raise ValueError(f"curvature must be one of {CURVATURES}; got {curvature!r}")
-    return "psd" if curvature == "auto" else curvature
+    if curvature != "auto":
+        return curvature
+    return "majorize" if loss.name in MAJORIZED else "psd"
 
 
 class Derivatives:
@@ -130,7 +137,7 @@ class Derivatives:
     loss : Loss
         What is boosted.
     curvature : {"auto", "exact", "psd", "majorize"}
-        "auto" is psd, see the module's documentation.
+        "auto" is what trained best with this loss, see `MAJORIZED`.
     scores_per_thread : int
         Take no more threads than there are so many raw scores for each. Of a booster with an OpenMP runtime of its own:
         our workers go on waiting on its processors when it has already begun to grow the tree.
@@ -142,7 +149,7 @@ class Derivatives:
     """
 
     def __init__(self, loss: Any, curvature: str = "auto", scores_per_thread: int = 1) -> None:
-        self.loss, self.curvature, self.scores_per_thread = loss, hessian_of(curvature), scores_per_thread
+        self.loss, self.curvature, self.scores_per_thread = loss, hessian_of(loss, curvature), scores_per_thread
         self.spare: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
 
     def __getstate__(self) -> dict[str, Any]:

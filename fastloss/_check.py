@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import _kernels
+from ._kernels import Loss, RowwiseLoss
 from .rowwise import sigmoid, softmax
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ class Problem:
     @classmethod
     def of(cls, loss: Any, target: ArrayLike | None, n_classes: int | None) -> Problem:
         rng = np.random.default_rng(0)
-        if n_classes is None and isinstance(loss, _kernels.RowwiseLoss):
+        if n_classes is None and isinstance(loss, RowwiseLoss):
             n_classes = 3
         if n_classes is not None:
             if n_classes < 2:
@@ -337,7 +337,7 @@ class Examiner:
 
     def __init__(self, objective: Objective, problem: Problem, loss: Any, weighted: bool | None) -> None:
         self.objective, self.problem, self.loss = objective, problem, loss
-        self.is_ours = isinstance(loss, _kernels.Loss)
+        self.is_ours = isinstance(loss, Loss)
         if weighted is None:
             weighted = objective.takes_weights or objective.signature in ("lightgbm", "catboost")
         self.weighted = weighted

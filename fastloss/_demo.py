@@ -333,6 +333,12 @@ PARTS = ("value", "grad", "Hess", "speed")
 # ---- output ----------------------------------------------------------------------------------------------------
 
 
+def new_console() -> Console:
+    """Make a console; where there is no terminal, one of a width that tables fit into."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+
+
 def new_table(columns: list[str]) -> Table:
     """Make a table: a first column of labels, the others numbers."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="dim")
@@ -416,9 +422,7 @@ def show_progress(console: Console) -> Progress:
 
 def run(machine: str) -> int:
     """Run the demonstration and return its exit code: 0 if every comparison held, else 1."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+    console = new_console()
     began = time.perf_counter()
     console.print(Panel.fit(Text(machine), title="[bold]fastloss[/]", border_style="cyan"))
 

@@ -40,7 +40,7 @@ class objective:
     loss : Loss or str
         A loss of this package, or its name.
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
-        The second derivative that leaves are estimated with.
+        The second derivative that leaves are estimated with; "auto" is the kind that trained best with this loss.
 
     Returns
     -------
@@ -70,7 +70,7 @@ class objective:
 
     def __init__(self, loss: Loss | str, curvature: str = "auto") -> None:
         self.loss: Any = _boosters.boosting_loss(loss)
-        self.curvature = _boosters.hessian_of(curvature)
+        self.curvature = _boosters.hessian_of(self.loss, curvature)
 
     def calc_ders_range(
         self, approxes: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None
@@ -274,7 +274,7 @@ class CatBoostClassifier(_LossMixin, catboost.CatBoostClassifier):  # type: igno
         A loss of this package, or its name. A name stands for the form that fits y: "focal" is BinaryFocal for two
         classes, Focal for more. A loss of rows of logits (an object) has a raw score per class also for two classes.
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
-        The second derivative that leaves are estimated with. "auto" is psd: never negative.
+        The second derivative that leaves are estimated with; "auto" is the kind that trained best with this loss.
     **kwargs
         The parameters of ``catboost.CatBoostClassifier``, except `loss_function`.
 
@@ -404,7 +404,8 @@ class CatBoostClassifier(_LossMixin, catboost.CatBoostClassifier):  # type: igno
             Labels, or what `prediction_type` asks for.
         """
         if prediction_type == "Class":
-            return np.asarray(self.classes_[_boosters.class_codes(self.loss_, self._raw(X, options))])
+            scores = self._raw(X, options)
+            return np.asarray(self.classes_[_boosters.class_codes(self.loss_, scores)])
         if prediction_type == "Probability":
             return self.predict_proba(X, **options)
         if prediction_type == "LogProbability":
@@ -436,7 +437,8 @@ class CatBoostClassifier(_LossMixin, catboost.CatBoostClassifier):  # type: igno
         NotImplementedError
             If the loss has no probabilities: hinge losses.
         """
-        return _boosters.class_probabilities(self.loss_, self._raw(X, options))
+        scores = self._raw(X, options)
+        return _boosters.class_probabilities(self.loss_, scores)
 
 
 class CatBoostRegressor(_LossMixin, catboost.CatBoostRegressor):  # type: ignore[misc, unused-ignore]
@@ -451,7 +453,7 @@ class CatBoostRegressor(_LossMixin, catboost.CatBoostRegressor):  # type: ignore
     loss : Loss or str, default "squared_error"
         A loss of this package, or its name. Binary losses are for y in [0, 1], and predict probabilities.
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
-        The second derivative that leaves are estimated with. "auto" is psd: never negative.
+        The second derivative that leaves are estimated with; "auto" is the kind that trained best with this loss.
     **kwargs
         The parameters of ``catboost.CatBoostRegressor``, except `loss_function`.
 
@@ -542,7 +544,8 @@ class CatBoostRegressor(_LossMixin, catboost.CatBoostRegressor):  # type: ignore
             Predictions, or what `prediction_type` asks for.
         """
         if prediction_type is None:
-            return np.asarray(self.loss_.inverse_link(self._raw(X, options)))
+            scores = self._raw(X, options)
+            return np.asarray(self.loss_.inverse_link(scores))
         return np.asarray(catboost.CatBoost.predict(self, X, prediction_type=prediction_type, **options))
 
     def score(self, X: Any, y: ArrayLike, sample_weight: Any = None) -> float:

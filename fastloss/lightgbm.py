@@ -51,7 +51,7 @@ class objective:
     loss : Loss or str
         A loss of this package, or its name.
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
-        The Hessian that trees are grown with.
+        The Hessian that trees are grown with; "auto" is the kind that trained best with this loss.
 
     Returns
     -------
@@ -253,7 +253,7 @@ class LGBMClassifier(_LossMixin, lightgbm.LGBMClassifier):  # type: ignore[misc,
         A loss of this package, or its name. A name stands for the form that fits y: "focal" is BinaryFocal for two
         classes, Focal for more. A loss of rows of logits (an object) grows a tree per class also for two classes.
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
-        The Hessian that trees are grown with. "auto" is psd: never negative.
+        The Hessian that trees are grown with; "auto" is the kind that trained best with this loss.
     **kwargs
         The parameters of ``lightgbm.LGBMClassifier``, except `objective`.
 
@@ -415,7 +415,7 @@ class LGBMRegressor(_LossMixin, lightgbm.LGBMRegressor):  # type: ignore[misc, u
     loss : Loss or str, default "squared_error"
         A loss of this package, or its name. Binary losses are for y in [0, 1], and predict probabilities.
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
-        The Hessian that trees are grown with. "auto" is psd: never negative.
+        The Hessian that trees are grown with; "auto" is the kind that trained best with this loss.
     **kwargs
         The parameters of ``lightgbm.LGBMRegressor``, except `objective`.
 

@@ -47,7 +47,7 @@ class objective:
     loss : Loss or str
         A loss of this package, or its name.
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
-        The Hessian that trees are grown with.
+        The Hessian that trees are grown with; "auto" is the kind that trained best with this loss.
 
     Returns
     -------
@@ -130,6 +130,7 @@ class metric:
         return self.mean(y_true, y_pred, sample_weight)
 
     def mean(self, label: NDArray[Any], z: NDArray[Any], weight: NDArray[Any] | None) -> float:
+        """Return the weighted mean loss of raw scores."""
         weight = None if weight is None or len(weight) == 0 else weight
         target = _boosters.class_targets(self.loss, label)
         return float(self.loss(z, target, sample_weight=weight))
@@ -260,7 +261,7 @@ class XGBClassifier(_LossMixin, xgboost.XGBClassifier):  # type: ignore[misc, un
         A loss of this package, or its name. A name stands for the form that fits y: "focal" is BinaryFocal for two
         classes, Focal for more. A loss of rows of logits (an object) grows a tree per class also for two classes.
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
-        The Hessian that trees are grown with. "auto" is psd: never negative.
+        The Hessian that trees are grown with; "auto" is the kind that trained best with this loss.
     **kwargs
         The parameters of ``xgboost.XGBClassifier``, except `objective` and `scale_pos_weight`. `base_score` is a
         raw score here.
@@ -409,7 +410,7 @@ class XGBRegressor(_LossMixin, xgboost.XGBRegressor):  # type: ignore[misc, unus
     loss : Loss or str, default "squared_error"
         A loss of this package, or its name. Binary losses are for y in [0, 1], and predict probabilities.
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
-        The Hessian that trees are grown with. "auto" is psd: never negative.
+        The Hessian that trees are grown with; "auto" is the kind that trained best with this loss.
     **kwargs
         The parameters of ``xgboost.XGBRegressor``, except `objective`. `base_score` is a raw score here.
 

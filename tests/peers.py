@@ -1,8 +1,22 @@
 """What the tests against other libraries share: the arrays, and how close is the same."""
 
+import importlib.util
+import os
+from unittest import mock
+
 import numpy as np
+import pytest
 
 REDUCTIONS = ("mean", "sum", "none")
+
+
+def import_keras():
+    """Import Keras on the backend that is asked for, or the first that is installed; it reads the variable once."""
+    for backend in ("torch", "jax", "tensorflow"):
+        if importlib.util.find_spec(backend):
+            with mock.patch.dict(os.environ, {"KERAS_BACKEND": os.environ.get("KERAS_BACKEND", backend)}):
+                return pytest.importorskip("keras")
+    return pytest.skip("Keras has no backend here", allow_module_level=True)
 
 
 def draw(kind, shape, dtype, seed=0):

@@ -1,7 +1,9 @@
 """Boosters with losses of ours: weights, start value, early stopping, probabilities, saved models, equal trees."""
 
 import concurrent.futures
+import doctest
 import importlib
+import pathlib
 import pickle
 
 import numpy as np
@@ -16,6 +18,8 @@ xgboost = pytest.importorskip("xgboost")
 pytest.importorskip("sklearn")
 from sklearn.base import clone  # noqa: E402
 from sklearn.model_selection import GridSearchCV  # noqa: E402
+
+from fastloss.sklearn import hist_gradient_boosting_loss  # noqa: E402
 
 TREES = 15
 
@@ -223,6 +227,45 @@ def test_class_weights_of_lightgbm():
     by_row = LIBRARIES[0].classifier("focal").fit(X, labels, sample_weight=np.where(y, 4.0, 1.0))
     np.testing.assert_array_equal(by_class.predict_proba(X), by_row.predict_proba(X))
     assert by_class.init_score_ == by_row.init_score_
+
+
+@pytest.mark.parametrize(
+    ("options", "rare"),
+    [({"class_weights": {"b": 4.0}}, 4.0), ({"scale_pos_weight": 4.0}, 4.0), ({"auto_class_weights": "Balanced"}, 9.0)],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_class_weights_of_catboost(options, rare):
+    X, y = imbalanced(share=0.1)
+    by_class = LIBRARIES[2].classifier("focal", **options).fit(X, np.where(y, "b", "a"))
+    by_row = LIBRARIES[2].classifier("focal").fit(X, np.where(y, "b", "a"), sample_weight=np.where(y, rare, 1.0))
+    np.testing.assert_allclose(by_class.predict_proba(X), by_row.predict_proba(X), rtol=1e-6)
+    assert by_class.init_score_ == pytest.approx(by_row.init_score_)
+
+
+# --------------------------------------------------------------------- curvature
+
+
+def test_the_rule_for_the_curvature_is_one():
+    """For functions, estimators and scikit-learn's trees alike."""
+    names = {loss().name for loss in fl.losses()}
+    assert set(_boosters.MAJORIZED) <= names
+    for name in ("binary_focal", "focal", "log_cosh", "huber"):
+        expected = "majorize" if name in _boosters.MAJORIZED else "psd"
+        assert fl.lightgbm.objective(name).derivatives.curvature == expected
+        assert fl.xgboost.objective(name).derivatives.curvature == expected
+        assert fl.catboost.objective(name).curvature == expected
+        assert hist_gradient_boosting_loss(name)._curvature == expected
+        assert fl.lightgbm.objective(name, curvature="exact").derivatives.curvature == "exact"
+
+
+@each_library
+@pytest.mark.parametrize("loss", [fl.Fair(), fl.LogCosh(), fl.PseudoHuber()], ids=lambda loss: loss.name)
+def test_targets_far_from_the_start(library, loss):
+    """Losses without curvature far out: a Newton step with their own would diverge."""
+    X, score = features()
+    y = 100 * score
+    model = library.regressor(loss, n_estimators=40).fit(X, y)
+    assert loss(model.predict(X), y) < 0.8 * loss(np.full(len(y), loss.init_score(y)), y)
 
 
 # --------------------------------------------------------------------- start value, models, metrics
@@ -540,6 +583,20 @@ def test_metrics_that_would_take_scores_for_probabilities_are_refused():
         LIBRARIES[1].classifier(eval_metric=["auc", "logloss"]).fit(X, y)
     with pytest.raises(ValueError, match="scale_pos_weight"):
         LIBRARIES[1].classifier(scale_pos_weight=10).fit(X, y)
+
+
+def test_a_model_of_catboost_that_is_not_fitted_says_so():
+    for method in ("predict", "predict_proba", "decision_function"):
+        with pytest.raises(catboost.CatBoostError, match="no trained model"):
+            getattr(LIBRARIES[2].classifier(), method)(np.zeros((2, 3)))
+
+
+PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "boosters.md"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="needs the source tree")
+def test_the_page_runs():
+    assert doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8").failed == 0
 
 
 def test_derivatives_are_overwritten_only_after_the_caller_dropped_them():

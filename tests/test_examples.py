@@ -10,6 +10,8 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
+# What single examples need beyond that.
+NEEDS = {"plot_boosting_objectives": ["lightgbm", "statsmodels"]}
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
@@ -20,6 +22,8 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("plot_*.py")), ids=lambda path: path.stem)
 def test_example(example, tmp_path):
+    for library in NEEDS.get(example.stem, []):
+        pytest.importorskip(library)
     run = subprocess.run(
         [sys.executable, "-W", "error", str(example), str(tmp_path)],
         cwd=tmp_path,

@@ -4,26 +4,15 @@ Its losses clip probabilities to [1e-7, 1 - 1e-7], or add 1e-7 before they divid
 where that does not show. A function of Keras returns the mean over the last axis, not the elements.
 """
 
-import importlib.util
-import os
-from unittest import mock
+import importlib
 
 import numpy as np
 import pytest
-from peers import assert_close, assert_same, draw, draw_weight, one_hot
+from peers import assert_close, assert_same, draw, draw_weight, import_keras, one_hot
 
 import fastloss as fl
 
 DTYPE = np.float32  # Keras's default
-
-
-def import_keras():
-    """Import Keras on the backend that is asked for, or the first that is installed; it reads the variable once."""
-    for backend in ("torch", "jax", "tensorflow"):
-        if importlib.util.find_spec(backend):
-            with mock.patch.dict(os.environ, {"KERAS_BACKEND": os.environ.get("KERAS_BACKEND", backend)}):
-                return pytest.importorskip("keras")
-    return pytest.skip("Keras has no backend here", allow_module_level=True)
 
 
 keras = import_keras()

@@ -10,12 +10,12 @@ import numpy as np
 import sklearn
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from .. import _call
+from .. import _boosters, _call
 from .._kernels import Loss, RowwiseLoss, SetLoss
 from .._resolve import resolve
 from .._threads import num_threads
 from ..distribution import _LogLinkLoss
-from ..regression import AbsoluteError, EpsilonInsensitive, Fair, LogCosh, PseudoHuber, Quantile, _RegressionLoss
+from ..regression import AbsoluteError, EpsilonInsensitive, Quantile, _RegressionLoss
 
 try:
     from sklearn._loss.loss import BaseLoss
@@ -30,9 +30,6 @@ INTERFACE = ("__call__", "fit_intercept_only", "gradient", "gradient_hessian", "
 # Losses of the residual that have no curvature: after a tree is grown, its leaves are set to the best constants.
 REFIT = (AbsoluteError, EpsilonInsensitive, Quantile)
 
-# Convex losses whose curvature vanishes faster than their gradient: Newton steps from afar lead farther away.
-FLAT = (Fair, LogCosh, PseudoHuber)
-
 CURVATURES = ("auto", "psd", "majorize")
 
 
@@ -46,9 +43,8 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
         A loss object, or the name of one with its defaults. Losses of regression and with a log link go with the
         regressor, binary and row-wise ones with the classifier; more than two classes take a row-wise one.
     curvature : {"auto", "psd", "majorize"}, default "auto"
-        What stands for the Hessian, which must be positive. "majorize" makes smaller steps, which do not overshoot;
-        "auto" takes it for `Fair`, `LogCosh` and `PseudoHuber`, which are too flat far from their targets for steps
-        with their own curvature, and "psd" for all others.
+        What stands for the Hessian, which must be positive. "majorize" makes smaller steps, which do not overshoot.
+        "auto" is the kind that trained best with this loss.
 
     Returns
     -------
@@ -77,7 +73,8 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
     early stopping with ``scoring="loss"`` looks at this loss. Derivatives are written into scikit-learn's float32
     arrays without a copy, on as many threads as it uses itself.
 
-    With `BinaryCrossEntropy`, `CrossEntropy`, `Poisson` and `Gamma` the trees are those of scikit-learn's own losses.
+    With `BinaryCrossEntropy`, `CrossEntropy`, `Poisson` and, if ``curvature="psd"``, `Gamma` the trees are those of
+    scikit-learn's own losses.
     `SquaredError` is twice scikit-learn's half squared error: the trees are the same if ``l2_regularization`` is
     doubled. `AbsoluteError` differs in rows that lie exactly at their prediction (gradient 0 here, -1 there) and in the
     median of weighted rows; `Quantile` puts an exact minimiser into each leaf, where scikit-learn interpolates between
@@ -136,7 +133,7 @@ class _BoostedRegression(BaseLoss):
     def __init__(self, loss: Any, curvature: str) -> None:
         self._loss = loss
         self._chosen = curvature
-        self._curvature = ("majorize" if isinstance(loss, FLAT) else "psd") if curvature == "auto" else curvature
+        self._curvature = _boosters.hessian_of(loss, curvature)
         self.closs = None
         self.link = _Link(loss)
         self.differentiable = not isinstance(loss, REFIT)

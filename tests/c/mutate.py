@@ -24,15 +24,17 @@ from __future__ import annotations
 
 import argparse
 import collections
+import math
 import os
+import queue
 import random
 import re
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -250,16 +252,15 @@ def explanation(mutant, line):
 # ----------------------------------------------------------------------------------------------- running
 
 
-def limit():
-    """Of the harness: it takes a few seconds and little memory where it finds nothing."""
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-    resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+# The harness takes a few seconds and little memory where it finds nothing.
+LIMITED = ["sh", "-c", 'ulimit -v 4194304 -t "$0"; exec "$@"']
 
 
 class Workshop:
     def __init__(self, isa, folder, tables, trusted, brief):
         self.isa, self.folder, self.tables, self.trusted, self.brief = isa, folder, tables, trusted, brief
         self.csrc = folder / "csrc"
+        folder.mkdir()
         shutil.copytree(CSRC, self.csrc)
         self.flags = [flag for flag in flags.flags() if not flag.startswith("-O")] + flags.flags("x86_64", isa)
         self.compiler = os.environ.get("CC", "gcc")
@@ -278,7 +279,7 @@ class Workshop:
                 str(folder / "harness.o"),
             ]
         )
-        self.originals, self.optimised_originals = {}, {}
+        self.originals, self.optimised_originals, self.levels = {}, {}, {}
         for bits in (32, 64):
             # stands for the real type that is not tried
             stub = folder / f"stub{bits}.c"
@@ -314,14 +315,9 @@ class Workshop:
         return tuple(sorted(names))
 
     def tables_of(self, losses, bits):
-        if not self.tables.is_dir():
-            partial = self.tables.with_suffix(f".{os.getpid()}")
-            partial.mkdir(parents=True)
-            subprocess.run([sys.executable, str(HERE / "table.py"), str(partial), "--coarse"], check=True)
-            partial.rename(self.tables)
         return [str(self.tables / f"{loss}-{bits}.bin") for loss in losses]
 
-    def compile(self, bits, level="-Og"):
+    def compile(self, bits, level):
         to = self.folder / f"kernels{bits}.o"
         to.unlink(missing_ok=True)
         command = [
@@ -368,18 +364,21 @@ class Workshop:
         return program
 
     def run(self, bits, losses, *how):
+        seconds = 30 if "--brief" in how else 120
+        tables = self.tables_of(losses, bits)
         return subprocess.run(
-            [str(self.link(bits)), *self.tables_of(losses, bits), "--partial", "--bits", str(bits), *how],
+            [*LIMITED, str(seconds), str(self.link(bits)), *tables, "--partial", "--bits", str(bits), *how],
             capture_output=True,
-            preexec_fn=limit,
         )
 
     def original(self, losses, bits):
         """Its preprocessed text, once the harness has passed it. The moment's losses.def must be of these losses."""
         if (losses, bits) not in self.originals:
             self.originals[losses, bits] = self.preprocessed(bits)
+            # Where functions are handed to functions, -Og may not be able to inline them all.
+            self.levels[losses] = "-Og" if self.compile(bits, "-Og") else "-O1"
             if not self.trusted:
-                self.compile(bits)
+                self.compile(bits, self.levels[losses])
                 done = self.run(bits, losses)
                 if done.returncode:
                     raise SystemExit(
@@ -407,7 +406,7 @@ class Workshop:
             for bits in (32, 64):
                 if self.preprocessed(bits) == original[bits]:
                     continue
-                if not self.compile(bits):
+                if not self.compile(bits, self.levels[losses]):
                     return "invalid", ""
                 done = self.run(bits, losses, "--brief")
                 if not done.returncode and not self.brief:
@@ -442,7 +441,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--isa", default="x86_v3")
     parser.add_argument("--file", action="append", help="only these (names without folders)")
-    parser.add_argument("--seconds", type=float, help="stop after so long")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin none after so long")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at once")
     parser.add_argument(
         "--floor", type=float, default=0.9, help="fail below this score, explained survivors not counted as killed"
     )
@@ -477,16 +477,33 @@ def main():
     # In an order that takes some of each file, should time run out.
     order = list(chosen)
     random.Random(options.seed).shuffle(order)
-    with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop(options.isa, Path(folder), tables, options.trust, options.brief)
-        for mutant in order:
-            if options.seconds and time.monotonic() - start > options.seconds:
-                break
-            verdict, detail = (done[str(mutant)], "") if str(mutant) in done else workshop.verdict(mutant)
-            results.append((mutant, verdict))
-            if options.report and str(mutant) not in done:
-                with options.report.open("a") as report:
-                    report.write(f"{verdict}\t{mutant}\t{detail}\n")
+    if not tables.is_dir():
+        partial = tables.with_suffix(f".{os.getpid()}")
+        partial.mkdir(parents=True)
+        subprocess.run([sys.executable, str(HERE / "table.py"), str(partial), "--coarse"], check=True)
+        partial.rename(tables)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
+        free = queue.SimpleQueue()
+        for job in range(options.jobs):
+            free.put(Workshop(options.isa, Path(folder, str(job)), tables, options.trust, options.brief))
+
+        def judge(mutant):
+            if str(mutant) in done:
+                return done[str(mutant)], ""
+            if time.monotonic() - start > options.seconds:
+                return None, ""
+            workshop = free.get()
+            try:
+                return workshop.verdict(mutant)
+            finally:
+                free.put(workshop)
+
+        for mutant, (verdict, detail) in zip(order, pool.map(judge, order), strict=True):
+            if verdict:
+                results.append((mutant, verdict))
+                if options.report and str(mutant) not in done:
+                    with options.report.open("a") as report:
+                        report.write(f"{verdict}\t{mutant}\t{detail}\n")
     return summary(results, options.floor)
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from cases import Problem
-from peers import Peer
 from sklearn._loss import (
     HalfBinomialLoss,
     HalfGammaLoss,
@@ -19,6 +17,9 @@ from sklearn._loss import (
     PinballLoss,
 )
 from sklearn._loss.loss import ExponentialLoss
+
+from .cases import Problem
+from .peers import Peer
 
 # Loss for a number of classes, and its factor to ours: all but one are halves only in name.
 LOSSES: dict[str, tuple[Callable[[int], Any], float]] = {

@@ -1,27 +1,32 @@
 """The peers: who else answers a case, on the same arrays, with the same answer.
 
-A library that is not installed is left out. Each module `peers_<library>.py` has a table of its losses and a
-function `peers(problem, n_threads)` that yields the peers it has for a problem.
+Each module `peers_<library>.py` has a table of its losses and a function `peers(problem, n_threads)` that yields the
+peers it has for a problem.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
+import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cases import KINDS, Case, Problem
 
-# The modules of peers, and the distributions each one needs.
-LIBRARIES = {
-    "peers_torch": ("torch",),
-    "peers_jax": ("jax", "optax"),
-    "peers_sklearn": ("scikit-learn",),
-    "peers_scipy": ("scipy",),
+from .cases import KINDS, Case, Problem
+
+# The modules of peers; of each what it imports, and the distributions that pip knows these by.
+LIBRARIES: dict[str, dict[str, str]] = {
+    "reference": {},
+    "torch": {"torch": "torch"},
+    "compile": {"torch": "torch"},
+    "jax": {"jax": "jax", "optax": "optax"},
+    "tensorflow": {"tensorflow": "tensorflow", "keras": "keras"},
+    "sklearn": {"sklearn": "scikit-learn"},
+    "scipy": {"scipy": "scipy"},
+    "numexpr": {"numexpr": "numexpr"},
 }
 
 # Peers sum float32 in float32, and 1 - p in float32 has no more digits than these.
@@ -40,16 +45,31 @@ class Peer:
     scale: float = 1.0
 
 
-def load_libraries() -> tuple[list[Any], dict[str, str]]:
+def missing_from(library: str) -> list[str]:
+    """Return the distributions that a module of peers needs and that are not installed."""
+    return [pip_name for name, pip_name in LIBRARIES[library].items() if importlib.util.find_spec(name) is None]
+
+
+def versions_of(library: str) -> dict[str, str]:
+    """Return the versions of what a module of peers measures."""
+    return {pip_name: importlib.import_module(name).__version__ for name, pip_name in LIBRARIES[library].items()}
+
+
+def load_library(library: str) -> Any:
+    """Import a module of peers."""
+    return importlib.import_module(f".peers_{library}", __package__)
+
+
+def load_libraries(libraries: Iterable[str]) -> tuple[list[Any], dict[str, str]]:
     """Import the peers' modules that can be, and return them with the versions of their libraries."""
-    modules, versions = [], {}
-    for module, distributions in LIBRARIES.items():
-        try:
-            modules.append(importlib.import_module(module))
-        except ModuleNotFoundError as error:
-            print(f"{error.name} is not installed: no {' and '.join(distributions)} among the peers", file=sys.stderr)
+    modules: list[Any] = []
+    versions: dict[str, str] = {}
+    for library in libraries:
+        if missing := missing_from(library):
+            print(f"no {library} among the peers: pip install {' '.join(missing)}", file=sys.stderr)
             continue
-        versions |= {name: importlib.metadata.version(name) for name in distributions}
+        modules.append(load_library(library))
+        versions |= versions_of(library)
     return modules, versions
 
 
@@ -57,6 +77,21 @@ def peers_of(modules: list[Any], problem: Problem, n_threads: int) -> list[Peer]
     """Collect the peers of a problem that treat outputs as the case does; a value alone has no outputs."""
     found = [peer for module in modules for peer in module.peers(problem, n_threads)]
     return [peer for peer in found if problem.case.want == "value" or peer.outputs == problem.case.outputs]
+
+
+def agreeing_peers(
+    problem: Problem, call: Callable[[], Any], modules: list[Any], n_threads: int
+) -> tuple[list[Peer], list[str]]:
+    """Return the peers whose answers are ours, and of the others what differs."""
+    answer = call()
+    peers, remarks = [], []
+    for peer in peers_of(modules, problem, n_threads):
+        differs = difference(answer, peer, problem.case)
+        if differs is None:
+            peers.append(peer)
+        else:
+            remarks.append(f"{peer.name}: {differs}")
+    return peers, remarks
 
 
 def difference(ours: tuple[Any, Any], peer: Peer, case: Case) -> str | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from cases import KINDS, Problem
-from peers import Peer
+
+from .cases import KINDS, Problem
+from .formulas import formulas
+from .peers import Peer
 
 aten = torch.ops.aten
 Tensor = torch.Tensor
@@ -24,39 +27,10 @@ def binary_focal(z: Tensor, t: Tensor) -> Tensor:
     return (cross_entropy * (1 - p_target) ** 2).mean()
 
 
-def focal(z: Tensor, t: Tensor) -> Tensor:
-    """Focal loss of softmax, gamma 2."""
-    log_p = F.log_softmax(z, -1).gather(-1, t[:, None])[:, 0]
-    return (-((1 - log_p.exp()) ** 2) * log_p).mean()
-
-
-def margin(z: Tensor, t: Tensor) -> Tensor:
-    """The margin for targets 0 and 1."""
-    return (2 * t - 1) * z
-
-
-def modified_huber(z: Tensor, t: Tensor) -> Tensor:
-    """As SGDClassifier has it."""
-    m = margin(z, t)
-    return torch.where(m >= -1, F.relu(1 - m) ** 2, -4 * m).mean()
-
-
 def log_cosh(z: Tensor, t: Tensor) -> Tensor:
     """As Keras has it."""
     r = z - t
     return (r + F.softplus(-2 * r) - math.log(2)).mean()
-
-
-def fair(z: Tensor, t: Tensor) -> Tensor:
-    """Fair loss, c 1."""
-    r = (z - t).abs()
-    return (r - torch.log1p(r)).mean()
-
-
-def quantile(z: Tensor, t: Tensor) -> Tensor:
-    """Pinball loss, q 0.9."""
-    r = t - z
-    return torch.maximum(0.9 * r, -0.1 * r).mean()
 
 
 def multiclass_hinge(z: Tensor, t: Tensor) -> Tensor:
@@ -66,61 +40,26 @@ def multiclass_hinge(z: Tensor, t: Tensor) -> Tensor:
     return F.relu(1 + others - z.gather(-1, target)[:, 0]).mean()
 
 
-def poly1(z: Tensor, t: Tensor) -> Tensor:
-    """Poly-1, epsilon 1."""
-    cross_entropy = F.cross_entropy(z, t, reduction="none")
-    return (cross_entropy + 1 - torch.exp(-cross_entropy)).mean()
-
-
-def generalized_cross_entropy(z: Tensor, t: Tensor) -> Tensor:
-    """GCE, q 0.7."""
-    return ((1 - torch.exp(-0.7 * F.cross_entropy(z, t, reduction="none"))) / 0.7).mean()
-
-
-def tversky(alpha: float, beta: float) -> Callable[[Tensor, Tensor], Tensor]:
-    """Tversky's overlap of one set of logits."""
-
-    def loss(z: Tensor, t: Tensor) -> Tensor:
-        p = torch.sigmoid(z)
-        both = (p * t).sum()
-        return 1 - (both + 1) / (both + alpha * (p.sum() - both) + beta * (t.sum() - both) + 1)
-
-    return loss
-
+OPERATIONS = SimpleNamespace(
+    **{name: getattr(torch, name) for name in "abs exp log1p sqrt square where maximum relu sigmoid mean sum".split()},
+    margin=lambda z, t: (2 * t - 1) * z,
+    log_p=lambda z, t: torch.log_softmax(z, -1).gather(-1, t[:, None])[:, 0],
+)
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    **formulas(OPERATIONS),
     "huber": F.huber_loss,
     "squared_error": F.mse_loss,
     "absolute_error": F.l1_loss,
     "binary_cross_entropy": F.binary_cross_entropy_with_logits,
     "binary_focal": binary_focal,
     "cross_entropy": F.cross_entropy,
-    "focal": focal,
-    "hinge": lambda z, t: F.relu(1 - margin(z, t)).mean(),
-    "squared_hinge": lambda z, t: (F.relu(1 - margin(z, t)) ** 2).mean(),
-    "modified_huber": modified_huber,
-    "exponential": lambda z, t: torch.exp(-margin(z, t)).mean(),
     "brier": lambda z, t: F.mse_loss(torch.sigmoid(z), t),
     "smooth_l1": F.smooth_l1_loss,
-    "pseudo_huber": lambda z, t: (torch.sqrt(1 + (z - t) ** 2) - 1).mean(),
     "log_cosh": log_cosh,
-    "fair": fair,
-    "cauchy": lambda z, t: torch.log1p((z - t) ** 2).mean() / 2,
-    "quantile": quantile,
-    "expectile": lambda z, t: (torch.where(z > t, 0.1, 0.9) * (z - t) ** 2).mean(),
-    "epsilon_insensitive": lambda z, t: F.relu((z - t).abs() - 0.1).mean(),
-    "squared_epsilon_insensitive": lambda z, t: (F.relu((z - t).abs() - 0.1) ** 2).mean(),
     "poisson": F.poisson_nll_loss,
-    "gamma": lambda z, t: (z + t * torch.exp(-z)).mean(),
-    "tweedie": lambda z, t: (2 * torch.exp(z / 2) + 2 * t * torch.exp(-z / 2)).mean(),
     "multiclass_hinge": multiclass_hinge,
     "kl_divergence": lambda z, t: F.kl_div(F.log_softmax(z, -1), t, reduction="batchmean"),
-    "poly1": poly1,
-    "generalized_cross_entropy": generalized_cross_entropy,
-    "tversky": tversky(0.3, 0.7),
-    "dice": tversky(0.5, 0.5),
-    "jaccard": tversky(1.0, 1.0),
-    "soft_f1": tversky(0.2, 0.8),
 }
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -226,10 +165,10 @@ def autograd(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor) -> 
     z = z.detach().requires_grad_()
 
     def call() -> tuple[Tensor, Tensor]:
-        z.grad = None
         value = loss(z, t)
         value.backward()
-        return value.detach(), z.grad
+        gradient, z.grad = z.grad, None
+        return value.detach(), gradient
 
     return call
 

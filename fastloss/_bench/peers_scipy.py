@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from cases import Problem
-from peers import Peer
 from scipy import special
+
+from .cases import Problem
+from .peers import Peer
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], Any]] = {
     "log_softmax": lambda x: special.log_softmax(x, axis=-1),

@@ -1,0 +1,260 @@
+"""
+Sphinx extension: writes the pages that follow from the code, into generated/.
+
+A page for each loss, from its class, the README's tables, formulas.py and the C file of its kernel; a page for each
+peer, from the table of equivalents and what the tests say about definitions (tests/equivalents.py,
+tests/test_peers_*.py); the table of measured errors, from the docstrings; the API reference, from each `__all__`.
+"""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+from equivalents import EQUIVALENTS, IMPORTS
+from formulas import FORMULAS, NAMES, typeset
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+import fastloss as fl
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+GENERATED = CHECKOUT / "docs" / "generated"
+FAMILIES = {
+    "multiclass": "One class of many",
+    "binary": "Yes or no",
+    "regression": "Regression",
+    "distribution": "Amounts and counts",
+    "overlap": "Overlap of sets",
+}
+MODULES = ("", ".sklearn", ".lightgbm", ".xgboost", ".catboost", ".dask", ".torch", ".reference")
+PEERS = {
+    "torch": "PyTorch",
+    "keras": "TensorFlow and Keras",
+    "optax": "JAX and Optax",
+    "sklearn": "scikit-learn",
+    "scipy": "SciPy",
+}
+
+
+def family(loss: type) -> str:
+    return loss.__module__.rpartition(".")[2]
+
+
+def write(name: str, text: str) -> None:
+    """Write a page, but not again what it holds already: Sphinx goes by the time of the file."""
+    path = GENERATED / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def readme_rows(section: str, loss: type) -> tuple[str, list[str]]:
+    """Return the head of the README's table in which a loss stands, and its rows."""
+    text = re.search(rf"\n## {section}\n(.*?)\n## ", (CHECKOUT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    for table in re.findall(r"(?:^\|.*\n)+", text + "\n", re.MULTILINE):
+        head, rule, *rows = table.splitlines()
+        found = [row for row in rows if re.search(rf"`{loss.__name__}[(`]", row.split(" | ")[0])]
+        if found:
+            return f"{head}\n{rule}", found
+    raise LookupError(f"{loss.__name__} is not in the README's table of {section}")
+
+
+def purpose(loss: type) -> str:
+    """What the README says a loss is for."""
+    text = readme_rows("Losses", loss)[1][0].rstrip("| ").rpartition(" | ")[2]
+    return text[0].upper() + text[1:]
+
+
+def formula(loss: type) -> str:
+    given = FORMULAS[loss.__name__]
+    lines = {
+        "value": given.value,
+        "gradient": given.gradient,
+        "Hessian": given.hessian,
+    }
+    lines = [rf"\text{{{name}}} &\quad {typeset(expression)}" for name, expression in lines.items()]
+    where = [rf"{typeset(name)} &= {typeset(expression)}" for name, expression in given.where.items()]
+    text = "```{math}\n\\begin{aligned}\n" + " \\\\[6pt]\n".join(lines) + "\n\\end{aligned}\n```\n"
+    if where:
+        text += "\nwhere\n\n```{math}\n\\begin{aligned}\n" + " \\\\[6pt]\n".join(where) + "\n\\end{aligned}\n```\n"
+    return text
+
+
+def loss_page(loss: type) -> str:
+    name = loss.__name__
+    function = loss().name
+    unit = {"overlap": "element of a set", "multiclass": "row"}.get(family(loss), "element")
+    head, rows = readme_rows("Curvature", loss)
+    return f"""# {name}
+
+{purpose(loss)}.
+
+## Formula
+
+{NAMES[family(loss)]}.
+
+{formula(loss)}
+Of one {unit}, with a hard target; the docstring below has options and soft targets.
+
+```{{eval-rst}}
+.. plot::
+   :alt: value, gradient and Hessian of {name}
+
+   import pictures
+   pictures.loss("{name}")
+```
+
+## Curvature
+
+{head}
+{chr(10).join(rows)}
+
+## Class and function
+
+```{{eval-rst}}
+.. autoclass:: fastloss.{name}
+   :members:
+   :inherited-members:
+   :special-members: __call__
+
+.. autofunction:: fastloss.{function}
+```
+
+## Kernel
+
+The formula that runs, for every dtype, layout and instruction set.
+
+```{{literalinclude}} ../../../csrc/losses/{function}.inc.h
+:language: c
+```
+"""
+
+
+def losses_index() -> str:
+    parts = ["# Losses\n\nOne page for each loss: formula, picture, curvature, documentation and kernel.\n"]
+    for module, title in FAMILIES.items():
+        losses = [loss for loss in fl.losses() if family(loss) == module]
+        rows = "\n".join(f"| [{loss.__name__}]({loss().name}.md) | {purpose(loss)} |" for loss in losses)
+        names = "\n".join(loss().name for loss in losses)
+        parts.append(
+            f"## {title}\n\n| loss | what for |\n|---|---|\n{rows}\n\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
+        )
+    return "\n".join(parts)
+
+
+def differences(peer: str) -> str:
+    """What the docstrings of the tests against a peer say."""
+    path = CHECKOUT / "tests" / f"test_peers_{peer}.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    parts = [f"{ast.get_docstring(tree)}\n"]
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            title = node.name.removeprefix("test_").replace("_", " ")
+            title = f"{title[0].upper()}{title[1:]}".replace("Kl ", "KL ")
+            parts.append(f"### {title}\n\n{ast.get_docstring(node)}\n")
+    return "\n".join(parts)
+
+
+def peer_page(peer: str) -> str:
+    rows = "\n".join(f"| {row.kind} | `{row.theirs}` | `{row.ours}` |" for row in EQUIVALENTS[peer])
+    imports = "\n".join(IMPORTS[peer])
+    return f"""# Coming from {PEERS[peer]}
+
+Each row gives the same number or array on both sides: `tests/test_equivalents.py` evaluates both wherever
+{PEERS[peer]} is installed. `z` is the prediction (logits, scores), `t` the target, `w` sample weights, `c` class
+weights, `X` a table of features.
+
+```python
+{imports}
+import fastloss as fl
+```
+
+| target | {PEERS[peer]} | fastloss |
+|---|---|---|
+{rows}
+
+## What differs
+
+From the tests that compare the two, `tests/test_peers_{peer}.py`: each of these statements is checked there.
+
+{differences(peer)}"""
+
+
+def accuracy_table() -> str:
+    head = "| loss | value, float32 | gradient, float32 | value, float64 | gradient, float64 |\n|---|--:|--:|--:|--:|\n"
+    pattern = r"Measured error: value (\S+), gradient (\S+) ulp \(float32\);\s+(\S+), (\S+) \(float64\)"
+    rows = []
+    for loss in fl.losses():
+        numbers = re.search(pattern, inspect.getdoc(loss)).groups()
+        rows.append(f"| [{loss.__name__}](/generated/losses/{loss().name}.md) | " + " | ".join(numbers) + " |\n")
+    return head + "".join(rows)
+
+
+def exported(module: str) -> list[str]:
+    """Return `__all__` of a module, whose library need not be installed."""
+    path = CHECKOUT / module.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
+    raise LookupError(f"{module} has no __all__")
+
+
+def api() -> str:
+    parts = [
+        "# API reference\n\nLosses have [pages of their own](/generated/losses/index.md), with formulas and pictures. "
+        "The rest of the package:\n"
+    ]
+    on_their_pages = {name for loss in fl.losses() for name in (loss.__name__, loss().name)} | {"reference"}
+    for module in (f"fastloss{each}" for each in MODULES):
+        names = [name for name in exported(module) if module != "fastloss" or name not in on_their_pages]
+        listed = "\n".join(f"   {name}" for name in names)
+        parts.append(
+            f"## {module}\n\n```{{eval-rst}}\n.. currentmodule:: {module}\n\n.. autosummary::\n   :toctree: api\n\n"
+            f"{listed}\n```\n"
+        )
+    return "\n".join(parts)
+
+
+def write_pages(app: Sphinx, config: Config) -> None:
+    write("losses/index.md", losses_index())
+    for loss in fl.losses():
+        write(f"losses/{loss().name}.md", loss_page(loss))
+    for peer in PEERS:
+        write(f"peers/{peer}.md", peer_page(peer))
+    write("api.md", api())
+    write("accuracy.inc", accuracy_table())
+
+
+def keep_formulas(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Leave the line breaks of an indented block after a colon as they are: formulas stand there, not quotations."""
+    for i in range(len(lines) - 2):
+        here, there = (re.match(" *", lines[j])[0] for j in (i, i + 2))
+        if lines[i].endswith(":") and not lines[i].endswith("::") and not lines[i + 1] and len(there) > len(here):
+            lines[i] += ":"
+
+
+def stay_inside(app: Sphinx, name: str, source: list[str]) -> None:
+    """Lead links to the README, which is right where a page is read as a file, to the page that holds that section."""
+    source[0] = source[0].replace("(../README.md#curvature)", "(curvature.md)")
+
+
+def is_not_ours(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
+    """Leave out what a class inherits from another library."""
+    module = getattr(getattr(obj, "fget", obj), "__module__", None) or "fastloss"
+    return None if module.startswith("fastloss") else True
+
+
+def arguments_of_examples(configuration: dict, script: dict) -> list[str]:
+    """Where the examples leave their plot, seen from their folder: it is printed."""
+    return ["../docs/_build"]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("config-inited", write_pages)  # before Sphinx looks for pages
+    app.connect("source-read", stay_inside)
+    app.connect("autodoc-skip-member", is_not_ours)
+    app.connect("autodoc-process-docstring", keep_formulas, priority=100)  # before numpydoc
+    return {"parallel_read_safe": True}

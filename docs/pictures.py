@@ -1,0 +1,91 @@
+"""The pictures of the documentation, drawn from the kernels while it is built."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import fastloss as fl
+
+# One parameter of each loss that has any, and values to draw; the first is the default.
+VARIED = {
+    "BinaryCrossEntropy": ("pos_weight", [None, 3.0]),
+    "BinaryFocal": ("gamma", [2.0, 0.0, 0.5, 5.0]),
+    "Cauchy": ("c", [1.0, 0.5, 2.0]),
+    "CrossEntropy": ("label_smoothing", [0.0, 0.1, 0.3]),
+    "EpsilonInsensitive": ("epsilon", [0.1, 0.5, 1.0]),
+    "Expectile": ("q", [0.5, 0.1, 0.8]),
+    "Fair": ("c", [1.0, 0.5, 2.0]),
+    "Focal": ("gamma", [2.0, 0.0, 0.5, 5.0]),
+    "GeneralizedCrossEntropy": ("q", [0.7, 0.1, 1.0]),
+    "Huber": ("delta", [1.0, 0.5, 2.0]),
+    "MulticlassHinge": ("margin", [1.0, 2.0]),
+    "Poly1": ("epsilon", [1.0, -0.5, 4.0]),
+    "PseudoHuber": ("delta", [1.0, 0.5, 2.0]),
+    "Quantile": ("q", [0.5, 0.1, 0.8]),
+    "SmoothL1": ("beta", [1.0, 0.5, 2.0]),
+    "SoftF1": ("beta", [1.0, 0.5, 2.0]),
+    "SquaredEpsilonInsensitive": ("epsilon", [0.1, 0.5, 1.0]),
+    "Dice": ("smooth", [1.0, 0.0, 5.0]),
+    "Jaccard": ("smooth", [1.0, 0.0, 5.0]),
+    "Tversky": ("alpha", [0.5, 0.1, 0.9]),
+    "Tweedie": ("power", [1.5, 1.1, 1.9]),
+}
+
+
+def _curves(loss, curvature="exact"):
+    """What the horizontal axis is, its numbers, and value, gradient and Hessian over them."""
+    options = {"reduction": "none", "curvature": curvature}
+    family = type(loss).__module__.rpartition(".")[2]
+    if family == "multiclass":
+        x = np.linspace(-6, 6, 601)
+        z = np.stack([x, np.zeros_like(x), np.full_like(x, -1.0)], axis=1)
+        value, gradient, hessian = loss.value_gradient_and_hessian(z, np.zeros(len(x), int), **options)
+        return "logit of the right class (others: 0, -1)", x, value, gradient[:, 0], hessian[:, 0]
+    if family == "overlap":
+        x = np.linspace(-6, 6, 601)
+        # Each set is a column: three of ten elements belong, and the first of them is the one that moves.
+        target = np.repeat([[1.0]] * 3 + [[0.0]] * 7, len(x), axis=1)
+        z = 2 * (2 * target - 1)
+        z[0] = x
+        value, gradient, hessian = loss.value_gradient_and_hessian(z, target, axis=0, **options)
+        return "logit of one of 3 positives among 10", x, value, gradient[0], hessian[0]
+    label, low, high, target = {
+        "regression": ("residual", -4, 4, 0.0),
+        "binary": ("logit of a positive", -6, 6, 1.0),
+        "distribution": ("logarithm of the mean, target 2", -2, 3, 2.0),
+    }[family]
+    x = np.linspace(low, high, 801)
+    return label, x, *loss.value_gradient_and_hessian(x, np.full_like(x, target), **options)
+
+
+def _limit(axes, curves):
+    """Leave poles out of the picture."""
+    finite = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
+    low, high = finite.min(), min(finite.max(), max(4 * np.quantile(np.abs(finite), 0.8), 1e-3))
+    margin = 0.06 * (high - low) or 0.5
+    axes.set_ylim(low - margin, high + margin)
+
+
+def loss(name):
+    """Value, gradient and Hessian of a loss for some values of its parameter, and the three curvatures."""
+    make = getattr(fl, name)
+    parameter, values = VARIED.get(name, (None, [None]))
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 3.1))
+    drawn = {left: [], middle: [], right: []}
+    for position, value in enumerate(values):
+        label, x, *curves = _curves(make(**{parameter: value}) if parameter else make())
+        text = f"{parameter} = {value}" if parameter else None
+        for axes, curve in zip((left, middle), curves, strict=False):
+            axes.plot(x, curve, color=f"C{position}", linewidth=2 if position == 0 else 1.3, label=text)
+            drawn[axes].append(curve)
+    styles = {"majorize": ("C4", "-", 1.5), "psd": ("C2", "-", 2.5), "exact": ("black", "--", 1.3)}
+    for curvature, (color, line, width) in styles.items():
+        _, x, _, _, curve = _curves(make(), curvature)
+        right.plot(x, curve, line, color=color, linewidth=width, label=curvature)
+        drawn[right].append(curve)
+    for axes, title in zip(drawn, ("value", "gradient", "Hessian, by curvature"), strict=True):
+        axes.set(title=title, xlabel=label)
+        axes.axhline(0, color="lightgrey", linewidth=0.8, zorder=0)
+        _limit(axes, drawn[axes])
+    if parameter:
+        left.legend(frameon=False, fontsize=8)
+    right.legend(frameon=False, fontsize=8)

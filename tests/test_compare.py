@@ -1,0 +1,344 @@
+"""`python -m fastloss compare`: tasks are recognised, bad input is refused in words, recommendations are right."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib")
+pd = pytest.importorskip("pandas")
+pytest.importorskip("rich")
+pytest.importorskip("sklearn")
+
+from fastloss.__main__ import main  # noqa: E402
+from fastloss._compare import problem, study, verdict  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def table(target, n=150, seed=0):
+    """Two columns of numbers and one of names, with gaps, and what `target` makes of a score of them."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2))
+    city = rng.choice(["York", "Bath", "Ely"], n)
+    score = 1.5 * x[:, 0] - x[:, 1] + (city == "Bath")
+    frame = pd.DataFrame({"height": x[:, 0], "width": x[:, 1], "city": city, "y": target(score, rng)})
+    frame.loc[::17, "width"] = np.nan
+    frame.loc[::23, "city"] = None
+    return frame
+
+
+TARGETS = {
+    "binary": lambda score, rng: np.where(score + rng.logistic(size=len(score)) > 1, "ill", "well"),
+    "multiclass": lambda score, rng: np.digitize(score + rng.logistic(size=len(score)), [-1, 1]),
+    "regression": lambda score, rng: score + rng.normal(size=len(score)),
+    "counts": lambda score, rng: rng.poisson(np.exp(score / 2)),
+    "amounts": lambda score, rng: rng.poisson(np.exp(score / 2)) * rng.gamma(3.0, 0.3, len(score)),
+}
+USUAL = {
+    "binary": "BinaryCrossEntropy()",
+    "multiclass": "CrossEntropy()",
+    "regression": "SquaredError()",
+    "counts": "Poisson()",
+    "amounts": "Tweedie()",
+}
+
+
+@pytest.fixture
+def compare(tmp_path, capsys):
+    """Runs the command on a table; returns its JSON and what it printed."""
+
+    def run(frame, *options):
+        data, result = tmp_path / "data.csv", tmp_path / "result.json"
+        frame.to_csv(data, index=False)
+        arguments = ["--data", data, "--target", "y", "--quick", "--json", result, *options]
+        assert main(["compare", *map(str, arguments)]) == 0
+        return json.loads(result.read_text()), " ".join(capsys.readouterr().out.split())
+
+    return run
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_each_task(compare, task, tmp_path):
+    html = tmp_path / "page.html"
+    found, printed = compare(table(TARGETS[task]), "--html", html)
+    page = html.read_text(encoding="utf-8")
+    assert found["data"]["task"] == task
+    assert found["recommendation"]["loss"] in found["losses"]
+    assert USUAL[task] in found["losses"]
+    assert found["left_out"] == {}
+    for label, loss in found["losses"].items():
+        assert label in page
+        assert label in printed
+        assert found["main_metric"] in loss["folds"] or "Hinge()" in label
+        bounded = {name: folds for name, folds in loss["folds"].items() if name != "log loss"}
+        assert all(len(folds) == 3 and np.isfinite(folds).all() for folds in bounded.values())
+        assert loss["not_converged"] == 0
+    assert page.count("<svg") == 0  # in data URIs, whose names cannot clash
+    assert page.count("data:image/svg+xml;base64,") == 4
+    assert not re.search(r"""(src|href)=["']?https?:""", page)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "counts"])
+def test_trees(compare, task):
+    chosen = ["--losses", USUAL[task], "Focal" if task != "counts" else "absolute_error", "--model", "trees"]
+    found, _ = compare(table(TARGETS[task]), *chosen)
+    assert found["model"] == "trees"
+    assert len(found["losses"]) == 2
+    assert "hist_gradient_boosting_loss" in found["losses"][USUAL[task]]["code"]
+
+
+def test_bundled_data_and_png(tmp_path):
+    png = tmp_path / "plots.png"
+    chosen = ["--losses", "cross_entropy", "focal", "hinge"]
+    assert main(["compare", "--data", "wine", "--quick", "--png", str(png), *chosen]) == 0
+    pixels = pytest.importorskip("matplotlib.image").imread(png)
+    assert pixels.shape[0] > pixels.shape[1] > 1000
+    assert 0.02 < np.mean(pixels[..., :3].min(axis=-1) < 0.9) < 0.5  # drawn on, and mostly paper
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "tsv"])
+def test_other_files(tmp_path, suffix):
+    data = tmp_path / f"data.{suffix}"
+    frame = table(TARGETS["regression"])
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+        frame.to_parquet(data)
+    else:
+        frame.to_csv(data, sep="\t", index=False)
+    loaded = problem.load(str(data), "y", None, 1000, 0)
+    assert loaded.task == "regression"
+    assert list(loaded.features) == ["height", "width", "city"]
+    assert np.allclose(loaded.target, frame["y"])
+
+
+# ---- bad input -------------------------------------------------------------------------------------------------------
+
+N = 60
+NUMBERS = [*range(N)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "words"),
+    [
+        ({"y": NUMBERS}, ["--target", "z"], r"has no column 'z'; it has 'x', 'y'"),
+        ({"y": NUMBERS}, [], r"--target must name the column to predict, one of 'x', 'y'"),
+        ({"y": [1.0] * N}, ["--target", "y"], r"'y' is constant: 1.0"),
+        (
+            {"y": [*NUMBERS[:-2], None, 1]},
+            ["--target", "y"],
+            r"'y' is missing or not finite in 1 of 60 rows.* row 58",
+        ),
+        ({"y": [*NUMBERS[:-1], "inf"]}, ["--target", "y"], r"missing or not finite in 1 of 60 rows"),
+        ({"y": [f"letter {i}" for i in NUMBERS]}, ["--target", "y"], r"holds text, 60 different values"),
+        ({"y": ["a"] * 58 + ["b"] * 2}, ["--target", "y"], r"class 'b' .* only 2 rows"),
+        ({"y": ["a", "b"] * 30}, ["--target", "y", "--task", "regression"], r"regression needs numbers"),
+        ({"y": [*NUMBERS[1:], -1]}, ["--target", "y", "--task", "counts"], r"is negative in places"),
+        ({"y": NUMBERS}, ["--target", "y", "--task", "binary"], r"has 60 values, and a binary task has two"),
+        ({"y": NUMBERS}, ["--target", "y", "--losses", "hubber"], r"did you mean 'huber'"),
+        ({"y": NUMBERS}, ["--target", "y", "--losses", "Huber(delta=-1)"], r"delta"),
+        ({"y": NUMBERS}, ["--target", "y", "--losses", "print('x')"], r"loss 'print'"),
+        ({"y": NUMBERS}, ["--target", "y", "--losses", "dice"], r"no loss is left to compare: .*set of rows|no loss"),
+        ({"y": NUMBERS}, ["--target", "y", "--metric", "accuracy"], r"--metric 'accuracy' is none of .* RMSE"),
+        ({"y": NUMBERS}, ["--target", "y", "--json", "/nowhere/at.json"], r"there is no folder '/nowhere'"),
+        ({"y": NUMBERS, "x": [5] * N}, ["--target", "y"], r"no column to predict from: x \(constant\)"),
+    ],
+)
+def test_bad_data(tmp_path, capsys, columns, options, words):
+    data = tmp_path / "data.csv"
+    pd.DataFrame({"x": np.arange(N) % 7, **columns}).to_csv(data, index=False)
+    assert main(["compare", "--quick", "--data", str(data), *options]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert re.search(words, said), said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("missing.csv", None, r"there is no file .*the bundled data sets are breast_cancer"),
+        ("empty.csv", b"", r"cannot read .*empty.csv: No columns"),
+        ("ragged.csv", b"a,b\n1,2\n1,2,3,4\n", r"cannot read .*ragged.csv"),
+        ("letters.csv", b"\xff\xfe\x00,y\n\xc3\x28,1\n", r"cannot read .*letters.csv|no column"),
+        ("short.csv", b"x,y\n1,2\n2,3\n", r"has 2 rows; a comparison needs at least 30"),
+        ("not.parquet", b"x,y\n1,2\n", r"cannot read .*not.parquet|needs a library"),
+        ("folder", "folder", r"cannot read .*folder: Is a directory"),
+    ],
+)
+def test_bad_files(tmp_path, capsys, name, content, words):
+    path = tmp_path / name
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    assert main(["compare", "--data", str(path), "--target", "y"]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert re.search(words, said), said
+
+
+def test_a_loss_that_refuses_is_left_out_with_its_sentence(compare):
+    found, printed = compare(table(TARGETS["binary"]), "--losses", "BinaryCrossEntropy", "Dice(smooth=2)", "huber")
+    assert set(found["losses"]) == {"BinaryCrossEntropy()"}
+    assert set(found["left_out"]) == {"Dice(smooth=2.0)", "Huber()"}
+    assert "one number for a whole set of rows" in found["left_out"]["Dice(smooth=2.0)"]
+    assert "use LossRegressor" in found["left_out"]["Huber()"]
+    assert "Dice(smooth=2.0) is left out" in printed
+
+
+# ---- the task --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        ([0, 1] * 50, "binary"),
+        ([True, False] * 50, "binary"),
+        (["no", "yes"] * 50, "binary"),
+        ([0, 1, 2, 3] * 25, "multiclass"),
+        (["a", "b", "c", "d"] * 25, "multiclass"),
+        ([0] * 60 + [1] * 25 + [2] * 10 + [3] * 4 + [9], "counts"),
+        ([0.0] * 30 + [1.5, 2.25] * 35, "amounts"),
+        (list(np.exp(np.linspace(0, 6, 100))), "amounts"),
+        (list(np.linspace(-1, 1, 100)), "regression"),
+        (list(np.linspace(100, 120, 100)), "regression"),
+        (list(range(25, 346)), "regression"),
+    ],
+)
+def test_the_task_is_found(values, task):
+    assert problem.task_of(pd.Series(values, name="y"))[0] == task
+
+
+def test_of_two_names_the_rarer_is_positive_and_of_two_numbers_the_larger():
+    names = problem.encoded(pd.Series(["ill"] * 10 + ["well"] * 90, name="y"), "binary")
+    assert names[1] == ("well", "ill")
+    assert names[0].sum() == 10
+    assert problem.encoded(pd.Series([0] * 10 + [1] * 90, name="y"), "binary")[1] == ("0", "1")
+
+
+# ---- the recommendation ----------------------------------------------------------------------------------------------
+
+ROBUST = {"AbsoluteError", "Cauchy", "EpsilonInsensitive", "Fair", "Huber", "LogCosh", "PseudoHuber"}
+
+
+def test_gross_outliers_call_for_a_robust_loss(compare):
+    def target(score, rng):
+        gross = rng.random(len(score)) < 0.1
+        return score + 0.5 * rng.normal(size=len(score)) + 60 * gross * rng.exponential(size=len(score))
+
+    found, printed = compare(table(target, 300))
+    assert found["recommendation"]["loss"].partition("(")[0] in ROBUST
+    assert found["main_metric"] == "MAE"
+    assert not found["losses"]["SquaredError()"]["metrics"]["MAE"]["tie"]
+    assert "of the targets lie more than 6 spreads" in printed
+
+
+def test_normal_residuals_keep_the_squares(compare):
+    found, _ = compare(table(TARGETS["regression"], 300))
+    assert found["main_metric"] == "RMSE"
+    assert found["losses"]["SquaredError()"]["metrics"]["RMSE"]["tie"]
+
+
+def test_wrong_labels_far_away_call_for_a_bounded_loss(compare):
+    """A fifth of one class lies far on the other's side: an unbounded loss turns the boundary for their sake."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 200)
+    x = rng.normal(size=(400, 2)) + 2.0 * np.where(y, 1, -1)[:, None] * [1.0, 0.0]
+    wrong = rng.random(400) < np.where(y, 0.2, 0.0)
+    x[wrong] = rng.normal(size=(wrong.sum(), 2)) + [-8.0, 0.0]
+    found, _ = compare(pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": y}), "--metric", "accuracy")
+    assert found["recommendation"]["loss"] in {"Brier()", "GeneralizedCrossEntropy()"}
+    assert not found["losses"]["BinaryCrossEntropy()"]["metrics"]["accuracy"]["tie"]
+    assert "Losses are judged by accuracy, as asked for." in found["recommendation"]["reasons"]
+
+
+@pytest.mark.parametrize(
+    ("other", "is_tie"),
+    [
+        ([1.0, 2.0, 3.0], True),
+        ([1.2, 1.9, 3.0], True),  # 0.033 +- 0.13
+        ([1.2, 2.1, 3.15], False),  # worse each time, and alike
+        ([1.0, 2.0, 4.5], True),  # 0.5 +- 0.79
+    ],
+)
+def test_differences_within_their_standard_error_are_ties(other, is_tie):
+    found = verdict.stand("cost", {"best": [1.0, 2.0, 3.0], "other": other}, False, 0.5)
+    assert found.best == "best"
+    assert found.rows["other"].is_tie == is_tie
+    d = np.subtract(other, [1.0, 2.0, 3.0])
+    assert found.rows["other"].worse_by == pytest.approx(d.mean())
+    assert found.rows["other"].error == pytest.approx(np.sqrt((1 / 3 + 0.5) * d.var(ddof=1)))
+
+
+def test_infinite_is_no_tie_of_finite():
+    rows = verdict.stand("cost", {"finite": [1.0, 2.0], "other": [1.0, np.inf]}, False, 0.5).rows
+    assert rows["finite"].is_tie
+    assert not rows["other"].is_tie
+    rows = verdict.stand("cost", {"one": [1.0, np.inf], "other": [1.0, np.inf]}, False, 0.5).rows
+    assert rows["one"].is_tie
+    assert rows["other"].is_tie
+
+
+def test_more_is_better():
+    found = verdict.stand("share", {"best": [0.9, 0.9], "other": [0.8, 0.8], "silent": []}, True, 0.5)
+    assert found.best == "best"
+    assert found.rows["other"].worse_by == pytest.approx(0.1)
+    assert "silent" not in found.rows
+
+
+# ---- what is measured ------------------------------------------------------------------------------------------------
+
+
+def without_times(found):
+    for loss in found["losses"].values():
+        assert loss.pop("fit_seconds") > 0
+    return found
+
+
+def test_same_seed_same_numbers(compare):
+    frame = table(TARGETS["counts"])
+    first, again, other = (without_times(compare(frame, "--seed", seed)[0]) for seed in (3, 3, 4))
+    assert first == again
+    assert first["losses"]["Poisson()"]["folds"] != other["losses"]["Poisson()"]["folds"]
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_a_share_of_the_targets_is_spoiled(tmp_path, task):
+    path = tmp_path / "data.csv"
+    table(TARGETS[task]).to_csv(path, index=False)
+    given = problem.load(str(path), "y", None, 1000, 0)
+    spoiled = study.spoiled(given, given.target, 0.2, np.random.default_rng(0))
+    assert np.count_nonzero(spoiled != given.target) == 30
+    if given.is_classification:
+        assert set(spoiled) == set(given.target)
+    else:
+        assert np.median(spoiled[spoiled != given.target]) > np.max(given.target)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("name", ["squared_error", "absolute_error"])
+def test_the_penalty_does_not_depend_on_units(scale, name):
+    """Times the square of a coefficient, it is as large as the loss."""
+    frame = table(TARGETS["regression"])
+    given = problem.Problem("", "regression", "", frame, scale * frame["y"].to_numpy(), (), ())
+    unscaled = problem.Problem("", "regression", "", frame, frame["y"].to_numpy(), (), ())
+    loss = study.resolve(name)
+    power = 0 if name == "squared_error" else -1
+    assert study.slope_of(loss, given) == pytest.approx(scale**power * study.slope_of(loss, unscaled))
+
+
+def test_calibration_error():
+    """Of equally many rows each: said 0.2 and 0.8, came 0.5 both times."""
+    said, came = np.repeat([0.2, 0.8], 500), np.tile([0.0, 1.0], 500)
+    result = study.Result(None, "", pooled=[(said, came)])
+    assert result.calibration_error() == pytest.approx(0.3)
+    assert np.isnan(study.Result(None, "").calibration_error())
+
+
+def test_large_data_is_sampled(tmp_path):
+    path = tmp_path / "data.csv"
+    table(TARGETS["regression"]).to_csv(path, index=False)
+    given = problem.load(str(path), "y", None, 100, 0)
+    assert len(given.target) == len(given.features) == 100
+    assert given.notes == ("A sample of 100 of 150 rows.",)

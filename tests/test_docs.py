@@ -1,0 +1,124 @@
+"""The documentation: its examples run, and its formulas are those of the kernels."""
+
+import doctest
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+
+import fastloss as fl
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+NEEDS = {"boosters": ("lightgbm", "xgboost", "catboost"), "sklearn": ("sklearn", "threadpoolctl")}
+
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="needs the documentation")
+
+
+def blocks(page):
+    """The blocks of Python on a page, with their line numbers."""
+    text = page.read_text(encoding="utf-8")
+    for match in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield text.count("\n", 0, match.start()) + 1, match[1]
+
+
+PAGES = [page for page in sorted(DOCS.glob("*.md")) if any(blocks(page))]
+
+
+def test_there_are_examples():
+    assert len(PAGES) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_run(page):
+    for name in NEEDS.get(page.stem, ()):
+        pytest.importorskip(name)
+    names, report = {}, []
+    for line, source in blocks(page):
+        assert source.startswith(">>> "), f"line {line}: an example that does not say what it gives"
+        test = doctest.DocTestParser().get_doctest(source, names, page.name, str(page), line)
+        doctest.DocTestRunner().run(test, out=report.append, clear_globs=False)
+        names.update(test.globs)
+    assert not report, "".join(report)
+
+
+# -------------------------------------------------------------------------------- formulas
+
+
+@pytest.fixture(scope="module")
+def formulas():
+    pytest.importorskip("latexify")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        yield importlib.import_module("formulas")
+    sys.modules.pop("formulas")
+
+
+FUNCTIONS = {name: getattr(np, name) for name in ("cosh", "exp", "log", "sign", "sqrt", "tanh")} | {"sum_k": np.sum}
+
+
+def symbols(case, z, t, row, j):
+    """What the formulas are made of, for one score."""
+    if case.rowwise:
+        p = fl.softmax(z)[row]
+        by_class = t.ndim < z.ndim
+        others = [k for k in range(z.shape[1]) if not by_class or k != t[row]]
+        largest = max(others, key=lambda k: z[row, k])
+        given = {"p_j": p[j], "p_k": p}
+        if by_class:
+            given |= {"p_y": p[t[row]], "is_y": float(j == t[row]), "z_y": z[row, t[row]], "z_other": z[row, largest]}
+            return given | {"is_other": float(j == largest)}
+        return given | {"t_j": t[row, j], "t_k": t[row]}
+    given = {"z": z[row], "t": t[row], "r": z[row] - t[row]}
+    if case.domain == "probability":
+        y = 2 * t[row] - 1
+        given |= {"p": float(fl.sigmoid(z[row])), "y": y, "m": y * z[row]}
+    if case.setwise:
+        p = fl.sigmoid(z)
+        given |= {"p_j": p[row], "p_k": p, "t_j": t[row], "t_k": t}
+    return given
+
+
+@pytest.mark.parametrize("case", cases.TABLE, ids=str)
+def test_formulas_are_those_of_the_kernels(formulas, case):
+    formula = formulas.FORMULAS[case.constructor]
+    parameters = {
+        name: value
+        for name, value in case.parameters[-1].items()
+        if name not in ("label_smoothing", "class_weight", "pos_weight", "alpha")
+    }
+    if case.function == "tversky":
+        parameters = {"alpha": 0.3, "beta": 0.9, "smooth": 0.5}
+    loss = getattr(fl, case.constructor)(**parameters)
+    rng = np.random.default_rng(0)
+    n = 12
+    z = rng.normal(size=(n, 3) if case.rowwise else n, scale=2)
+    t = {
+        "class": lambda: rng.integers(0, 3, n) if case.function != "kl_divergence" else rng.dirichlet(np.ones(3), n),
+        "real": lambda: rng.normal(size=n),
+        "probability": lambda: rng.integers(0, 2, n).astype(float),
+        "set": lambda: rng.integers(0, 2, n).astype(float),
+        "count": lambda: rng.poisson(2, n).astype(float),
+        "positive": lambda: rng.exponential(size=n),
+    }[case.domain]()
+    value, gradient, hessian = loss.value_gradient_and_hessian(z, t, reduction="sum" if case.setwise else "none")
+    for row in range(n):
+        for j in range(3 if case.rowwise else 1):
+            names = {**FUNCTIONS, **loss.parameters, **symbols(case, z, t, row, j)}
+            for name, expression in formula.where.items():
+                names[name] = eval(expression, names)
+            at = (row, j) if case.rowwise else row
+            found = [eval(each, names) for each in (formula.value, formula.gradient, formula.hessian)]
+            exact = [value if case.setwise else value[row], gradient[at], hessian[at]]
+            assert found == pytest.approx(exact, rel=1e-9, abs=1e-12)
+
+
+def test_every_loss_has_a_formula(formulas):
+    assert set(formulas.FORMULAS) == {loss.__name__ for loss in fl.losses()}
+    for formula in formulas.FORMULAS.values():
+        for expression in (formula.value, formula.gradient, formula.hessian, *formula.where.values()):
+            text = formulas.typeset(expression)
+            assert "_{" not in text.replace(r"\max_{", "").replace(r"argmax}_{", "")

@@ -1,0 +1,60 @@
+"""What users write with fastloss itself, but for the losses, which `test_packaging.py` writes for all alike."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import assert_type
+
+import fastloss as fl
+
+logits = np.array([[1.0, -1.0], [0.5, 2.0], [0.0, 0.0]])
+classes = [0, 1, 1]
+
+loss = fl.CrossEntropy(class_weight=[1.0, 2.0], label_smoothing=0.1)
+assert_type(loss(logits, classes), float)
+assert_type(loss(logits, classes, reduction="sum", sample_weight=[1, 0, 2]), float)
+assert_type(loss(logits, classes, reduction="none"), NDArray[Any])
+assert_type(loss.gradient(logits, classes), NDArray[Any])
+assert_type(loss.value_and_gradient(logits, classes), tuple[float, NDArray[Any]])
+assert_type(loss.value_and_gradient(logits, classes, reduction="none"), tuple[NDArray[Any], NDArray[Any]])
+assert_type(loss.gradient_and_hessian(logits, classes, curvature="psd"), tuple[NDArray[Any], NDArray[Any]])
+assert_type(loss.value_gradient_and_hessian(logits, classes), tuple[float, NDArray[Any], NDArray[Any]])
+
+chosen = "sum" if logits.size > 5 else "none"
+either = fl.Huber()(logits, logits, reduction=chosen)  # a str: anything may come
+dice = fl.Dice()
+assert_type(dice(logits, np.eye(2)[classes], axis=0, reduction="none"), NDArray[Any])
+assert_type(dice.name, str)
+assert_type(dice.parameters, dict[str, Any])
+
+parts: list[fl.Huber] = sorted([fl.Huber(2.0), fl.Huber(delta=1.0)], key=lambda each: float(each.parameters["delta"]))
+numbers: dict[fl.BinaryFocal, float] = {fl.BinaryFocal(): 1.0}
+
+number: float = fl.mse([1.0], [2.0]) + fl.l2([1.0], [2.0]) + fl.zero_one(logits, classes)
+array: NDArray[np.float64] = np.empty_like(logits)
+array = fl.log_softmax(logits, out=array)
+array = fl.softmax(logits, axis=1) + fl.sigmoid(logits) + fl.log_sigmoid(logits)
+array = fl.logsumexp(logits, axis=-1)
+
+weight = np.ones((4, 2))
+number = fl.linear_cross_entropy(logits, weight, classes, label_smoothing=0.1)
+number, (of_x, of_weight, of_bias) = fl.linear_cross_entropy_value_and_gradient(logits, weight, classes, [0.0] * 4)
+
+assert_type(fl.get_num_threads(), int)
+fl.set_num_threads(None)
+with fl.num_threads(1):
+    assert_type(fl.config(), dict[str, Any])
+names: list[str] = [each.__name__ for each in fl.losses()]
+
+value, gradient, hessian = fl.reference.huber([1.0], [0.0], delta=1.0)
+
+
+def objective(z: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A user's own objective."""
+    return fl.BinaryFocal().gradient_and_hessian(z, y, reduction="sum", curvature="psd")
+
+
+report = fl.check_objective(objective, fl.BinaryFocal())
+assert_type(report.ok, bool)
+print(report, [finding.check for finding in report.findings])
