@@ -162,8 +162,10 @@ class Derivatives:
         except IndexError:
             pass
         else:
-            # Two references: the name here, and the argument of the question.
-            unheld = sys.getrefcount(gradient) <= 2 and sys.getrefcount(hessian) <= 2
+            # As many as of something that only a name here stands for: two, or from Python 3.14 on one.
+            alone = object()
+            most = sys.getrefcount(alone)
+            unheld = sys.getrefcount(gradient) <= most and sys.getrefcount(hessian) <= most
             if unheld and gradient.shape == z.shape and gradient.strides == _strides(z):
                 return gradient, hessian
         return np.empty_like(z, np.float32), np.empty_like(z, np.float32)
