@@ -1,4 +1,4 @@
-"""The benchmark of the core: python benchmarks/core.py [--quick] [--filter REGEX] [--json FILE] [--update-readme].
+"""The benchmark of the core: python benchmarks/core.py [--quick] [--filter REGEX] [--json FILE] [--update-docs].
 
 Every case is timed in turns with its peers, after their answers are compared, and held against the memory limit
 of the same run. Exit code 1 if an answer differs or, in a full run, a target is missed.
@@ -28,7 +28,7 @@ from fastloss._bench.limits import MemoryLimit
 from fastloss._bench.peers import Peer, agreeing_peers, load_libraries
 from fastloss._bench.timing import Times, seconds_of, take_turns
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 OURS, BASELINE, ONE_THREAD = "fastloss", "baseline", "one thread"
 # Seconds of timing for a case; a quick run only shows that everything works.
 BUDGET = {"limits": 3.0, "small": 1.0, "sweep": 1.5, "catalogue": 1.5, "catalogue-sweep": 0.8}
@@ -169,11 +169,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to a file")
     parser.add_argument("--rounds", type=int, help="rounds per case, instead of a time budget")
     parser.add_argument("--no-peers", action="store_true", help="time fastloss alone")
-    parser.add_argument("--update-readme", action="store_true", help="write the speed table of the README")
+    parser.add_argument(
+        "--update-docs", action="store_true", help="write the speed table of docs/performance.md; then: chart.py"
+    )
     arguments = parser.parse_args(argv)
     is_partial = arguments.quick or arguments.no_peers or arguments.filter not in ("", "^limits/")
-    if arguments.update_readme and is_partial:
-        parser.error("--update-readme needs a full run, or at least --filter ^limits/ without --quick and --no-peers")
+    if arguments.update_docs and is_partial:
+        parser.error("--update-docs needs a full run, or at least --filter ^limits/ without --quick and --no-peers")
     return arguments
 
 
@@ -195,8 +197,8 @@ def main(argv: list[str] | None = None) -> int:
     show(run)
     if arguments.json:
         arguments.json.write_text(json.dumps(run, indent=1), encoding="utf-8")
-    if arguments.update_readme:
-        report.update_readme(README, run)
+    if arguments.update_docs:
+        report.update_speed_table(PAGE, run)
     differs = any(result["remarks"] for result in run["cases"])
     missed = any(result["missed"] for result in run["cases"]) or not all(fact["ok"] for fact in run["facts"])
     return int(differs or (missed and not arguments.quick and not arguments.no_peers))

@@ -1,4 +1,4 @@
-"""Results as text: a table for the terminal, and the table of the README."""
+"""Results as text: a table for the terminal, and the table of docs/performance.md."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ def fact_table(facts: list[dict[str, Any]]) -> str:
     )
 
 
-# ---- README ----------------------------------------------------------------------------------------------------
+# ---- docs/performance.md ---------------------------------------------------------------------------------------
 
 
 WANT_TEXT = {"value+gradient": ", value and gradient", "value": ", value", "array": ""}
 
 
-def readme_rows(results: list[dict[str, Any]]) -> Iterable[list[str]]:
+def speed_rows(results: list[dict[str, Any]]) -> Iterable[list[str]]:
     """One row for each case at full size: time and share with outputs reused, factors like with like."""
     fresh = {(r["kernel"], r["shape"], r["dtype"], r["want"]): r for r in results if r["outputs"] == "fresh"}
     for result in results:
@@ -113,10 +113,10 @@ def readme_rows(results: list[dict[str, Any]]) -> Iterable[list[str]]:
         ]
 
 
-def readme_table(run: dict[str, Any]) -> str:
-    """The README's speed table, with the machine and the versions it was measured on."""
+def as_speed_table(run: dict[str, Any]) -> str:
+    """The speed table, with the machine and the versions it was measured on."""
     header = ["", "shape", "time", "of the memory limit", "against what users write", "against torch's kernels"]
-    rows = [header, ["---", "---", *["--:"] * 4], *readme_rows(run["cases"])]
+    rows = [header, ["---", "---", *["--:"] * 4], *speed_rows(run["cases"])]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     limits = [f"{run[name]['gigabytes_per_second']:.1f} GB/s {name} ({run[name]['how']})" for name in ("copy", "read")]
     noise = median(result["spread"] for result in run["cases"]) - 1
@@ -130,11 +130,21 @@ def readme_table(run: dict[str, Any]) -> str:
     )
 
 
-def update_readme(readme: Path, run: dict[str, Any]) -> None:
-    """Write the speed table between its markers."""
-    text = readme.read_text(encoding="utf-8")
-    before, found_begin, rest = text.partition(BEGIN)
-    _, found_end, after = rest.partition(END)
+def parts(page: Path) -> tuple[str, str, str]:
+    """Return what comes before the speed table, the table and what comes after it."""
+    before, found_begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    table, found_end, after = rest.partition(END)
     if not (found_begin and found_end):
-        raise SystemExit(f"{readme.name} has no {BEGIN} ... {END}")
-    readme.write_text(f"{before}{BEGIN}\n{readme_table(run)}\n{END}{after}", encoding="utf-8")
+        raise SystemExit(f"{page.name} has no {BEGIN} ... {END}")
+    return before, table, after
+
+
+def speed_table(page: Path) -> str:
+    """Return the speed table."""
+    return parts(page)[1]
+
+
+def update_speed_table(page: Path, run: dict[str, Any]) -> None:
+    """Write the speed table between its markers."""
+    before, _, after = parts(page)
+    page.write_text(f"{before}{BEGIN}\n{as_speed_table(run)}\n{END}{after}", encoding="utf-8")

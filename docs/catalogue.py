@@ -1,8 +1,8 @@
 """
 Sphinx extension: writes the pages that follow from the code, into generated/.
 
-A page for each loss, from its class, the README's tables, formulas.py and the C file of its kernel; a page for each
-peer, from the table of equivalents and what the tests say about definitions (tests/equivalents.py,
+A page for each loss, from its class, the tables of losses and curvatures, formulas.py and the C file of its kernel; a
+page for each peer, from the table of equivalents and what the tests say about definitions (tests/equivalents.py,
 tests/test_peers_*.py); the table of measured errors, from the docstrings; the API reference, from each `__all__`.
 """
 
@@ -49,20 +49,20 @@ def write(name: str, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def readme_rows(section: str, loss: type) -> tuple[str, list[str]]:
-    """Return the head of the README's table in which a loss stands, and its rows."""
-    text = re.search(rf"\n## {section}\n(.*?)\n## ", (CHECKOUT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+def table_rows(page: str, loss: type) -> tuple[str, list[str]]:
+    """Return the head of the page's table in which a loss stands, and its rows."""
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
     for table in re.findall(r"(?:^\|.*\n)+", text + "\n", re.MULTILINE):
         head, rule, *rows = table.splitlines()
         found = [row for row in rows if re.search(rf"`{loss.__name__}[(`]", row.split(" | ")[0])]
         if found:
             return f"{head}\n{rule}", found
-    raise LookupError(f"{loss.__name__} is not in the README's table of {section}")
+    raise LookupError(f"{loss.__name__} is in no table of {page}")
 
 
 def purpose(loss: type) -> str:
     """What the README says a loss is for."""
-    text = readme_rows("Losses", loss)[1][0].rstrip("| ").rpartition(" | ")[2]
+    text = table_rows("README.md", loss)[1][0].rstrip("| ").rpartition(" | ")[2]
     return text[0].upper() + text[1:]
 
 
@@ -85,7 +85,7 @@ def loss_page(loss: type) -> str:
     name = loss.__name__
     function = loss().name
     unit = {"overlap": "element of a set", "multiclass": "row"}.get(family(loss), "element")
-    head, rows = readme_rows("Curvature", loss)
+    head, rows = table_rows("docs/curvature.md", loss)
     return f"""# {name}
 
 {purpose(loss)}.
@@ -235,11 +235,6 @@ def keep_formulas(app: Sphinx, what: str, name: str, obj: object, options: objec
             lines[i] += ":"
 
 
-def stay_inside(app: Sphinx, name: str, source: list[str]) -> None:
-    """Lead links to the README, which is right where a page is read as a file, to the page that holds that section."""
-    source[0] = source[0].replace("(../README.md#curvature)", "(curvature.md)")
-
-
 def is_not_ours(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
     """Leave out what a class inherits from another library."""
     module = getattr(getattr(obj, "fget", obj), "__module__", None) or "fastloss"
@@ -254,7 +249,6 @@ def arguments_of_examples(configuration: dict, script: dict) -> list[str]:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("config-inited", write_pages)  # before Sphinx looks for pages
-    app.connect("source-read", stay_inside)
     app.connect("autodoc-skip-member", is_not_ours)
     app.connect("autodoc-process-docstring", keep_formulas, priority=100)  # before numpydoc
     return {"parallel_read_safe": True}

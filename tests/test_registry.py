@@ -98,10 +98,9 @@ def test_no_formula_without_a_loss():
 
 
 @pytest.mark.skipif(not README.is_file(), reason="needs the source tree")
-def test_in_the_tables_of_the_readme(loss_class):
+def test_in_the_tables(loss_class):
     """With its parameters and their defaults; and what psd and majorize are."""
-    text = README.read_text(encoding="utf-8")
-    losses, curvature = (re.search(rf"\n## {name}\n(.*?)\n## ", text, re.DOTALL)[1] for name in ("Losses", "Curvature"))
+    losses, curvature = (page.read_text(encoding="utf-8") for page in (README, CHECKOUT / "docs" / "curvature.md"))
     written = re.search(rf"^\| `{loss_class.__name__}\((.*?)\)`", losses, re.MULTILINE)
     assert written, "no line in the table of losses"
     given = dict(each.split("=") for each in written[1].split(", ") if each)
