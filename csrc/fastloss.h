@@ -41,7 +41,7 @@ typedef struct fl_job {
     double scale; /* of gradient and Hessian: 1, or 1 / (sum of weights) */
     int want, curvature;
     int stream;        /* outputs go around the caches */
-    int check_target;  /* targets have not been checked yet: do it on the way */
+    int check_target;  /* to the check: look at float targets; to the block: they have not been looked at */
     int domain;        /* of the target, for check_pointwise */
 
     /* rowwise */

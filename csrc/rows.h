@@ -145,7 +145,29 @@ ALWAYS_INLINE int all_classes(const int64_t *target, ptrdiff_t n, ptrdiff_t n_cl
     return (int64_t)outside >= 0;
 }
 
-/* Targets are classes or probabilities, weights finite and >= 0; adds up the weights of the rows that count. */
+/* The place of a row's class k among all elements. */
+ALWAYS_INLINE ptrdiff_t place_of(const fl_job *job, ptrdiff_t row, ptrdiff_t k)
+{
+    return (row / job->n_inner * job->n_classes + k) * job->n_inner + row % job->n_inner;
+}
+
+/* The place of a target of these n rows that is no probability, or -1. */
+SHARED ptrdiff_t check_probabilities(const fl_job *job, ptrdiff_t first, ptrdiff_t n, const real *weight)
+{
+    CACHE_ALIGNED real t[MAX_ROWS];
+    fl_array column = job->target;
+    for (ptrdiff_t k = 0; k < job->n_classes; k++, column.data += column.classes) {
+        int hard;
+        load_elements(t, &column, job->n_inner, first, n);
+        for (ptrdiff_t i = 0; job->weight.data && i < n; i++) /* what counts nowhere may hold anything */
+            if (weight[i] == 0) t[i] = 1;
+        const ptrdiff_t bad = check_domain(t, n, FL_UNIT_INTERVAL, &hard);
+        if (bad >= 0) return place_of(job, first + bad, k);
+    }
+    return -1;
+}
+
+/* Targets are classes or (if check_target) probabilities, weights finite and >= 0; adds up the weights of the rows that count. */
 SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, fl_checked *result)
 {
     CACHE_ALIGNED real weight[MAX_ROWS];
@@ -163,6 +185,8 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
                 for (ptrdiff_t i = 0; i < n; i++) weight_sum += (double)weight[i];
             else
                 weight_sum += (double)n;
+            if (job->check_target && result->bad_target < 0)
+                result->bad_target = check_probabilities(job, first, n, weight);
             continue;
         }
         if (plain && all_classes((const int64_t *)(const void *)job->target.data + first, n, job->n_classes)) {

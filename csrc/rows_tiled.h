@@ -524,7 +524,7 @@ SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, p
             for (ptrdiff_t k = 0; k < n_classes; k++)
                 for (ptrdiff_t i = 0; i < n; i++)
                     if (!(a[k * rows + i] >= 0 && a[k * rows + i] <= 1) && s->weight[i] != 0)
-                        return ((first + i) / job->n_inner * n_classes + k) * job->n_inner + (first + i) % job->n_inner;
+                        return place_of(job, first + i, k);
     }
     for (ptrdiff_t k = 0; k < n_classes; k++) {
         const real class_weight = job->class_weight ? (real)job->class_weight[k] : 1;

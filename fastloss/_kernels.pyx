@@ -387,22 +387,19 @@ cdef double execute_job(fl_job *job, const fl_kernels *kernels, const fl_loss *l
 
     # Float targets are checked on the way where nothing can be spoilt, or where reading them twice would cost too much.
     cdef bint float_targets = job.soft if rowwise else loss.domain != FL_ANY
+    cdef bint check_first = float_targets and not fresh and elements * item <= CHECK_FIRST_BYTES
     job.domain = loss.domain
-    job.check_target = 0
-    if float_targets:
-        job.check_target = 1
-    if job.target.data != NULL and (
-        job.weight.data != NULL
-        or (rowwise and not job.soft)
-        or (float_targets and not fresh and elements * item <= CHECK_FIRST_BYTES)
-    ):
+    # A pointwise target is looked at with its weight, a row of probabilities is long.
+    job.check_target = float_targets and (check_first or not rowwise)
+    if job.target.data != NULL and (job.weight.data != NULL or (rowwise and not job.soft) or check_first):
         check_all(check, job, rows, size, threads, &weight_sum)
         if rescalable and mean and job.weight.data != NULL and not (1e-20 < weight_sum < 1e20) and (
             weight_sum != 0 or job.weight.type != job.prediction.type
         ):
             raise BadElement("sample_weight", -1)
-        if not rowwise:
-            job.check_target = 0
+        job.check_target = float_targets and not job.check_target
+    else:
+        job.check_target = float_targets
     job.scale = 1
     if mean:
         job.scale = 1 / weight_sum if weight_sum > 0 else 0

@@ -6,6 +6,7 @@ import pytest
 import fastloss as fl
 
 da = pytest.importorskip("dask.array")
+pytest.importorskip("dask.dataframe")  # XGBoost's module wants it
 distributed = pytest.importorskip("distributed")
 lightgbm = pytest.importorskip("lightgbm")
 pytest.importorskip("xgboost")

@@ -241,6 +241,18 @@ def test_probability_outside_its_range_in_a_large_array():
         t[where] = 0
 
 
+@pytest.mark.parametrize(
+    "few_setup", [*PROBABILITIES, *(each for each in cases.FEW_SETUPS if each.kind in OUTSIDE)], ids=str
+)
+def test_nothing_is_written_before_a_bad_target(few_setup, dtype):
+    """However many blocks of good ones come first."""
+    z, t = few_setup.draw((9000, 4), dtype)
+    t[-1, -1] = -1
+    refuses(few_setup.build(4), z, t, ["target"], position=(8999, 3))
+    weight = np.full(9000 if few_setup.case.rowwise else (9000, 4), 2.0)
+    refuses(few_setup.build(4), z, t, ["target"], position=(8999, 3), sample_weight=weight)
+
+
 @pytest.mark.parametrize("bad", [-0.5, np.nan, np.inf, -np.inf])
 def test_weights(few_setup, dtype, bad):
     z, t = few_setup.draw(SHAPE, dtype)

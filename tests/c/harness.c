@@ -734,20 +734,18 @@ static void run_bad(const problem *p, const fl_kernels *kernels, const fl_loss *
                 fail("target %td, weight %td instead of %td, %td", target_at, weight_at, expected, expected_weight);
             continue;
         }
-        /* soft targets of rows are looked at in the block alone */
-        const ptrdiff_t in_check = rowwise && !by_class ? -1 : expected;
+        const ptrdiff_t position =
+            expected < 0 ? -1 : (expected / full.inner * width + k) * full.inner + expected % full.inner;
         (rowwise ? kernels->check_rowwise : kernels->check_pointwise)(&job, 0, n, &checked);
-        if (checked.bad_target != in_check || checked.bad_weight != expected_weight)
+        if (checked.bad_target != position || checked.bad_weight != expected_weight)
             fail("target %td, weight %td instead of %td, %td (of %td, %td)", checked.bad_target, checked.bad_weight,
-                 in_check, expected_weight, first, second);
+                 position, expected_weight, first, second);
         if (by_class || bad_weight || (weighted && !rowwise)) continue;
         const shape of_value = {full.outer, job.want == FL_VALUE ? 1 : p->width, full.inner};
         fl_array *out = job.want == FL_VALUE ? &job.value : &job.gradient;
         *out = place_array(GRADIENT_OUT, real_type, of_value, C_ORDER, AT_END, 0);
         double sum;
         const ptrdiff_t found = loss->block(&job, 0, n, &sum);
-        const ptrdiff_t position =
-            expected < 0 ? -1 : (expected / full.inner * width + k) * full.inner + expected % full.inner;
         if (found != position) fail("bad target: %td instead of %td", found, position);
     }
 }
