@@ -238,6 +238,10 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ),
     ("rows_tiled.h", "STATISTICS(statistics_logsumexp", "0 -> 1", "computes or keeps more than is asked for: speed"),
     ("rows_tiled.h", "job->gradient.classes == size && job->gradient.outer", "== -> !=", "rows_tiled: the same, later"),
+    ("rows_tiled.h", "return -1;", "1 -> 2", "no bad target: negative is all that is looked at"),
+    ("ranks.h", ".second = C(-REAL_INFINITY)", "- -> nothing", "the first logit pushes -inf, the old largest, into it"),
+    ("focal.inc.h", "gamma <= 64", "<= -> <", "at 64 the other way to raise to a power, exact to the same ulps"),
+    ("pointwise.h", "product + fmadd(product, remainder, lost)", "other sign", "less than an ulp: below its tolerance"),
     ("log_cosh.inc.h", "HORNER(e, q, 0x1.550058p-2)", "0x1.550858p-2", "1e-7 of the result: below its tolerance"),
 ]
 
