@@ -966,6 +966,31 @@ def draw(case, kind, shape, dtype=np.float64, spread="normal", seed=0):
     return z, draw_target(rng, kind, shape, dtype)
 
 
+def fixed_numbers(n, seed):
+    """n numbers in [0, 1), exact in float32, from integer arithmetic alone: the same on every machine."""
+    x = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
+    x = (x ^ (x >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    return (x >> np.uint64(41)).astype(np.float64) / 2.0**23
+
+
+def fixed_inputs(kind, shape, dtype):
+    """Rows of logits and the targets of a kind, the same on every machine: what digests are taken of."""
+    n, n_classes = int(np.prod(shape)), shape[-1]
+    z = (fixed_numbers(n, 1) - 0.5) * np.where(fixed_numbers(n, 2) < 0.25, 256.0, 16.0)
+    u = fixed_numbers(n, 3)
+    t = {
+        "real": (u - 0.5) * 8,
+        "hard": np.floor(u * 2),
+        "soft": u,
+        "count": np.floor(u * 8),
+        "positive": u + 0.0625,
+        "index": u,
+        "probability": u / max(4, 2 ** int(n_classes - 1).bit_length() / 2),
+    }[kind]
+    z, t = z.reshape(shape).astype(dtype), t.reshape(shape).astype(dtype)
+    return (z, np.floor(t[:, 0] * n_classes).astype(np.int64)) if kind == "index" else (z, t)
+
+
 def hard_numbers(dtype):
     """Logits and residuals that break careless code."""
     info = np.finfo(dtype)

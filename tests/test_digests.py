@@ -22,32 +22,8 @@ CURVATURES = ("exact", "psd", "majorize")
 SETUPS = tuple(setup for setup in cases.SETUPS if cases.CLASS_WEIGHT not in map(str, setup.given.values()))
 
 
-def numbers(n, seed):
-    """n numbers in [0, 1), exact in float32, from integer arithmetic alone."""
-    x = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
-    x = (x ^ (x >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    return (x >> np.uint64(41)).astype(np.float64) / 2.0**23
-
-
-def inputs(kind, dtype):
-    n = SHAPE[0] * SHAPE[1]
-    z = (numbers(n, 1) - 0.5) * np.where(numbers(n, 2) < 0.25, 256.0, 16.0)
-    u = numbers(n, 3)
-    t = {
-        "real": (u - 0.5) * 8,
-        "hard": np.floor(u * 2),
-        "soft": u,
-        "count": np.floor(u * 8),
-        "positive": u + 0.0625,
-        "index": u,
-        "probability": u / 4,
-    }[kind]
-    z, t = z.reshape(SHAPE).astype(dtype), t.reshape(SHAPE).astype(dtype)
-    return (z, np.floor(t[:, 0] * SHAPE[1]).astype(np.int64)) if kind == "index" else (z, t)
-
-
 def digest(setup, dtype):
-    z, t = inputs(setup.kind, dtype)
+    z, t = cases.fixed_inputs(setup.kind, SHAPE, dtype)
     loss = setup.build(SHAPE[-1])
     found = hashlib.sha256()
     for curvature in CURVATURES:

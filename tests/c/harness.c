@@ -1,14 +1,15 @@
 /* The kernels below Python: every loss of every instruction set that this machine has, on the problems of a table that
  * table.py has written, with arrays that end at a page that cannot be touched, or begin after one.
  *
- *     harness TABLE ... [--isa NAME] [--bits 32|64] [--partial] [--brief]
+ *     harness TABLE ... [--isa NAME] [--bits 32|64] [--partial] [--brief] [--digests FILE | --new-digests FILE]
  *
  * Three things are checked in every run:
  *   - each number lies in the interval that the table gives (exact +- tolerance, from fastloss.reference),
  *   - nothing but the outputs is written: canaries stand around them and in the gaps of strided ones,
  *   - positions of bad targets and weights, and the sum of the weights.
  * Runs of the same problem that differ only in where the arrays stand, or how many rows there are, have to agree to the last bit;
- * and so have all instruction sets with fused multiply-add.
+ * and so have all instruction sets with fused multiply-add. Of the problems whose inputs are the same on every machine, FILE
+ * holds digests of all that comes out (`make -C tests/c digests` writes it anew).
  *
  * --brief: fewer lengths, places and layouts, where the kernels are slow (coverage, emulators).
  * --partial: losses may be missing from the kernels (tests/c/mutate.py compiles a few). With -DUSE_MALLOC arrays stand
@@ -39,6 +40,7 @@ typedef struct interval {
 
 typedef struct problem {
     int64_t bits, kind, n, n_classes, target_kind, wants, has_ignore_index, ignore_index;
+    int64_t fixed; /* inputs that are the same everywhere, so that digests can be taken */
     char name[32];
     double coefficients[FL_MAX_COEFFICIENTS], label_smoothing;
     double *prediction, *target, *class_weight, *extra;
@@ -72,6 +74,80 @@ static void on_fault(int number)
                      (int)current->bits, current->name, (ptrdiff_t)current->n_classes, situation);
     if (write(2, text, (size_t)n) < 0) _exit(3);
     _exit(2);
+}
+
+/* ---------------------------------------------------------------------------------- digests */
+
+/* Of all that comes out of the problems with fixed inputs, for one loss, one real type and one instruction set. */
+typedef struct digest {
+    char name[32];
+    int bits, n_problems;
+    const char *isa;
+    uint64_t hash;
+} digest;
+
+static digest digests[512];
+static int n_digests;
+
+static void take_digest(digest *d, double x)
+{
+    uint64_t bits = 0x7ff8000000000000; /* of nan only that it is one */
+    if (!isnan(x)) memcpy(&bits, &x, sizeof bits);
+    d->hash = (d->hash ^ bits) * 0x9E3779B97F4A7C15;
+    d->hash ^= d->hash >> 29;
+}
+
+/* The running digest of the current problem's loss, or NULL where there is none. */
+static digest *current_digest(void)
+{
+    if (!current->fixed || !strcmp(isa, "baseline")) return NULL; /* its last bits differ */
+    for (int i = n_digests - 1; i >= 0; i--)
+        if (digests[i].bits == current->bits && digests[i].isa == isa && !strcmp(digests[i].name, current->name))
+            return &digests[i];
+    if (n_digests == sizeof digests / sizeof *digests) abort();
+    digest *d = &digests[n_digests++];
+    *d = (digest){.bits = (int)current->bits, .isa = isa};
+    memcpy(d->name, current->name, sizeof d->name);
+    return d;
+}
+
+static int write_digests(const char *path)
+{
+    FILE *file = fopen(path, "w");
+    if (!file) return perror(path), 4;
+    for (int i = 0; i < n_digests; i++)
+        if (digests[i].isa == digests[0].isa)
+            fprintf(file, "%s %d %d %016llx\n", digests[i].name, digests[i].bits, digests[i].n_problems,
+                    (unsigned long long)digests[i].hash);
+    return fclose(file) ? 4 : 0;
+}
+
+/* Each digest against the line of its loss; and, but for parts, each line against a digest. */
+static int check_digests(const char *path, int partial)
+{
+    FILE *file = fopen(path, "r");
+    if (!file) return perror(path), 4;
+    int wrong = 0, matched = 0, bits, n_problems;
+    char name[32];
+    unsigned long long hash;
+    while (fscanf(file, "%31s %d %d %llx", name, &bits, &n_problems, &hash) == 4) {
+        int found = 0;
+        for (int i = 0; i < n_digests; i++) {
+            const digest *d = &digests[i];
+            if (d->bits != bits || strcmp(d->name, name) != 0) continue;
+            found = 1;
+            if (d->n_problems == n_problems && d->hash == hash)
+                matched++;
+            else
+                wrong++, fprintf(stderr, "FAILED %s float%d %s\n  %d problems\n  other bits: %016llx instead of %016llx\n",
+                                 d->isa, bits, name, d->n_problems, (unsigned long long)d->hash, hash);
+        }
+        if (!found && !partial && n_digests) wrong++, fprintf(stderr, "FAILED: no digest of %s float%d\n", name, bits);
+    }
+    fclose(file);
+    if (matched + wrong < n_digests) wrong++, fprintf(stderr, "FAILED: a loss without a line in %s\n", path);
+    printf("%d digests\n", matched);
+    return wrong != 0;
 }
 
 /* ---------------------------------------------------------------------------------- deterministic chance */
@@ -459,7 +535,7 @@ static void run(const problem *p, const fl_kernels *kernels, const fl_loss *loss
             if (*c != PATTERN)
                 fail("%s: wrote %td bytes after its end (begin %td)", names[i], c - region->data_end, c - region->data);
     }
-    if (sets && o->weighted == own_weights && o->n == p->n)
+    if (sets && p->expected[VALUE] && o->weighted == own_weights && o->n == p->n)
         for (ptrdiff_t k = 0; k < p->n_classes; k++)
             check_number(p, p->bits == 32 ? (double)(float)set_values[k] : set_values[k], p->expected[VALUE][k], 1, 0,
                          "value", 0, k);
@@ -468,6 +544,16 @@ static void run(const problem *p, const fl_kernels *kernels, const fl_loss *loss
 /* ---------------------------------------------------------------------------------- comparisons */
 
 static int same_bits(double a, double b) { return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b)); }
+
+static void add_to_digest(const problem *p, const options *o, const outcome *out)
+{
+    digest *d = current_digest();
+    for (int i = 0; d && i < 3; i++)
+        for (ptrdiff_t j = 0; (o->want & (1 << i)) && j < o->n * (i ? p->width : 1); j++)
+            if (i || !o->reduce) take_digest(d, out->of[i][j]);
+    if (d && o->reduce) take_digest(d, out->sum);
+    for (ptrdiff_t k = 0; d && p->kind == SETS && k < p->n_classes; k++) take_digest(d, out->of[0][k]);
+}
 
 static void compare(const problem *p, const options *o, const outcome *a, const outcome *b, const char *what)
 {
@@ -561,7 +647,8 @@ static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static void run_layouts(const problem *p, const fl_kernels *kernels, const fl_loss *loss, outcome *out, outcome *other)
 {
     const ptrdiff_t lanes = 512 / p->bits;
-    for (int repeat = 0; repeat < (brief ? 8 : 40); repeat++) {
+    const int n_digested = 8; /* what runs in any case */
+    for (int repeat = 0; repeat < (brief || p->fixed ? n_digested : 40); repeat++) {
         options o = plain_options(p);
         do o.want = all_wants[draw(N_WANTS)];
         while (!(p->wants >> o.want & 1));
@@ -600,12 +687,14 @@ static void run_layouts(const problem *p, const fl_kernels *kernels, const fl_lo
             p->kind == POINTWISE || (p->n_classes <= 64 && (o.out_layout == C_ORDER || o.out_layout == PADDED_ROWS));
         if (p->bits == 64 && !o.in_place && p->kind <= ROWS && may_narrow && draw(4) == 0) o.out_type = FL_F32;
         run(p, kernels, loss, &o, out);
+        if (repeat < n_digested) add_to_digest(p, &o, out);
         if ((o.want & FL_VALUE) && p->kind != SETS) {
             /* its own sum, block by block */
             options reduced = o;
             reduced.reduce = 1;
             run(p, kernels, loss, &reduced, other);
             compare_sum(p, &o, out, other);
+            if (repeat < n_digested) add_to_digest(p, &reduced, other);
         }
     }
 }
@@ -759,6 +848,8 @@ typedef struct memory {
 static void run_problem(const problem *p, const fl_kernels *kernels, const fl_loss *loss, memory *fused)
 {
     outcome out = new_outcome(p), other = new_outcome(p);
+    digest *d = current_digest();
+    if (d) d->n_problems++;
     state = 1;
     for (int i = 0; i < N_WANTS; i++) {
         if (!(p->wants >> all_wants[i] & 1)) continue;
@@ -767,6 +858,7 @@ static void run_problem(const problem *p, const fl_kernels *kernels, const fl_lo
             o.want = all_wants[i], o.curvature = curvature;
             outcome whole = new_outcome(p);
             run(p, kernels, loss, &o, &whole);
+            add_to_digest(p, &o, &whole);
             if (strcmp(isa, "baseline") != 0) {
                 outcome *kept = &fused->outcomes[i][curvature];
                 if (kept->of[0])
@@ -781,12 +873,12 @@ static void run_problem(const problem *p, const fl_kernels *kernels, const fl_lo
                 o.weighted = 1, o.poisoned = o.stream;
                 run(p, kernels, loss, &o, &out);
             }
-            run_places(p, kernels, loss, p->kind == SETS ? NULL : &whole, all_wants[i], curvature, &out, &other);
+            if (!p->fixed) run_places(p, kernels, loss, p->kind == SETS ? NULL : &whole, all_wants[i], curvature, &out, &other);
             free_outcome(&whole);
         }
     }
     run_layouts(p, kernels, loss, &out, &other);
-    run_bad(p, kernels, loss);
+    if (!p->fixed) run_bad(p, kernels, loss);
     free_outcome(&out), free_outcome(&other);
 }
 
@@ -804,15 +896,22 @@ static void *read_numbers(FILE *file, size_t n)
 
 static int read_problem(FILE *file, problem *p)
 {
-    int64_t header[16];
-    const size_t n_read = fread(header, sizeof *header, 16, file);
+    int64_t header[17];
+    const size_t n_read = fread(header, sizeof *header, 17, file);
     if (n_read == 0) return 0;
-    if (n_read != 16 || header[0] != MAGIC) {
+    if (n_read != 17 || header[0] != MAGIC) {
         fprintf(stderr, "not a table\n");
         exit(4);
     }
-    *p = (problem){header[1], header[2], header[3], header[4], header[5], header[6], header[7], header[8], "",
-                   {0},       0,         0,         0,         0,         0,         {0},       0};
+    *p = (problem){.bits = header[1],
+                   .kind = header[2],
+                   .n = header[3],
+                   .n_classes = header[4],
+                   .target_kind = header[5],
+                   .wants = header[6],
+                   .has_ignore_index = header[7],
+                   .ignore_index = header[8],
+                   .fixed = header[16]};
     if (fread(p->name, 1, 32, file) != 32) exit(4);
     double *numbers = read_numbers(file, 5);
     memcpy(p->coefficients, numbers, sizeof p->coefficients);
@@ -837,10 +936,10 @@ static void free_problem(problem *p)
 
 int main(int argc, char **argv)
 {
-    const char *only_isa = NULL;
+    const char *only_isa = NULL, *old_digests = NULL, *new_digests = NULL;
     int only_bits = 0, partial = 0, n_problems = 0, seen_losses = 0;
     if (argc < 2)
-        return fprintf(stderr, "usage: %s TABLE ... [--isa NAME] [--bits 32|64] [--partial] [--brief]\n", argv[0]), 4;
+        return fprintf(stderr, "usage: %s TABLE ... (see the head of harness.c)\n", argv[0]), 4;
     char **tables = argv + 1;
     int n_tables = 0;
     for (int i = 1; i < argc; i++) {
@@ -848,6 +947,10 @@ int main(int argc, char **argv)
             only_isa = argv[++i];
         else if (!strcmp(argv[i], "--bits") && i + 1 < argc)
             only_bits = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--digests") && i + 1 < argc)
+            old_digests = argv[++i];
+        else if (!strcmp(argv[i], "--new-digests") && i + 1 < argc)
+            new_digests = argv[++i];
         else if (!strcmp(argv[i], "--partial"))
             partial = 1;
         else if (!strcmp(argv[i], "--brief"))
@@ -907,5 +1010,6 @@ int main(int argc, char **argv)
     }
     if (!n_problems) return fprintf(stderr, "nothing was run\n"), 4;
     printf("%d problems\n", n_problems);
-    return 0;
+    if (new_digests) return write_digests(new_digests);
+    return old_digests ? check_digests(old_digests, partial || only_bits) : 0;
 }

@@ -233,9 +233,24 @@ class Table:
         return (not self.losses or loss in self.losses) and np.dtype(dtype).itemsize * 8 in self.bits
 
     def add(
-        self, loss, kind, dtype, z, t, *, wants, value, gradient, hessians, coefficients=(), parameters=None, extra=None
+        self,
+        loss,
+        kind,
+        dtype,
+        z,
+        t,
+        *,
+        wants,
+        value=None,
+        gradient=None,
+        hessians=(None,) * 3,
+        coefficients=(),
+        parameters=None,
+        extra=None,
+        fixed=False,
     ):
-        """`hessians`: exact, psd, majorize. `extra`: an array of pos_weight, or the vector of a product."""
+        """`hessians`: exact, psd, majorize. `extra`: an array of pos_weight, or the vector of a product.
+        `fixed`: the inputs are the same on every machine, and so is the digest of what comes out."""
         parameters = parameters or {}
         n, n_classes = z.shape
         class_weight = parameters.get("class_weight")
@@ -249,6 +264,7 @@ class Table:
             x if x is not None and np.any(~(x[..., 0] > x[..., 1])) else None for x in (value, gradient, *hessians)
         ]
         header += [x.size // 2 if x is not None else 0 for x in outputs]
+        header += [int(fixed)]
         file = self.file(loss, header[1])
         file.write(np.array(header, np.int64).tobytes())
         file.write(loss.encode().ljust(32, b"\0"))
@@ -413,8 +429,6 @@ def add_full(table, setup, dtype, n, n_classes):
             z,
             t,
             wants=(GRADIENT,),
-            value=None,
-            gradient=None,
             hessians=(*found, None),
             coefficients=coefficients,
             parameters=parameters,
@@ -461,7 +475,6 @@ def add_functions(table, dtype, n, n_classes):
                 wants=(want,),
                 value=bounds if want == VALUE else None,
                 gradient=bounds if want == GRADIENT else None,
-                hessians=(None,) * 3,
             )
 
 
@@ -488,8 +501,6 @@ def add_unary(table, dtype, n):
                 None,
                 wants=(VALUE,),
                 value=intervals(exact, tolerance, dtype),
-                gradient=None,
-                hessians=(None,) * 3,
             )
 
 
@@ -511,8 +522,6 @@ def add_zero_one(table, dtype, n):
                 z[:, np.newaxis],
                 t,
                 wants=(VALUE,),
-                gradient=None,
-                hessians=(None,) * 3,
                 value=intervals(value, zero, dtype),
             )
     for n_classes in (1, 2, 3, 9, 70):
@@ -532,8 +541,6 @@ def add_zero_one(table, dtype, n):
                     z,
                     t,
                     wants=(VALUE,),
-                    gradient=None,
-                    hessians=(None,) * 3,
                     value=intervals(value, (4 + n_classes) * cases.ulp(value, dtype), dtype),
                 )
 
@@ -583,6 +590,60 @@ def add_sets(table, case, given, kind, dtype, n, n_sets, weighted):
         coefficients=recorder(case.constructor)(**parameters).passed,
         extra=weight if weighted else None,
     )
+
+
+def fixed_rows(kind, n, n_classes, dtype):
+    """The inputs of tests/test_digests.py, and smaller and larger ones."""
+    z, t = cases.fixed_inputs(kind, (n, n_classes), dtype)
+    scale = 2.0 ** np.array([0, 0, -3, 1, 0, -14, 0, 6, -40, 0, -3])  # powers of 2: exact
+    return z * np.resize(scale, n).astype(dtype)[:, np.newaxis], t
+
+
+def add_fixed(table, dtype):
+    """Problems without expected numbers, whose inputs are the same everywhere: the harness makes digests of them."""
+    width = 512 // (np.dtype(dtype).itemsize * 8)
+    row_shapes = [(2 * width + 3, k) for k in (1, 2, 3, 4, 6, 9, 17, 33)] + [(9, 64), (7, 65), (5, 150)]
+
+    def add(loss, kind, z, t, **others):
+        if table.wants(loss, dtype):
+            table.add(loss, kind, dtype, z, t, fixed=True, **others)
+
+    for setup in cases.SETUPS:
+        case, n_classes = setup.case, 1
+        if not case.rowwise:
+            z, t = fixed_rows(setup.kind, 600, 1, dtype)
+            coefficients = recorder(case.constructor)(**setup.parameters()).passed
+            add(case.function, POINTWISE, z, t[:, 0], wants=ALL_WANTS, coefficients=coefficients)
+            continue
+        for n, n_classes in row_shapes:
+            parameters = dict(setup.given)
+            if "class_weight" in parameters:
+                parameters["class_weight"] = cases.fixed_numbers(n_classes, 4) + 0.25
+            z, t = fixed_rows(setup.kind, n, n_classes, dtype)
+            passed = {
+                "coefficients": recorder(case.constructor)(**parameters).passed,
+                "parameters": parameters,
+            }
+            add(case.function, ROWS, z, t, wants=ALL_WANTS, **passed)
+            if n_classes in (2, 6, 17) and case.function != "multiclass_hinge":
+                vector = fixed_rows("real", n, n_classes, dtype)[1]
+                add(case.function, PACKED, z, t, wants=(GRADIENT,), **passed)
+                add(case.function, PRODUCT, z, t, wants=(GRADIENT,), extra=vector, **passed)
+    for n, n_classes in row_shapes:
+        z, t = fixed_rows("index", n, n_classes, dtype)
+        for name, want in (("softmax", GRADIENT), ("log_softmax", GRADIENT), ("logsumexp", VALUE)):
+            add(name, ROW_FUNCTION, z, None, wants=(want,))
+        add("multiclass_zero_one", ROWS, z, t, wants=(VALUE,))
+    z, t = fixed_rows("hard", 600, 1, dtype)
+    for name in ("sigmoid", "log_sigmoid"):
+        add(name, POINTWISE, z, None, wants=(VALUE,))
+    add("zero_one", POINTWISE, z, t[:, 0], wants=(VALUE,))
+    for case in cases.SETS:
+        for given in case.parameters:
+            coefficients = recorder(case.constructor)(**cases.resolve(given)).passed
+            for n, n_sets in ((600, 1), (2 * width + 3, 5)):
+                z, t = fixed_rows("soft", n, n_sets, dtype)
+                add(case.function, SETS, z, t, wants=(GRADIENT, GRADIENT | HESSIAN), coefficients=coefficients)
 
 
 def shapes(setup, bits, thorough, coarse):
@@ -645,6 +706,7 @@ def write(path, losses, bits, coarse):
                         for n, n_sets in ((1, 1), (700, 1), (5 * width + 3, 2), (77, 5), (2 * width + 3, 70)):
                             for weighted in (False, True) if n > 1 else (False,):
                                 add_sets(table, case, given, kind, dtype, n, n_sets, weighted)
+            add_fixed(table, dtype)
         return table.n_records
 
 

@@ -51,7 +51,7 @@ METHODS = {
     "gradient_and_hessian": (1, 2),
     "value_gradient_and_hessian": (0, 1, 2),
 }
-# Roughly: of the largest number of an array.
+# Roughly: of the largest number of an array, or of the terms that cancel in it.
 TOLERANCES = {"e": 4e-3, "f": 1e-4, "d": 1e-8}
 
 
@@ -172,16 +172,31 @@ def draw_weight(draw, shape, broadcasts):
 
 
 @np.errstate(all="ignore")
+def cancelling(case, parameters, z, t, axis):
+    """The magnitudes of the terms of value, gradient and Hessian; 0 where none cancel."""
+    if case.terms is None:
+        return 0.0, 0.0, 0.0
+    if not case.rowwise:
+        terms = case.terms(z, np.broadcast_to(t, z.shape), **parameters)
+    else:
+        at_end = np.moveaxis(t, axis, -1) if t.ndim == z.ndim else t
+        value, *derivatives = case.terms(np.moveaxis(z, axis, -1), at_end, **parameters)
+        terms = (value, *(x if x is None else np.moveaxis(x, -1, axis) for x in derivatives))
+    return tuple(0.0 if x is None else np.abs(x) for x in terms)
+
+
+@np.errstate(all="ignore")
 def of_twin(case, parameters, z, t, weight, reduction, axis):
-    """Value, gradient and Hessian as the text book has them."""
+    """Value, gradient and Hessian as the text book has them, and the magnitudes of their terms."""
     z, t = np.asarray(z, float), np.asarray(t)
     t = t.astype(t.dtype.newbyteorder("="))
     if case.setwise:
         value, *derivatives = case.twin(z, t, **parameters, sample_weight=weight, axis=axis)
         scale = 1 / np.size(value) if reduction == "mean" else 1.0
-        return (value if reduction == "none" else np.sum(value) * scale), *(x * scale for x in derivatives)
+        return ((value if reduction == "none" else np.sum(value) * scale), *(x * scale for x in derivatives)), (0.0,) * 3
     options = {"axis": axis} if case.rowwise else {}
     value, *derivatives = case.twin(z, t, **parameters, **options)
+    value_terms, *terms = cancelling(case, parameters, z, t, axis)
     w = np.broadcast_to(1.0 if weight is None else np.asarray(weight, float), value.shape)
     counts = w
     if case.rowwise and t.ndim < z.ndim:
@@ -190,16 +205,17 @@ def of_twin(case, parameters, z, t, weight, reduction, axis):
         counts = np.where(t == parameters["ignore_index"], 0, counts) if "ignore_index" in parameters else counts
     total = np.sum(counts) if reduction == "mean" else 1.0
     scale = np.where(w == 0, 0, w / total)
-    value = w * value if reduction == "none" else np.sum(w * value) / total
+    value, value_terms = (x * w if reduction == "none" else np.sum(x * w) / total for x in (value, value_terms))
     scale = np.expand_dims(scale, axis) if case.rowwise else scale
-    return value, *(scale * x for x in derivatives)
+    return (value, *(scale * x for x in derivatives)), (value_terms, *(scale * x for x in terms))
 
 
-def compare(found, right, dtype, what):
+def compare(found, right, dtype, what, terms=0.0):
     found, right = np.asarray(found), np.asarray(right)
     finite = np.isfinite(right)
     if finite.any():
-        tolerance = TOLERANCES[dtype.char] * np.abs(right[finite]).max() + (dtype.char == "e") * 1e-7
+        largest = np.maximum(np.abs(right), np.nan_to_num(np.abs(terms), posinf=0))[finite].max()
+        tolerance = TOLERANCES[dtype.char] * largest + (dtype.char == "e") * 1e-7
         error = np.abs(found[finite].astype(float) - right[finite]).max()
         assert error <= tolerance, f"{what}: wrong by {error}, more than {tolerance}"
 
@@ -302,10 +318,10 @@ def check_loss(draw):
         if draw.maybe(2):
             function, arguments = loss.hessian_vector_product, (z, t, draw.array(draw.numbers(shape, -5, 5)))
 
-    twin = None
+    twin = terms = None
     if not draw.odd and method != "full":
         given = options["reduction"], axis
-        twin = of_twin(case, parameters, z.copy(), t.copy(), options.get("sample_weight"), *given)
+        twin, terms = of_twin(case, parameters, z.copy(), t.copy(), options.get("sample_weight"), *given)
     answer = run(draw, function, arguments, options, outputs)
     if answer is None or not isinstance(z, np.ndarray) or method == "full":
         return
@@ -325,7 +341,7 @@ def check_loss(draw):
             continue
         assert np.shape(found) == np.shape(twin[which]), what
         if which < 2 or options["curvature"] == "exact":
-            compare(found, twin[which], getattr(found, "dtype", result_type(z)), what)
+            compare(found, twin[which], getattr(found, "dtype", result_type(z)), what, terms[which])
         elif options["curvature"] == "psd":
             assert (found >= 0).all(), what
 
