@@ -45,7 +45,7 @@ FLAGS = (
     "-O3 -std=gnu11 -fPIC -fopenmp-simd -fvisibility=hidden -fno-math-errno -fno-trapping-math"
     " -ffp-contract=off -fwrapv -fno-builtin-gamma -fno-lto -g0"
 ).split()
-WARNINGS = ["-Wall", "-Wextra"]
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion"]
 
 # Flags that would make nan and inf go wrong, and denormals vanish in the whole process.
 FORBIDDEN = re.compile(r"-Ofast|/fp:fast|-f(fast|finite|unsafe)-math\S*")

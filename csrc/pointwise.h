@@ -183,14 +183,11 @@ SHARED ptrdiff_t check_domain(const real *t, ptrdiff_t count, int domain, int *h
         *hard = all_true(eq_int(soft, splat_int(0)));
         if (*hard) return -1;
     }
-    vmask ok;
-    ok = eq(ZERO, ZERO);
+    vmask ok = eq(ZERO, ZERO);
     for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, in_domain(load(t + i), domain));
     if (all_true(ok)) return -1;
     for (ptrdiff_t i = 0; i < count; i++) /* the padding may lie outside */
-        if (domain == FL_UNIT_INTERVAL ? !(t[i] >= 0 && t[i] <= 1)
-                                       : !(t[i] >= 0 && t[i] <= LARGEST) || (domain == FL_POSITIVE && t[i] == 0))
-            return i;
+        if (!all_true(in_domain(splat(t[i]), domain))) return i;
     return -1;
 }
 
@@ -395,6 +392,8 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
     static const pointwise_formula name##_formula = {{NULL, name##_tile_1}, domain}; \
     DEFINE_BLOCK(name, domain)
 
+ALWAYS_INLINE vmask is_weight(vreal w) { return both(le(ZERO, w), lt(w, C(REAL_INFINITY))); }
+
 /* The sum of at most TILE weights, and the tile of them; *bad becomes the position of the first that is negative or not
  * finite, if none was found before. */
 SHARED double sum_weights(real *tile, const fl_array *weight, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t n,
@@ -404,11 +403,10 @@ SHARED double sum_weights(real *tile, const fl_array *weight, ptrdiff_t n_inner,
     ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
     for (ptrdiff_t i = n; i < padded; i++) tile[i] = 0;
     vmask ok = eq(ZERO, ZERO);
-    for (ptrdiff_t i = 0; i < padded; i += WIDTH)
-        ok = both(ok, both(le(ZERO, load(tile + i)), lt(load(tile + i), C(REAL_INFINITY))));
+    for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, is_weight(load(tile + i)));
     if (!all_true(ok) && *bad < 0)
         for (ptrdiff_t i = n - 1; i >= 0; i--)
-            if (!(tile[i] >= 0 && tile[i] < REAL_INFINITY)) *bad = first + i;
+            if (!all_true(is_weight(splat(tile[i])))) *bad = first + i;
     return sum_reals(tile, n);
 }
 

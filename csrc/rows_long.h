@@ -484,7 +484,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
                 if (waiting.to) put_piece(waiting.to, waiting.from, n, &waiting.out, 1, job->stream);
                 if (waiting.to) put_target(job, &before, p);
                 for (ptrdiff_t k = 0; keep && k < padded; k++) e[start + k] = 0;
-                largest_of[p] = part[p] = 0;
+                largest_of[p] = 0, part[p] = 0;
                 continue;
             }
             /* with a row waiting, this one comes in by way of `piece`; its place is still taken */

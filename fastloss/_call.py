@@ -901,8 +901,10 @@ def raise_bad_element(
     The kernel says only which argument is bad: the first offending position is looked up here, in the
     coordinates of the user's own array, for the kernel may have seen it broadcast or in another order.
     """
+    if not isinstance(error, _kernels.BadElement):
+        raise error  # the MemoryError that came in its place
     weights = None if sample_weight is None else operand(sample_weight, "sample_weight")
-    if error.argument == "sample_weight" and weights is not None:  # type: ignore[attr-defined]
+    if error.argument == "sample_weight" and weights is not None:
         bad = ~(np.isfinite(weights) & (weights >= 0))
         if bad.any():
             raise_first("sample_weight", weights, bad, "must be finite and >= 0")

@@ -12,11 +12,10 @@ of the sum are added in their order.
 
 import os
 
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cython.parallel cimport prange, threadid
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport free, malloc
 from libc.string cimport memset, strcmp
 
 cimport numpy as cnp
@@ -195,6 +194,11 @@ class BadElement(ValueError):
         self.position = position
 
 
+cdef bint is_of_weights(object error):
+    """Whether a caught BadElement is about the weights; it is a MemoryError if there was no memory to catch it."""
+    return isinstance(error, BadElement) and error.argument == "sample_weight"
+
+
 cdef object general = None  # the module _call
 cdef object effective_num_threads = None
 
@@ -288,14 +292,14 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
     cdef ptrdiff_t blocks = (total + size - 1) // size, b
     cdef ptrdiff_t bad_target = -1, bad_weight = -1
     if blocks > STACK_BLOCKS:
-        results = <fl_checked *>PyMem_Malloc(blocks * sizeof(fl_checked))
+        results = <fl_checked *>PyMem_RawMalloc(blocks * sizeof(fl_checked))
         if results == NULL:
             raise MemoryError
     cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size, threads)
     while start < blocks:
         if start > 0 and PyErr_CheckSignals() < 0:
             if results != on_stack:
-                PyMem_Free(results)
+                PyMem_RawFree(results)
             return raise_pending()
         check_blocks(check, job, total, size, start, min(start + at_once, blocks), threads, results)
         start += at_once
@@ -307,7 +311,7 @@ cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t
         if bad_weight < 0:
             bad_weight = results[b].bad_weight
     if results != on_stack:
-        PyMem_Free(results)
+        PyMem_RawFree(results)
     if bad_target >= 0:
         raise BadElement("target", bad_target)
     if bad_weight >= 0:
@@ -407,7 +411,7 @@ cdef double execute_job(fl_job *job, const fl_kernels *kernels, const fl_loss *l
     job.stream = goes_around_caches(job, elements)
 
     if blocks > STACK_BLOCKS or scratch_size * threads > STACK_SCRATCH:
-        parts = <double *>malloc(blocks * (sizeof(double) + sizeof(ptrdiff_t)) + scratch_size * threads)
+        parts = <double *>PyMem_RawMalloc(blocks * (sizeof(double) + sizeof(ptrdiff_t)) + scratch_size * threads)
         if parts == NULL:
             raise MemoryError
         bad = <ptrdiff_t *>(parts + blocks)
@@ -419,7 +423,7 @@ cdef double execute_job(fl_job *job, const fl_kernels *kernels, const fl_loss *l
                 first_bad = bad[b]
             total += parts[b]
     if parts != parts_on_stack:
-        free(parts)
+        PyMem_RawFree(parts)
     if stopped:
         return raise_pending()
     if first_bad >= 0:
@@ -604,7 +608,7 @@ cdef int execute_sets_job(fl_job *job, const fl_loss *kernel, double *values) ex
     numbers = blocks * width + FL_SET_TERMS * job.n_classes + blocks
     cdef ptrdiff_t needed = scratch_size * threads + numbers * sizeof(double) + 2 * blocks * sizeof(ptrdiff_t) + 64
     if needed > STACK_SCRATCH:
-        scratch = <char *>malloc(needed)
+        scratch = <char *>PyMem_RawMalloc(needed)
         if scratch == NULL:
             raise MemoryError
     sums = <double *>(scratch + (scratch_size * threads + 63) // 64 * 64)
@@ -635,7 +639,7 @@ cdef int execute_sets_job(fl_job *job, const fl_loss *kernel, double *values) ex
         if job.want & (FL_GRADIENT | FL_HESSIAN):
             stopped = run_all(kernel.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
     if scratch != on_stack:
-        free(scratch)
+        PyMem_RawFree(scratch)
     if stopped:
         return raise_pending()
     if bad_target >= 0:
@@ -971,7 +975,7 @@ cdef class PointwiseLoss(Loss):
             total = execute(&job, kernels32 if single else kernels64, self.loss32 if single else self.loss64, False,
                             reduced == 0, fresh, True)
         except BadElement as error:
-            if reduced == 0 and error.argument == "sample_weight":
+            if reduced == 0 and is_of_weights(error):
                 return self.call_general(want, prediction, target, sample_weight, reduction, curvature, gradient,
                                          hessian)
             general.raise_bad_element(self, error, prediction, target, None, sample_weight)
@@ -1244,7 +1248,7 @@ cdef class RowwiseLoss(Loss):
             total = execute(&job, kernels32 if single else kernels64, self.loss32 if single else self.loss64, True,
                             reduced == 0, fresh, True)
         except BadElement as error:
-            if reduced == 0 and error.argument == "sample_weight":
+            if reduced == 0 and is_of_weights(error):
                 return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
                                          hessian)
             general.raise_bad_element(self, error, prediction, target, axis, sample_weight)

@@ -766,9 +766,10 @@ static void run_bad(const problem *p, const fl_kernels *kernels, const fl_loss *
         const int weighted = repeat % 2, bad_weight = repeat % 4 == 3,
                   target_is_bad = !bad_weight && (by_class || float_rule);
         const int single_column = p->kind == POINTWISE && draw(2);
-        const shape full = {single_column || rowwise ? n : 1, p->n_classes, single_column || rowwise ? 1 : n};
+        const ptrdiff_t inner = !single_column && !rowwise ? n : n % 2 == 0 && draw(4) == 0 ? 2 : 1;
+        const shape full = {n / inner, p->n_classes, inner};
         const shape one = {full.outer, 1, full.inner};
-        const int layout = draw(2) ? WITH_GAPS : C_ORDER;
+        const int layout = draw(2) ? draw(2) ? WITH_GAPS : F_ORDER : C_ORDER;
         fl_job job = {
             .n_outer = full.outer, .n_classes = p->n_classes, .n_inner = full.inner, .scale = 1, .check_target = 1};
         job.full = p->kind == PACKED ? FL_PACKED : FL_DIAGONAL;
@@ -787,9 +788,9 @@ static void run_bad(const problem *p, const fl_kernels *kernels, const fl_loss *
                 if (k < width) put(element(&job.target, full.inner, r, k), target_type, p->target[r * width + k]);
                 if (weighted && (p->kind == SETS || k == 0)) put(element(&job.weight, full.inner, r, k), real_type, 1);
             }
-        /* two bad ones of one class, before them one that weighs nothing */
-        const ptrdiff_t second = draw((unsigned)n), first = draw((unsigned)second + 1),
-                        skipped = draw((unsigned)first + 1);
+        /* two bad ones of one class, before them one that weighs nothing; now and then at both ends */
+        const ptrdiff_t second = repeat % 8 < 2 ? n - 1 : draw((unsigned)n),
+                        first = repeat % 8 < 2 ? 0 : draw((unsigned)second + 1), skipped = draw((unsigned)first + 1);
         const ptrdiff_t k = (ptrdiff_t)draw((unsigned)width);
         ptrdiff_t expected = -1, expected_weight = -1;
         if (target_is_bad) {

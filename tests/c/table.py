@@ -63,21 +63,23 @@ def approximately(formula, relative, dtype, keep):
 # ------------------------------------------------------------------------------- psd and majorize
 
 
-def _bce_curvatures(z, t, pos_weight=None, label_smoothing=0.0):
-    t, not_t = reference._binary_target(t, z, label_smoothing)
-    both = (1 if pos_weight is None else pos_weight) * t + not_t
+def _mixed_curvatures(z, both):
+    """Of cross-entropy, whose labels weigh `both` together."""
     distance = np.maximum(np.abs(z), 1e-300)
     return both * reference.sigmoid(z) * reference.sigmoid(-z), both * np.tanh(distance / 2) / (2 * distance)
 
 
+def _bce_curvatures(z, t, pos_weight=None, label_smoothing=0.0):
+    t, not_t = reference._binary_target(t, z, label_smoothing)
+    return _mixed_curvatures(z, (1 if pos_weight is None else pos_weight) * t + not_t)
+
+
 def _binary_focal_curvatures(z, t, gamma=2.0, alpha=None, label_smoothing=0.0):
-    if gamma == 0:
-        psd, majorize = _bce_curvatures(z, t, None, label_smoothing)
-        assert alpha is None
-        return psd, majorize
     t, not_t = reference._binary_target(t, z, label_smoothing)
     if alpha is not None:
         t, not_t = alpha * t, (1 - alpha) * not_t
+    if gamma == 0:
+        return _mixed_curvatures(z, t + not_t)
     slope, other = (np.abs(reference._binary_focal_of_margin(m, gamma)[1]) for m in (z, -z))
     psd = t * reference.sigmoid(z) * slope + not_t * reference.sigmoid(-z) * other
     one_label = (t == 0) | (not_t == 0)
@@ -337,6 +339,11 @@ def rows_of(setup, dtype, n, n_classes):
             few[::7, -1], few[1::7, 0], few[2::7, n_classes // 2] = np.inf, -np.inf, np.nan
             few[3::7], few[4::7], few[5::7, [0, -1]] = -np.inf, np.nan, np.inf
             few[6::7, 0], few[6::7, -1] = np.inf, np.nan
+            piece = 16384 // np.dtype(dtype).itemsize  # of rows_long.h; one of nothing but -inf
+            if n_classes > piece:
+                few = np.concatenate([few, np.resize(z, (2, n_classes))])
+                few[-2, :piece] = few[-1, -(n_classes % piece) :] = -np.inf
+                return few, np.resize(t, (len(few), *t.shape[1:]))
             return few, np.resize(t, (14, *t.shape[1:]))
         return np.repeat(hard, 2, axis=0), np.resize(t, (2 * len(hard), *t.shape[1:]))
 
@@ -634,7 +641,7 @@ def add_fixed(table, dtype):
         for name, want in (("softmax", GRADIENT), ("log_softmax", GRADIENT), ("logsumexp", VALUE)):
             add(name, ROW_FUNCTION, z, None, wants=(want,))
         add("multiclass_zero_one", ROWS, z, t, wants=(VALUE,))
-    z, t = fixed_rows("hard", 600, 1, dtype)
+    z, t = fixed_rows("hard", 9000, 1, dtype)  # every entry of every table, many times
     for name in ("sigmoid", "log_sigmoid"):
         add(name, POINTWISE, z, None, wants=(VALUE,))
     add("zero_one", POINTWISE, z, t[:, 0], wants=(VALUE,))
@@ -688,6 +695,10 @@ def write(path, losses, bits, coarse):
             for kind in ("hard", "soft"):
                 setup = cases.Setup(by_name["binary_cross_entropy"], {"pos_weight": "array"}, kind)
                 add_pointwise(table, setup, dtype, 600)
+                setup = cases.Setup(by_name["binary_focal"], {"gamma": 0.0, "alpha": 0.2}, kind)
+                add_pointwise(table, setup, dtype, 600)
+            # more rows than a tile of probabilities has
+            add_rows(table, cases.Setup(by_name["cross_entropy"], {}, "probability"), dtype, 600, 3)
             for given in (
                 {"ignore_index": 1},
                 {"ignore_index": -100, "class_weight": cases.CLASS_WEIGHT},
