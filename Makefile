@@ -11,7 +11,7 @@ build:  ## build and install into the current environment, with what the tests n
 	FASTLOSS_WERROR=1 $(PYTHON) -m pip install '.[test]'
 
 test:  ## run the tests against the installed package
-	pytest
+	pytest -n auto
 
 lint:  ## run every linter, as configured in .pre-commit-config.yaml
 	pre-commit run --all-files
@@ -35,7 +35,7 @@ sanitize:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (S
 	$(PYTHON) -m venv .venv-$@
 	$(own_build) \
 	    FASTLOSS_EXTRA_FLAGS='-fsanitize=address,undefined,float-cast-overflow $(DEBUG)' \
-	    .venv-$@/bin/pip install '.[test]' pytest-xdist
+	    .venv-$@/bin/pip install '.[test]'
 	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
 	    .venv-$@/bin/pytest -n auto --capture=sys $(SANITIZED)
 

@@ -11,6 +11,7 @@ CALLS = {
     "weighted mean": "loss.value_and_gradient(z, t, sample_weight=w, gradient_out=out[0])",
     "values": "loss.value_gradient_and_hessian(z, t, reduction='none', gradient_out=out[0], hessian_out=out[1])",
     "narrower outputs": "loss.gradient_and_hessian(z, t, gradient_out=narrow, hessian_out=out[1])",
+    "many blocks": "fl.huber(*(np.broadcast_to(x[0], 2**21) for x in (z, t)), sample_weight=np.broadcast_to(w[0], 2**21))",
     "another dtype": "fl.huber(z.astype('>f8'), t)",
     "on an input": "loss.gradient(z, t, gradient_out=own)",
     "rows": "fl.CrossEntropy().value_and_gradient(rows, classes, gradient_out=out[0].reshape(rows.shape))",
