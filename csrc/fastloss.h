@@ -36,10 +36,10 @@ typedef struct fl_array {
 typedef struct fl_job {
     ptrdiff_t n_outer, n_classes, n_inner; /* pointwise: n_classes is 1 */
     fl_array prediction, target, weight, pos_weight;
-    fl_array value, gradient, hessian; /* value: one per element or row, for reduction="none" */
+    fl_array value, gradient, hessian; /* absent unless wanted; value: one per element or row, for reduction="none" */
     double coefficients[FL_MAX_COEFFICIENTS];
     double scale; /* of gradient and Hessian: 1, or 1 / (sum of weights) */
-    int want, curvature;
+    int want, curvature; /* a Hessian is wanted with its gradient, or not at all */
     int stream;        /* outputs go around the caches */
     int check_target;  /* to the check: look at float targets; to the block: they have not been looked at */
     int domain;        /* of the target, for check_pointwise */

@@ -336,11 +336,11 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         evaluate(&a, &settings, &sums, !a.w && !a.q && !a.value && n == padded);
         finish(&traffic.gradient);
         finish(&traffic.hessian);
-        if ((job->want & FL_GRADIENT) && job->gradient.data)
+        if (job->gradient.data)
             traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
-        if ((job->want & FL_HESSIAN) && job->hessian.data)
+        if (job->hessian.data)
             traffic.hessian = put_tile(&job->hessian, job, first, n, hessian_dense, a.hessian);
-        if ((job->want & FL_VALUE) && job->value.data) {
+        if (job->value.data) {
             outflow value_flow = put_tile(&job->value, job, first, n, value_dense, value_tile);
             finish(&value_flow);
         }

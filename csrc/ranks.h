@@ -124,7 +124,7 @@ SHARED ptrdiff_t rows_ranked(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             zero_one_tile(z, a, rows, padded, job, &s);
         if (job->gradient.data) store_tile(a, rows, &job->gradient, job, first, n, packed, NULL);
         if (job->hessian.data) store_tile(hessian, rows, &job->hessian, job, first, n, packed, NULL);
-        if (job->value.data && (job->want & FL_VALUE))
+        if (job->value.data)
             store_elements(&job->value, job->n_inner, first, n, s.value);
         else if (job->want & FL_VALUE)
             total += sum_reals(s.value, n);

@@ -551,7 +551,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
             real *swap = factor;
             factor = factor_before, factor_before = swap;
         }
-        if (job->value.data && (want & FL_VALUE))
+        if (job->value.data)
             store_elements(&job->value, job->n_inner, row, 1, s.value);
         else if (want & FL_VALUE)
             total += (double)s.value[0];

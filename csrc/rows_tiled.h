@@ -210,7 +210,7 @@ STATISTICS(statistics_logsumexp, ROW_LOGSUMEXP, 0, 0, 0)
 
 /* Index targets: one class counts. e becomes the gradient. */
 ALWAYS_INLINE void tile_hard(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s,
-                             const int want)
+                             const int with_hessian)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vint target = load_int(s->target + i);
@@ -218,12 +218,12 @@ ALWAYS_INLINE void tile_hard(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t n
         vreal own_gradient = -(load(s->others + i) * others_gradient);
         row_curve c;
         vreal own_curvature = ZERO;
-        if (want & FL_HESSIAN) c = row_curves(s, i), own_curvature = own_hessian(&c, job->curvature);
+        if (with_hessian) c = row_curves(s, i), own_curvature = own_hessian(&c, job->curvature);
         for (ptrdiff_t k = 0; k < job->n_classes; k++) {
             vreal y = load(e + k * rows + i);
             vmask mine = eq_int(target, splat_int((real_int)k));
-            if (want & FL_GRADIENT) store(e + k * rows + i, choose(mine, own_gradient, y * others_gradient));
-            if (want & FL_HESSIAN)
+            store(e + k * rows + i, choose(mine, own_gradient, y * others_gradient));
+            if (with_hessian)
                 store(hessian + k * rows + i, choose(mine, own_curvature, other_hessian(y, &c, job->curvature)));
         }
     }
@@ -231,12 +231,12 @@ ALWAYS_INLINE void tile_hard(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t n
 
 SHARED void tile_hard_gradient(real *e, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s)
 {
-    tile_hard(e, NULL, rows, n, job, s, FL_GRADIENT);
+    tile_hard(e, NULL, rows, n, job, s, 0);
 }
 
 SHARED void tile_hard_hessian(real *e, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job, row_stats *s)
 {
-    tile_hard(e, hessian, rows, n, job, s, FL_GRADIENT | FL_HESSIAN);
+    tile_hard(e, hessian, rows, n, job, s, 1);
 }
 
 /* The common case of few classes, C-ordered rows that all count, on its own: from memory to registers and back, with one stop
@@ -404,7 +404,7 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
             else
                 memcpy(gradient, packed, (size_t)(n * n_classes) * sizeof(real));
         }
-        if (job->value.data && (job->want & FL_VALUE))
+        if (job->value.data)
             store_elements(&job->value, job->n_inner, first, n, s.value);
         else if (job->want & FL_VALUE)
             total += sum_reals(s.value, n);
@@ -507,7 +507,7 @@ SHARED void derive_soft(real *e, const real *a, real *hessian, ptrdiff_t rows, p
             if (job->want & FL_HESSIAN)
                 store(hessian + at, soft_hessian(s, i, k, y, b, load(hessian + at), job->curvature) * scaled);
             /* total p - b, without the difference of the two where b is all there is */
-            if (job->want & FL_GRADIENT) store(e + at, fmadd(p, total - b, -(b * rest_at(s, i, k, y))) * scaled);
+            store(e + at, fmadd(p, total - b, -(b * rest_at(s, i, k, y))) * scaled);
         }
     }
 }
@@ -599,7 +599,7 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
             }
             store_tile(z, rows, &job->gradient, job, first, n, packed, &flow);
         }
-        if (job->value.data && (want & FL_VALUE))
+        if (job->value.data)
             store_elements(&job->value, job->n_inner, first, n, s.value);
         else if (want & FL_VALUE)
             total += sum_reals(s.value, n);

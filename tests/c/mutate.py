@@ -6,9 +6,9 @@
     python tests/c/mutate.py --show 'rows.h:123'                    what would be tried there
 
 Each mutant is one replacement in one line: an operator, a comparison, a constant, a sign, exchanged arguments, a
-condition that is always or never true, a statement left out; lines that only fetch ahead are left alone. It is compiled
-for one instruction set with only the losses that matter to its file, and run first on the problems of one real type,
-then of the other. It counts as
+condition that is always or never true, a statement left out; lines that only have memory fetched or stored earlier are
+left alone. It is compiled for one instruction set with only the losses that matter to its file, first a few of them, and
+run on the problems of one real type, then of the other. It counts as
 
     killed      the harness fails, crashes, or takes half a minute where it took seconds
     same code   the optimised object file is that of the original: no test could tell them apart
@@ -168,7 +168,8 @@ def other_number(text):
     if text.startswith("0x") and "p" in text:
         mantissa, exponent = text.split("p")
         digits = list(mantissa)
-        at = min(len(digits) - 1, 7)  # the fifth digit: a coefficient that is wrong by 1e-6 of itself
+        # The fifth digit: a coefficient that is wrong by 1e-6 of itself. Of what another number has rounded off, the first.
+        at = min(len(digits) - 1, 7 if int(exponent.rstrip("f")) > -20 else 4)
         if digits[at] == ".":
             at -= 1
         digits[at] = "0123456789abcdef"[(int(digits[at], 16) + 8) % 16]
@@ -185,7 +186,7 @@ def mutants_of(file):
     lines, code = text.splitlines(), code_of(text).splitlines()
     found = []
     for number, line in enumerate(code, 1):
-        if not line.strip() or re.search(r"\bprefetch(_far)?\(|\b(\w*ahead\w*|FEW_AHEAD|fetched)\b", line):
+        if not line.strip() or re.search(r"\b(prefetch|prefetch_far|step|use_memory_meanwhile)\(|\b(\w*ahead|FEW_AHEAD|fetched)\b", line):
             continue
         is_define = line.lstrip().startswith("#")
         body_start = re.match(r"\s*#\s*define\s+\w+(\([^)]*\))?", line).end() if is_define else 0
