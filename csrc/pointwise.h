@@ -336,10 +336,8 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         evaluate(&a, &settings, &sums, !a.w && !a.q && !a.value && n == padded);
         finish(&traffic.gradient);
         finish(&traffic.hessian);
-        if (job->gradient.data)
-            traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
-        if (job->hessian.data)
-            traffic.hessian = put_tile(&job->hessian, job, first, n, hessian_dense, a.hessian);
+        if (job->gradient.data) traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
+        if (job->hessian.data) traffic.hessian = put_tile(&job->hessian, job, first, n, hessian_dense, a.hessian);
         if (job->value.data) {
             outflow value_flow = put_tile(&job->value, job, first, n, value_dense, value_tile);
             finish(&value_flow);

@@ -11,7 +11,7 @@ CALLS = {
     "weighted mean": "loss.value_and_gradient(z, t, sample_weight=w, gradient_out=out[0])",
     "values": "loss.value_gradient_and_hessian(z, t, reduction='none', gradient_out=out[0], hessian_out=out[1])",
     "narrower outputs": "loss.gradient_and_hessian(z, t, gradient_out=narrow, hessian_out=out[1])",
-    "many blocks": "fl.huber(*(np.broadcast_to(x[0], 2**21) for x in (z, t)), sample_weight=np.broadcast_to(w[0], 2**21))",
+    "many blocks": "fl.huber(one, one, sample_weight=one)",
     "another dtype": "fl.huber(z.astype('>f8'), t)",
     "on an input": "loss.gradient(z, t, gradient_out=own)",
     "rows": "fl.CrossEntropy().value_and_gradient(rows, classes, gradient_out=out[0].reshape(rows.shape))",
@@ -36,6 +36,7 @@ z = rng.normal(size=n).clip(-7, 7)
 t, w, labels = np.round(z), np.abs(z), (z > 0).reshape(-1, 8).astype(float)
 rows, long_rows, classes = z.reshape(-1, 8), z.reshape(4, -1), rng.integers(0, 8, n // 8)
 out, narrow, own = np.empty((2, n)), np.empty(n, np.float32), z.copy()
+one = np.broadcast_to(1.0, 2**21)
 loss = fl.Huber(1.5)
 
 def fill():

@@ -26,16 +26,18 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import cases
 import flags
 
+HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 COUNTERS = "-O0 --coverage -fprofile-update=single"  # threads may lose counts, but not the first
 # Not optimised, the tests take long: of each driver one loss, and one real type, for the harness has had all of them.
 KEPT = ("cross_entropy", "hinge", "multiclass_hinge", "huber", "tversky")
-LEFT_OUT = sorted({case.function for case in cases.TABLE} - set(KEPT)) + ["float64", "test_interrupt", "under_load", "same_bits"]
+LEFT_OUT = sorted({case.function for case in cases.TABLE} - set(KEPT))
+LEFT_OUT += "float64 test_interrupt under_load same_bits".split()
 TESTS = [
     *(f"tests/test_{name}.py" for name in (
         "init_score", "inputs", "isa", "labels", "layouts", "linear", "memory", "objects", "options", "errors",
@@ -160,7 +162,8 @@ def main():
         omit = "".join(f"\n    {pattern}" for pattern in AROUND)
         settings.write_text(f"[run]\nbranch = true\nsource_pkgs = fastloss\npatch = subprocess\nomit = {omit}\n")
         run = [sys.executable, "-m", "coverage", "run", f"--rcfile={settings}"]
-        call(*run, "-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", *options.tests, cwd=tree, env=environment)
+        in_parallel = ("-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider")
+        call(*run, *in_parallel, *options.tests, cwd=tree, env=environment)
         call(sys.executable, "-m", "coverage", "combine", "-q", f"--rcfile={settings}", cwd=tree, env=environment)
     report = tree / "coverage.json"
     call(sys.executable, "-m", "coverage", "json", "-q", "-o", report, cwd=tree, env=environment)

@@ -139,8 +139,9 @@ static int check_digests(const char *path, int partial)
             if (d->n_problems == n_problems && d->hash == hash)
                 matched++;
             else
-                wrong++, fprintf(stderr, "FAILED %s float%d %s\n  %d problems\n  other bits: %016llx instead of %016llx\n",
-                                 d->isa, bits, name, d->n_problems, (unsigned long long)d->hash, hash);
+                wrong++,
+                    fprintf(stderr, "FAILED %s float%d %s\n  %d problems\n  other bits: %016llx instead of %016llx\n",
+                            d->isa, bits, name, d->n_problems, (unsigned long long)d->hash, hash);
         }
         if (!found && !partial && n_digests) wrong++, fprintf(stderr, "FAILED: no digest of %s float%d\n", name, bits);
     }
@@ -874,7 +875,8 @@ static void run_problem(const problem *p, const fl_kernels *kernels, const fl_lo
                 o.weighted = 1, o.poisoned = o.stream;
                 run(p, kernels, loss, &o, &out);
             }
-            if (!p->fixed) run_places(p, kernels, loss, p->kind == SETS ? NULL : &whole, all_wants[i], curvature, &out, &other);
+            if (!p->fixed)
+                run_places(p, kernels, loss, p->kind == SETS ? NULL : &whole, all_wants[i], curvature, &out, &other);
             free_outcome(&whole);
         }
     }
@@ -939,8 +941,7 @@ int main(int argc, char **argv)
 {
     const char *only_isa = NULL, *old_digests = NULL, *new_digests = NULL;
     int only_bits = 0, partial = 0, n_problems = 0, seen_losses = 0;
-    if (argc < 2)
-        return fprintf(stderr, "usage: %s TABLE ... (see the head of harness.c)\n", argv[0]), 4;
+    if (argc < 2) return fprintf(stderr, "usage: %s TABLE ... (see the head of harness.c)\n", argv[0]), 4;
     char **tables = argv + 1;
     int n_tables = 0;
     for (int i = 1; i < argc; i++) {

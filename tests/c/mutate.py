@@ -6,9 +6,9 @@
     python tests/c/mutate.py --show 'rows.h:123'                    what would be tried there
 
 Each mutant is one replacement in one line: an operator, a comparison, a constant, a sign, exchanged arguments, a
-condition that is always or never true, a statement left out; lines that only have memory fetched or stored earlier are
-left alone. It is compiled for one instruction set with only the losses that matter to its file, first a few of them, and
-run on the problems of one real type, then of the other. It counts as
+condition that is always or never true, a statement left out; lines that only have memory fetched or stored earlier
+are left alone. It is compiled for one instruction set with only the losses that matter to its file, first a few of
+them, and run on the problems of one real type, then of the other. It counts as
 
     killed      the harness fails, crashes, or takes half a minute where it took seconds
     same code   the optimised object file is that of the original: no test could tell them apart
@@ -46,7 +46,7 @@ CSRC = HERE.parents[1] / "csrc"
 DRIVERS = "pointwise.h rows.h rows_tiled.h rows_long.h rows_full.h ranks.h sets.h stored.h transpose.h real.h".split()
 POINTWISE = "binary_cross_entropy huber poisson sigmoid"
 ROWS = "cross_entropy focal softmax log_softmax logsumexp"
-# The losses that a file's mutants are compiled with: first the one before the bar, and if that has noticed nothing, all.
+# The losses that a file's mutants are compiled with: first the one before the bar, and if that notices nothing, all.
 # Those of a file of losses/ are its own.
 LOSSES = {
     "pointwise.h": f"binary_cross_entropy | {POINTWISE} brier epsilon_insensitive fair gamma multiclass_zero_one"
@@ -168,7 +168,7 @@ def other_number(text):
     if text.startswith("0x") and "p" in text:
         mantissa, exponent = text.split("p")
         digits = list(mantissa)
-        # The fifth digit: a coefficient that is wrong by 1e-6 of itself. Of what another number has rounded off, the first.
+        # The fifth digit: a coefficient that is wrong by 1e-6 of itself. The first of what another one rounds off.
         at = min(len(digits) - 1, 7 if int(exponent.rstrip("f")) > -20 else 4)
         if digits[at] == ".":
             at -= 1
@@ -186,7 +186,9 @@ def mutants_of(file):
     lines, code = text.splitlines(), code_of(text).splitlines()
     found = []
     for number, line in enumerate(code, 1):
-        if not line.strip() or re.search(r"\b(prefetch|prefetch_far|step|use_memory_meanwhile)\(|\b(\w*ahead|FEW_AHEAD|fetched)\b", line):
+        if not line.strip() or re.search(
+            r"\b(prefetch|prefetch_far|step|use_memory_meanwhile)\(|\b(\w*ahead|FEW_AHEAD|fetched)\b", line
+        ):
             continue
         is_define = line.lstrip().startswith("#")
         body_start = re.match(r"\s*#\s*define\s+\w+(\([^)]*\))?", line).end() if is_define else 0

@@ -193,7 +193,8 @@ def of_twin(case, parameters, z, t, weight, reduction, axis):
     if case.setwise:
         value, *derivatives = case.twin(z, t, **parameters, sample_weight=weight, axis=axis)
         scale = 1 / np.size(value) if reduction == "mean" else 1.0
-        return ((value if reduction == "none" else np.sum(value) * scale), *(x * scale for x in derivatives)), (0.0,) * 3
+        value = value if reduction == "none" else np.sum(value) * scale
+        return (value, *(x * scale for x in derivatives)), (0.0,) * 3
     options = {"axis": axis} if case.rowwise else {}
     value, *derivatives = case.twin(z, t, **parameters, **options)
     value_terms, *terms = cancelling(case, parameters, z, t, axis)
