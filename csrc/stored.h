@@ -80,7 +80,7 @@ ALWAYS_INLINE int is_dense(const fl_array *array, ptrdiff_t n_outer, ptrdiff_t n
 {
     ptrdiff_t size = sizeof(real);
     return array->type == REAL_TYPE && (array->inner == size || n_inner == 1) &&
-           (array->outer == n_inner * size || n_outer == 1) && (n_inner > 1 || n_outer == 1 || array->outer == size);
+           (array->outer == n_inner * size || n_outer == 1);
 }
 
 /* Copies past the caches: the destination is not read first, and what others have in the caches stays there. */

@@ -790,8 +790,9 @@ static void run_bad(const problem *p, const fl_kernels *kernels, const fl_loss *
                 if (weighted && (p->kind == SETS || k == 0)) put(element(&job.weight, full.inner, r, k), real_type, 1);
             }
         /* two bad ones of one class, before them one that weighs nothing; now and then at both ends */
-        const ptrdiff_t second = repeat % 8 < 2 ? n - 1 : draw((unsigned)n),
-                        first = repeat % 8 < 2 ? 0 : draw((unsigned)second + 1), skipped = draw((unsigned)first + 1);
+        const int at_ends = repeat % 8 < 2 || repeat % 8 == 7;
+        const ptrdiff_t second = at_ends ? n - 1 : draw((unsigned)n), first = at_ends ? 0 : draw((unsigned)second + 1),
+                        skipped = draw((unsigned)first + 1);
         const ptrdiff_t k = (ptrdiff_t)draw((unsigned)width);
         ptrdiff_t expected = -1, expected_weight = -1;
         if (target_is_bad) {

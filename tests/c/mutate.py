@@ -187,7 +187,7 @@ def mutants_of(file):
     found = []
     for number, line in enumerate(code, 1):
         if not line.strip() or re.search(
-            r"\b(prefetch|prefetch_far|step|use_memory_meanwhile)\(|\b(\w*ahead|FEW_AHEAD|fetched)\b", line
+            r"\b(prefetch|prefetch_far|step|use_memory_meanwhile)\(|\b(\w*ahead\w*|FEW_AHEAD|fetched)\b", line
         ):
             continue
         is_define = line.lstrip().startswith("#")

@@ -339,12 +339,13 @@ def rows_of(setup, dtype, n, n_classes):
             few[::7, -1], few[1::7, 0], few[2::7, n_classes // 2] = np.inf, -np.inf, np.nan
             few[3::7], few[4::7], few[5::7, [0, -1]] = -np.inf, np.nan, np.inf
             few[6::7, 0], few[6::7, -1] = np.inf, np.nan
+            ties = np.minimum(np.resize(z, (3, n_classes)), np.array([[-100], [0], [1]])).astype(dtype)
+            few = np.concatenate([few, ties])  # of all logits, and of some
             piece = 16384 // np.dtype(dtype).itemsize  # of rows_long.h; one of nothing but -inf
             if n_classes > piece:
                 few = np.concatenate([few, np.resize(z, (2, n_classes))])
                 few[-2, :piece] = few[-1, -(n_classes % piece) :] = -np.inf
-                return few, np.resize(t, (len(few), *t.shape[1:]))
-            return few, np.resize(t, (14, *t.shape[1:]))
+            return few, np.resize(t, (len(few), *t.shape[1:]))
         return np.repeat(hard, 2, axis=0), np.resize(t, (2 * len(hard), *t.shape[1:]))
 
     return mixed(lambda size, spread, seed: setup.draw((size, n_classes), dtype, spread, seed), n, dtype, hard_of)
