@@ -289,7 +289,7 @@ def mixed(draw, n, dtype, hard):
 
 
 @np.errstate(all="ignore")
-def add_pointwise(table, setup, dtype, n):
+def add_pointwise(table, setup, dtype, n, target_scale=1):
     case, parameters = setup.case, setup.parameters()
     if not table.wants(case.function, dtype):
         return
@@ -302,6 +302,7 @@ def add_pointwise(table, setup, dtype, n):
         dtype,
         lambda z, t: (np.concatenate([kinks, numbers]), np.concatenate([at_kinks, np.resize(t, numbers.size)])),
     )
+    t *= dtype(target_scale)
     extra = None
     if parameters.get("pos_weight") == "array":
         extra = np.random.default_rng(5).choice([0.25, 1.0, 3.5], z.shape)
@@ -698,6 +699,9 @@ def write(path, losses, bits, coarse):
                 add_pointwise(table, setup, dtype, 600)
                 setup = cases.Setup(by_name["binary_focal"], {"gamma": 0.0, "alpha": 0.2}, kind)
                 add_pointwise(table, setup, dtype, 600)
+            for name, kind in (("poisson", "count"), ("gamma", "positive"), ("tweedie", "count")):
+                # exponentials that overflow with their target, and not without it
+                add_pointwise(table, cases.Setup(by_name[name], {}, kind), dtype, 300, 2.0**100)
             # more rows than a tile of probabilities has
             add_rows(table, cases.Setup(by_name["cross_entropy"], {}, "probability"), dtype, 600, 3)
             for given in (
