@@ -397,7 +397,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
 
 /* A row on its way out. */
 typedef struct long_row {
-    const real *factor; /* of each piece's exponentials */
+    const real *factor; /* of each piece's exponentials; another row's once this one has gone out */
     outgoing out;
     ptrdiff_t row, target; /* row -1: none; target -1: nothing is to be put in its place */
     real at_target;
@@ -413,7 +413,7 @@ ALWAYS_INLINE ptrdiff_t piece_length(const fl_job *job, ptrdiff_t p)
 ALWAYS_INLINE ptrdiff_t long_scratch(const fl_job *job)
 {
     const ptrdiff_t slots = round_up(pieces_of(job), LANES);
-    return (ptrdiff_t)sizeof(real) * (round_up(job->n_classes, LANES) + PIECE + LANES + 3 * slots) +
+    return (ptrdiff_t)sizeof(real) * (round_up(job->n_classes, LANES) + PIECE + LANES + 2 * slots) +
            (ptrdiff_t)sizeof(double) * slots + 64;
 }
 
@@ -463,8 +463,8 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
     const int keep = kind == ROW_LOG_SOFTMAX || kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE);
     const int keep_exponentials = keep && kind != ROW_LOG_SOFTMAX;
     real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *piece = e + round_up(job->n_classes, LANES);
-    real *largest_of = piece + PIECE + LANES, *factor = largest_of + slots, *factor_before = factor + slots;
-    double *part = (double *)(void *)(factor_before + slots);
+    real *largest_of = piece + PIECE + LANES, *factor = largest_of + slots;
+    double *part = (double *)(void *)(factor + slots);
     long_row before = {.row = -1};
     row_stats s;
     double total = 0;
@@ -548,8 +548,6 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
             before.out = (outgoing){.kind = kind, .largest = off, .log_sum = s.value[0], .factor = s.inverse[0]};
             if (kind == ROW_LOSS) before.out.factor = s.first[0] * s.inverse[0] * s.scaled[0];
             before.at_target = -(s.others[0] * before.out.factor);
-            real *swap = factor;
-            factor = factor_before, factor_before = swap;
         }
         if (job->value.data)
             store_elements(&job->value, job->n_inner, row, 1, s.value);
