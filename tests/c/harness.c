@@ -153,7 +153,23 @@ static int check_digests(const char *path, int partial)
 
 /* ---------------------------------------------------------------------------------- deterministic chance */
 
-static uint64_t state = 1;
+static uint64_t state;
+
+static void stir(const void *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) state = (state ^ ((const unsigned char *)bytes)[i]) * 0x9E3779B97F4A7C15;
+}
+
+/* Other draws for every problem; the same for one problem, in whatever table and on every instruction set. */
+static void start_draws(const problem *p)
+{
+    const int64_t shape[] = {p->kind, p->n, p->n_classes, p->target_kind, p->has_ignore_index};
+    state = 1;
+    stir(p->name, sizeof p->name);
+    stir(shape, sizeof shape);
+    stir(p->coefficients, sizeof p->coefficients);
+}
+
 static unsigned draw(unsigned below)
 {
     state = state * 6364136223846793005u + 1442695040888963407u;
@@ -853,7 +869,7 @@ static void run_problem(const problem *p, const fl_kernels *kernels, const fl_lo
     outcome out = new_outcome(p), other = new_outcome(p);
     digest *d = current_digest();
     if (d) d->n_problems++;
-    state = 1;
+    start_draws(p);
     for (int i = 0; i < N_WANTS; i++) {
         if (!(p->wants >> all_wants[i] & 1)) continue;
         for (int curvature = 0; curvature < curvatures_of(p, all_wants[i]); curvature++) {

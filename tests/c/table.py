@@ -708,7 +708,8 @@ def write(path, losses, bits, coarse):
                 # exponentials that overflow with their target, and not without it
                 add_pointwise(table, cases.Setup(by_name[name], {}, kind), dtype, 300, 2.0**100)
             # more rows than a tile of probabilities has
-            add_rows(table, cases.Setup(by_name["cross_entropy"], {}, "probability"), dtype, 600, 3)
+            for name in ("cross_entropy", "multiclass_hinge"):
+                add_rows(table, cases.Setup(by_name[name], {}, "probability"), dtype, 600, 3)
             for given in (
                 {"ignore_index": 1},
                 {"ignore_index": -100, "class_weight": cases.CLASS_WEIGHT},
