@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 SECONDS ?= 60
+SEED ?= 0
 
 .PHONY: help build test lint doctest sanitize tsan fuzz freethreaded wheels ci harness coverage mutate nehalem haswell aarch64 docs clean
 
@@ -53,7 +54,7 @@ tsan:  ## the tests of threads under ThreadSanitizer, with Clang and its OpenMP
 	    setarch -R .venv-$@/bin/pytest --capture=sys -k '$(THREADED)' tests/test_threads.py tests/test_sets.py \
 	    tests/test_full_hessian.py tests/test_linear.py tests/test_signals.py
 
-fuzz:  ## calls made of bytes, in search of those that reach new code: make fuzz SECONDS=600
+fuzz:  ## calls made of bytes, in search of those that reach new code: make fuzz SECONDS=600 (SEED=1: not by chance)
 	bash tools/clang.sh
 	$(PYTHON) -m venv .venv-$@
 	$(own_build) CC=$$(bash tools/clang.sh) FASTLOSS_NO_OPENMP=1 \
@@ -61,7 +62,7 @@ fuzz:  ## calls made of bytes, in search of those that reach new code: make fuzz
 	    .venv-$@/bin/pip install . 'pytest>=8' atheris
 	mkdir -p build/$@/corpus
 	LD_PRELOAD=$$(.venv-$@/bin/python -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so \
-	    ASAN_OPTIONS=detect_leaks=0 .venv-$@/bin/python tests/fuzz/fuzz_losses.py -max_total_time=$(SECONDS) \
+	    ASAN_OPTIONS=detect_leaks=0 .venv-$@/bin/python tests/fuzz/fuzz_losses.py -max_total_time=$(SECONDS) -seed=$(SEED) \
 	    -max_len=250 -len_control=0 -rss_limit_mb=4096 -timeout=60 -artifact_prefix=build/$@/ build/$@/corpus
 
 # pip builds a release that has no wheel for this interpreter from source, which takes long: rather an older wheel.
