@@ -325,6 +325,12 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ("rows_tiled.h", "job->gradient.classes == size && job->gradient.outer", "== -> !=", LATER),
     ("rows_long.h", "job->n_classes, LANES) + PIECE + LANES + 2 * slots) +", "", ROOM),
     ("rows_long.h", "(ptrdiff_t)sizeof(double) * slots + 64;", "", ROOM),
+    (
+        "rows_long.h",
+        "for (int g = 0; g < GROUP; g++)",
+        "< -> <=",
+        "a vector too many, on the stack: sanitizers see that",
+    ),
     ("rows_long.h", "if (i < n)", "< -> <=", "a round of nothing at the end"),
     ("rows_long.h", "start < n; start += PART", "< -> <=", "a round of nothing at the end"),
     ("rows_long.h", "if (others < 1) {", "< -> <=", "where it is 1, both ways are exact"),
