@@ -119,7 +119,7 @@ SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_st
         return;
     }
     if (job->weight.data)
-        load_elements(s->weight, &job->weight, job->n_inner, first, n);
+        load_weights(s->weight, job, first, n);
     else
         for (ptrdiff_t i = 0; i < n; i++) s->weight[i] = 1;
     if (by_class) {
@@ -176,10 +176,10 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
     /* the usual case: consecutive int64, every row weighs 1 */
     const int plain = !is_weighted(job) && !job->class_weight && job->target.type == FL_I64 && job->n_inner == 1 &&
                       job->target.outer == sizeof(int64_t);
-    *result = (fl_checked){0, -1, -1};
+    *result = (fl_checked){.bad_target = -1, .bad_weight = -1};
     for (ptrdiff_t end = first + count; first < end; first += MAX_ROWS) {
         const ptrdiff_t n = end - first < MAX_ROWS ? end - first : MAX_ROWS;
-        if (job->weight.data) sum_weights(weight, &job->weight, job->n_inner, first, n, &result->bad_weight);
+        if (job->weight.data) sum_weights(weight, job, first, n, result);
         if (job->soft) {
             if (job->weight.data)
                 for (ptrdiff_t i = 0; i < n; i++) weight_sum += (double)weight[i];
@@ -363,8 +363,15 @@ static ptrdiff_t rowwise_scratch(const fl_job *job)
     }
 }
 
+DEFINE_CHECK(rowwise)
+
+#define DEFINE_ROWWISE(name, n_coefficients_, outputs_, scratch_)                                              \
+    FL_DEFINE_LOSS(name, .kind = FL_ROWWISE, .target = FL_CLASS_TARGET, .domain = FL_UNIT_INTERVAL,            \
+                   .n_coefficients = n_coefficients_, .outputs = outputs_, .check = rowwise_check,             \
+                   .scratch = scratch_, ONE_PASS(name))
+
 /* Makes a loss of a formula. */
-#define ROWWISE(name)                                                                               \
+#define ROWWISE(name, n_coefficients)                                                               \
     DEFINE_TERMS(name)                                                                              \
     DEFINE_SOFT(name)                                                                               \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
@@ -372,14 +379,14 @@ static ptrdiff_t rowwise_scratch(const fl_job *job)
         static const row_formula f = {name##_terms, name##_soft};                                   \
         return run_rows(job, first, count, sum, &f, ROW_LOSS);                                      \
     }                                                                                               \
-    FL_DEFINE_LOSS(name, .domain = FL_UNIT_INTERVAL, .scratch = rowwise_scratch)
+    DEFINE_ROWWISE(name, n_coefficients, FOR_ALL | FL_FULL_HESSIAN, rowwise_scratch)
 
 /* The functions of a row: no target, no formula; the result is the "gradient", or for logsumexp the value. */
-#define ROW_FUNCTION(name, kind)                                                                    \
+#define ROW_FUNCTION(name, kind_, output)                                                           \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
     {                                                                                               \
-        return run_rows(job, first, count, sum, NULL, kind);                                        \
+        return run_rows(job, first, count, sum, NULL, kind_);                                       \
     }                                                                                               \
-    FL_DEFINE_LOSS(name, .domain = FL_ANY, .scratch = rowwise_scratch)
+    FL_DEFINE_LOSS(name, .kind = FL_ROW_FUNCTION, .outputs = output, .scratch = rowwise_scratch, ONE_PASS(name))
 
 #endif

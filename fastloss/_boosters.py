@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss
+from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss, get_num_threads
 from ._resolve import resolve
-from ._threads import get_num_threads, num_threads
+from ._threads import num_threads
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -37,4 +37,4 @@ ALWAYS_INLINE point cauchy(operands o)
                    .gradient = nan_or(r, choose(infinite, ZERO, gradient)),
                    .hessian = nan_or(r, hessian)};
 }
-POINTWISE(cauchy, FL_ANY, STAGE(cauchy_value, FL_VALUE), NULL, 0)
+POINTWISE(cauchy, FL_ANY, 1, STAGE(cauchy_value, FL_VALUE), NULL, 0)

@@ -11,4 +11,4 @@ ALWAYS_INLINE point epsilon_insensitive(operands o)
                    .gradient = choose(lt(ZERO, u), with_sign_of(ONE, r), nan_or(r, ZERO)),
                    .hessian = nan_or(r, hessian)};
 }
-POINTWISE(epsilon_insensitive, FL_ANY, NO_STAGES)
+POINTWISE(epsilon_insensitive, FL_ANY, 1, NO_STAGES)

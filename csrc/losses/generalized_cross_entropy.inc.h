@@ -21,4 +21,4 @@ ALWAYS_INLINE terms generalized_cross_entropy(probability y)
                    .second = -(q * first) * (y.rest * y.rest),
                    .bound = C(0.5)};
 }
-ROWWISE(generalized_cross_entropy)
+ROWWISE(generalized_cross_entropy, 1)

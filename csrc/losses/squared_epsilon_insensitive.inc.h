@@ -6,4 +6,4 @@ ALWAYS_INLINE point squared_epsilon_insensitive(operands o)
     return (point){
         .value = u * u, .gradient = with_sign_of(u + u, r), .hessian = choose(lt(ZERO, u), C(2), nan_or(u, inside))};
 }
-POINTWISE(squared_epsilon_insensitive, FL_ANY, NO_STAGES)
+POINTWISE(squared_epsilon_insensitive, FL_ANY, 1, NO_STAGES)

@@ -21,7 +21,7 @@ from scipy.special import xlogy
 from sklearn import metrics
 
 from .._kernels import Loss
-from .._threads import get_num_threads
+from .._kernels import get_num_threads
 from ..binary import Hinge
 from ..multiclass import MulticlassHinge
 from ..regression import AbsoluteError, Quantile, SquaredError
