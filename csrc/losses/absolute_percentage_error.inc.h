@@ -3,13 +3,13 @@
 ALWAYS_INLINE point absolute_percentage_error(operands o)
 {
     vreal r = o.z - o.t, distance = vabs(r);
-    vreal scale = vmax(vmax(C(SMALLEST_NORMAL), UNIFORM(o.p[0])), vabs(o.t)), slope = ONE / scale;
+    vreal scale = vmax(vmax(UNIFORM(SMALLEST_NORMAL), UNIFORM(o.p[0])), vabs(o.t)), slope = ONE / scale;
     vreal hessian = ZERO;
     if (o.curvature == FL_PSD) hessian = slope;
-    if (o.curvature == FL_MAJORIZE) hessian = slope / vmax(distance, C(SMALLEST_NORMAL));
-    if (o.curvature != FL_EXACT) hessian = vmax(C(CURVATURE_FLOOR), hessian);
+    if (o.curvature == FL_MAJORIZE) hessian = slope / vmax(distance, UNIFORM(SMALLEST_NORMAL));
+    if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
     return (point){.value = distance / scale,
-                   .gradient = nan_or(r, choose(eq(r, ZERO), ZERO, with_sign_of(slope, r))),
-                   .hessian = nan_or(r, hessian)};
+                   .gradient = keep_nan(r, choose(eq(r, ZERO), ZERO, with_sign_of(slope, r))),
+                   .hessian = keep_nan(r, hessian)};
 }
 POINTWISE(absolute_percentage_error, FL_ANY, NO_STAGES)

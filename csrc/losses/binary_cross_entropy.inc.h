@@ -5,8 +5,6 @@
  * An infinite z whose weight is 0 counts nothing (the limit), hence the choose around the product.
  * majorize is the tightest parabola above the loss that touches it at z: (q t + 1 - t) tanh(z / 2) / (2 z).
  */
-#include "logistic_bound.inc.h"
-
 ALWAYS_INLINE point weighted_cross_entropy(operands o, vreal positive, vreal negative)
 {
     vreal both_weights = positive + negative;
@@ -21,8 +19,8 @@ ALWAYS_INLINE point weighted_cross_entropy(operands o, vreal positive, vreal neg
     vreal gradient = fmadd(negative, p, -(positive * one_minus_p));
 
     vreal curvature = large * small;
-    if (o.curvature == FL_PSD) curvature = vmax(C(CURVATURE_FLOOR), curvature);
-    if (o.curvature == FL_MAJORIZE) curvature = vmax(C(CURVATURE_FLOOR), logistic_bound(vabs(o.z), o.e, large));
+    if (o.curvature == FL_PSD) curvature = vmax(UNIFORM(CURVATURE_FLOOR), curvature);
+    if (o.curvature == FL_MAJORIZE) curvature = vmax(UNIFORM(CURVATURE_FLOOR), logistic_bound(vabs(o.z), o.e, large));
     return (point){.value = value, .gradient = gradient, .hessian = both_weights * curvature};
 }
 

@@ -8,13 +8,13 @@ ALWAYS_INLINE point inverse_gaussian(operands o)
 {
     exp_parts e = exp_exact(-o.z);
     vreal inverse = e.power + e.rest;
-    vreal large = o.t * e.power, small = fmadd(o.t, e.rest, rest_of_product(o.t, e.power, large));
-    small = choose(lt(large, C(REAL_INFINITY)), small, ZERO); /* inf - inf is no number */
-    vreal bend = fmadd(C(2), large, C(-1)) + (small + small);
+    vreal large = o.t * e.power, small = fmadd(o.t, e.rest, product_error(o.t, e.power, large));
+    small = choose(lt(large, UNIFORM(REAL_INFINITY)), small, ZERO); /* inf - inf is no number */
+    vreal bend = fmadd(UNIFORM(2), large, UNIFORM(-1)) + (small + small);
     if (o.curvature != FL_EXACT) bend = vmax(ONE, bend);
     vreal hessian = inverse * bend;
-    if (o.curvature != FL_EXACT) hessian = vmax(C(CURVATURE_FLOOR), hessian);
-    return (point){.value = inverse * (fmadd(C(0.5), large, C(-1)) + C(0.5) * small),
+    if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
+    return (point){.value = inverse * (fmadd(UNIFORM(0.5), large, UNIFORM(-1)) + UNIFORM(0.5) * small),
                    .gradient = inverse * ((ONE - large) - small),
                    .hessian = hessian};
 }

@@ -6,26 +6,24 @@
  * exp in two parts like poisson.inc.h; above z = 0 all is divided by m, which may overflow. majorize: the parabolas above both
  * softplus.
  */
-#include "logistic_bound.inc.h"
-
 ALWAYS_INLINE point negative_binomial(operands o)
 {
     const vreal dispersion = UNIFORM(o.p[0]), inverse = UNIFORM(1 / o.p[0]);
     vmask right = lt(ZERO, o.z);
     exp_parts e = exp_exact(-vabs(o.z)); /* m, or 1 / m */
     vreal power = choose(right, o.t * e.power, e.power);
-    vreal rest = choose(right, fmadd(o.t, e.rest, rest_of_product(o.t, e.power, power)), e.rest);
+    vreal rest = choose(right, fmadd(o.t, e.rest, product_error(o.t, e.power, power)), e.rest);
     vreal other = choose(right, ONE, o.t), sum = e.power + e.rest;
     vreal gradient = ((power - other) + rest) / choose(right, sum + dispersion, fmadd(dispersion, sum, ONE));
 
     vreal odds = sum * choose(right, inverse, dispersion); /* a m, or its inverse */
     vreal small = choose(lt(ONE, odds), ONE / odds, odds), large = ONE / (ONE + small); /* exp(-|u|), sigmoid(|u|) */
-    vreal u = minus(o.z, -o.p[1]), distance = vabs(u);
+    vreal u = minus_number(o.z, -o.p[1]), distance = vabs(u);
     vreal weight = choose(lt(ZERO, u), inverse, o.t);
     vreal linear = choose(eq(weight, ZERO), ZERO, weight * distance); /* 0 inf is no number */
     vreal both_weights = o.t + inverse, curvature = large * (small * large);
     if (o.curvature == FL_MAJORIZE) curvature = logistic_bound(distance, small, large);
-    if (o.curvature != FL_EXACT) curvature = vmax(C(CURVATURE_FLOOR), curvature);
+    if (o.curvature != FL_EXACT) curvature = vmax(UNIFORM(CURVATURE_FLOOR), curvature);
     return (point){.value = fmadd(both_weights, log1p_unit(small), linear),
                    .gradient = choose(right, -gradient, gradient),
                    .hessian = both_weights * curvature};

@@ -9,14 +9,14 @@ ALWAYS_INLINE point tukey(operands o)
     const double c = o.p[0];
     vreal r = o.z - o.t, distance = vmin(UNIFORM(c), vabs(r));
     vreal x = divided_by(distance, c), square = x * x;
-    vreal rest = divided_by(-minus(distance, c), c) * (ONE + x), weight = rest * rest;
-    vreal near = distance * distance * (C(1.0 / 6) * fmadd(square, square - C(3), C(3)));
+    vreal rest = divided_by(-minus_number(distance, c), c) * (ONE + x), weight = rest * rest;
+    vreal near = distance * distance * (UNIFORM(1.0 / 6) * fmadd(square, square - UNIFORM(3), UNIFORM(3)));
     vmask inside = lt(vabs(r), UNIFORM(c));
-    vreal hessian = o.curvature == FL_EXACT ? rest * fmadd(C(-5), square, ONE) : weight;
+    vreal hessian = o.curvature == FL_EXACT ? rest * fmadd(UNIFORM(-5), square, ONE) : weight;
     hessian = choose(inside, hessian, ZERO);
-    if (o.curvature != FL_EXACT) hessian = vmax(C(CURVATURE_FLOOR), hessian);
-    return (point){.value = nan_or(r, choose(inside, near, UNIFORM(c * c / 6))),
-                   .gradient = nan_or(r, choose(inside, weight * r, ZERO)),
-                   .hessian = nan_or(r, hessian)};
+    if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
+    return (point){.value = keep_nan(r, choose(inside, near, UNIFORM(c * c / 6))),
+                   .gradient = keep_nan(r, choose(inside, weight * r, ZERO)),
+                   .hessian = keep_nan(r, hessian)};
 }
 POINTWISE(tukey, FL_ANY, NO_STAGES)
