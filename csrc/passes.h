@@ -12,13 +12,13 @@ static void add_up(fl_job *job, const double *partials, ptrdiff_t n_blocks)
 }
 
 /* name_check, a check as the driver calls it: a bad target comes before a bad weight. */
-#define DEFINE_CHECK(name)                                                                             \
-    static ptrdiff_t name##_check(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *partial) \
-    {                                                                                                  \
-        fl_checked found;                                                                              \
-        check_##name(job, first, count, &found);                                                       \
-        partial[FL_WEIGHT_SUM] = found.weight_sum;                                                      \
-        partial[FL_LARGEST_WEIGHT] = found.largest_weight;                                              \
+#define DEFINE_CHECK(name)                                                                                         \
+    static ptrdiff_t name##_check(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *partial)            \
+    {                                                                                                              \
+        fl_checked found;                                                                                          \
+        check_##name(job, first, count, &found);                                                                   \
+        partial[FL_WEIGHT_SUM] = found.weight_sum;                                                                 \
+        partial[FL_LARGEST_WEIGHT] = found.largest_weight;                                                         \
         return found.bad_weight < 0 || found.bad_target >= 0 ? found.bad_target : fl_bad_weight(found.bad_weight); \
     }
 

@@ -8,10 +8,11 @@
 #ifndef FASTLOSS_POINTWISE_H
 #define FASTLOSS_POINTWISE_H
 
+#include "checks.h"
+#include "formulas.h"
 #include "passes.h"
-#include "real.h"
 #include "stored.h"
-#include "weights.h"
+#include "sums.h"
 
 enum { TILE = 512 }; /* elements: a tile of every array that a loss needs fits L1 */
 
@@ -45,49 +46,9 @@ typedef struct sigmoids {
 ALWAYS_INLINE sigmoids sharp_sigmoids(vreal e)
 {
     vreal whole = ONE + e, rest = e - (whole - ONE), quotient = ONE / whole;
-    vreal remainder = fmadd(-rest, quotient, -rest_of_product(whole, quotient, ONE));
-    vreal product = e * quotient, lost = rest_of_product(e, quotient, product);
+    vreal remainder = fmadd(-rest, quotient, -product_error(whole, quotient, ONE));
+    vreal product = e * quotient, lost = product_error(e, quotient, product);
     return (sigmoids){fmadd(quotient, remainder, quotient), product + fmadd(product, remainder, lost)};
-}
-
-/* A curvature that must not vanish with the probability: far below any that matters, and normal after scaling. */
-#define CURVATURE_FLOOR (FL_REAL == 32 ? 0x1p-80 : 0x1p-800)
-
-/* A psd curvature, which must not vanish with an underflow where the gradient does not. */
-ALWAYS_INLINE vreal not_flat(vreal hessian, vreal gradient)
-{
-    return choose(eq(gradient, ZERO), hessian, vmax(C(CURVATURE_FLOOR), hessian));
-}
-
-/* y, or x where that is nan */
-ALWAYS_INLINE vreal nan_or(vreal x, vreal y) { return choose(eq(x, x), y, x); }
-
-#define UNIFORM(c) splat((real)(c))
-
-/* x c and x - c for a number c that is none of the reals where these are narrow. */
-ALWAYS_INLINE vreal times(vreal x, double c)
-{
-    const real high = (real)c, low = (real)(c - (double)high);
-    return FL_REAL == 32 ? fmadd(x, splat(high), x * splat(low)) : x * splat(high);
-}
-
-ALWAYS_INLINE vreal minus(vreal x, double c)
-{
-    const real high = (real)c;
-    return (x - splat(high)) - splat((real)(c - (double)high));
-}
-
-ALWAYS_INLINE int is_moderate(double c) { return c > 0x1p-100 && c < 0x1p100; }
-
-ALWAYS_INLINE vreal divided_by(vreal x, double c)
-{
-    return FL_REAL == 32 && is_moderate(c) ? times(x, 1 / c) : x / UNIFORM(c);
-}
-
-/* x c^2 */
-ALWAYS_INLINE vreal times_square(vreal x, double c)
-{
-    return is_moderate(c * c) ? times(x, c * c) : UNIFORM(c) * (UNIFORM(c) * x);
 }
 
 /* t (1 - s) + s / 2: label smoothing of a binary target */
@@ -115,43 +76,16 @@ ALWAYS_INLINE const real *weights_of(const fl_job *job, ptrdiff_t first, ptrdiff
 }
 
 /* Stores a tile, or begins to: what is streamed flows on while the next tile is computed. */
-SHARED outflow put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
-                        const real *tile)
+SHARED streaming_copy put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
+                               const real *tile)
 {
     real *to = (real *)(void *)array->data + first;
-    if (dense && job->stream) return start_outflow(to, tile, count);
+    if (dense && job->stream) return start_streaming(to, tile, count);
     if (!dense)
         store_elements(array, job->n_inner, first, count, tile);
     else if (to != tile)
         memcpy(to, tile, (size_t)count * sizeof(real));
-    return (outflow){0};
-}
-
-ALWAYS_INLINE vmask in_domain(vreal t, int domain)
-{
-    if (domain == FL_UNIT_INTERVAL) return both(le(ZERO, t), le(t, ONE));
-    return both(domain == FL_POSITIVE ? lt(ZERO, t) : le(ZERO, t), le(t, C(LARGEST)));
-}
-
-/* Position of the first target outside the domain (or nan), or -1; *hard says whether all are 0 or 1. */
-SHARED ptrdiff_t check_domain(const real *t, ptrdiff_t count, int domain, int *hard)
-{
-    ptrdiff_t padded = (count + LANES - 1) / LANES * LANES;
-    *hard = 0;
-    if (domain == FL_ANY) return -1;
-    if (domain == FL_UNIT_INTERVAL) {
-        vint soft = splat_int(0);
-        for (ptrdiff_t i = 0; i < padded; i += WIDTH) /* t^2 - t is +0 for 0, -0 and 1, and for nothing else */
-            soft |= bits(fmadd(load(t + i), load(t + i), -load(t + i)));
-        *hard = all_true(eq_int(soft, splat_int(0)));
-        if (*hard) return -1;
-    }
-    vmask ok = eq(ZERO, ZERO);
-    for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, in_domain(load(t + i), domain));
-    if (all_true(ok)) return -1;
-    for (ptrdiff_t i = 0; i < count; i++) /* the padding may lie outside */
-        if (!all_true(in_domain(splat(t[i]), domain))) return i;
-    return -1;
+    return (streaming_copy){0};
 }
 
 /* The arrays of a tile, all padded to whole lanes. */
@@ -168,14 +102,14 @@ typedef struct tile_arrays {
  * the next one and sends off the one before. */
 typedef struct traffic {
     const real *z_ahead, *t_ahead; /* the next tile's; NULL: there is none, or it is not dense */
-    outflow gradient, hessian;     /* what is left of the tile before */
+    streaming_copy gradient, hessian;     /* what is left of the tile before */
 } traffic;
 
 ALWAYS_INLINE void use_memory_meanwhile(traffic *t, ptrdiff_t i)
 {
     if (t->z_ahead) prefetch(t->z_ahead + i), prefetch(t->t_ahead + i);
-    step(&t->gradient);
-    step(&t->hessian);
+    advance_copy(&t->gradient);
+    advance_copy(&t->hessian);
 }
 
 ALWAYS_INLINE void run_stage(const tile_arrays *a, operands o, real *to, stage f, const int has_e)
@@ -263,7 +197,8 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
     CACHE_ALIGNED real z_tile[TILE], t_tile[TILE], w_tile[TILE], q_tile[TILE], e_tile[TILE], l_tile[TILE];
     CACHE_ALIGNED real value_tile[TILE], gradient_tile[2][TILE], hessian_tile[2][TILE];
 #define DENSE(array) ((array).data && is_dense(&(array), job->n_outer, job->n_inner))
-    const int z_dense = DENSE(job->prediction), t_dense = DENSE(job->target), w_dense = DENSE(job->weight) && job->weight_unit == 1;
+    const int z_dense = DENSE(job->prediction), t_dense = DENSE(job->target),
+              w_dense = DENSE(job->weight) && job->weight_unit == 1;
     const int q_dense = DENSE(job->pos_weight), value_dense = DENSE(job->value);
     const int gradient_dense = DENSE(job->gradient), hessian_dense = DENSE(job->hessian);
 #undef DENSE
@@ -297,17 +232,17 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
 
         const settings settings = {job->coefficients, job->curvature, hard && !a.q};
         evaluate(&a, &settings, &sums, !a.w && !a.q && !a.value && n == padded);
-        finish(&traffic.gradient);
-        finish(&traffic.hessian);
+        finish_copy(&traffic.gradient);
+        finish_copy(&traffic.hessian);
         if (job->gradient.data) traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
         if (job->hessian.data) traffic.hessian = put_tile(&job->hessian, job, first, n, hessian_dense, a.hessian);
         if (job->value.data) {
-            outflow value_flow = put_tile(&job->value, job, first, n, value_dense, value_tile);
-            finish(&value_flow);
+            streaming_copy value_flow = put_tile(&job->value, job, first, n, value_dense, value_tile);
+            finish_copy(&value_flow);
         }
     }
-    finish(&traffic.gradient);
-    finish(&traffic.hessian);
+    finish_copy(&traffic.gradient);
+    finish_copy(&traffic.hessian);
     if (job->stream) stream_end();
     *sum = total_of(&sums);
     return -1;
@@ -358,9 +293,9 @@ DEFINE_CHECK(pointwise)
     {                                                                                               \
         return pointwise_block(job, first, count, sum, &name##_formula);                            \
     }
-#define DEFINE_POINTWISE(name, domain_, n_coefficients_, outputs_)                                                  \
-    DEFINE_BLOCK(name)                                                                                              \
-    FL_DEFINE_LOSS(name, .kind = FL_POINTWISE, .target = FL_REAL_TARGET, .domain = domain_,                         \
+#define DEFINE_POINTWISE(name, domain_, n_coefficients_, outputs_)                          \
+    DEFINE_BLOCK(name)                                                                      \
+    FL_DEFINE_LOSS(name, .kind = FL_POINTWISE, .target = FL_REAL_TARGET, .domain = domain_, \
                    .n_coefficients = n_coefficients_, .outputs = outputs_, .check = pointwise_check, ONE_PASS(name))
 #define POINTWISE(name, domain, n_coefficients, ...)                                                            \
     DEFINE_TILE(name, 1, __VA_ARGS__)                                                                           \

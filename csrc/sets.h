@@ -12,7 +12,10 @@
 #ifndef FASTLOSS_SETS_H
 #define FASTLOSS_SETS_H
 
-#include "rows.h"
+#include "checks.h"
+#include "formulas.h"
+#include "sums.h"
+#include "tiles.h"
 
 /* What the passes need of an element. */
 typedef struct set_element {
@@ -189,10 +192,10 @@ static ptrdiff_t derive_sets(const fl_job *job, ptrdiff_t first, ptrdiff_t count
     return -1;
 }
 
-#define SET_LOSS(name)                                                                                          \
-    FL_DEFINE_LOSS(name, .kind = FL_SETWISE, .target = FL_REAL_TARGET, .domain = FL_UNIT_INTERVAL,              \
-                   .n_coefficients = 3, .outputs = FOR_ALL, .scratch = set_scratch, .shared = shared_by_sets,   \
-                   .passes = {{.block = measure_sets, .combine = conclude_sets, .width = sums_of_sets},         \
+#define SET_LOSS(name)                                                                                        \
+    FL_DEFINE_LOSS(name, .kind = FL_SETWISE, .target = FL_REAL_TARGET, .domain = FL_UNIT_INTERVAL,            \
+                   .n_coefficients = 3, .outputs = FOR_ALL, .scratch = set_scratch, .shared = shared_by_sets, \
+                   .passes = {{.block = measure_sets, .combine = conclude_sets, .width = sums_of_sets},       \
                               {.block = derive_sets, .wants = FL_GRADIENT | FL_HESSIAN}})
 
 #endif

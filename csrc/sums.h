@@ -1,9 +1,8 @@
-/* Sums of reals in double precision, the same bits on every width of vectors. */
+/* Sums that lose nothing: in double precision, in an order that is the same on every width; or with what rounding takes off. */
 #ifndef FASTLOSS_SUMS_H
 #define FASTLOSS_SUMS_H
 
-#include "real.h"
-#include "stored.h"
+#include "simd.h"
 
 /* A sum in double precision of LANES lanes of reals. */
 typedef struct lane_sums {
@@ -51,5 +50,19 @@ SHARED double sum_reals(const real *x, ptrdiff_t n)
     for (; i < n; i++) total += (double)x[i];
     return total;
 }
+
+/* A sum that keeps what its additions round off (Fast2Sum needs |sum| >= |x|, TwoSum does not). */
+typedef struct exact_sum {
+    vreal sum, rest;
+} exact_sum;
+
+ALWAYS_INLINE void add_to(exact_sum *s, vreal x)
+{
+    vreal total = s->sum + x, back = total - s->sum;
+    s->rest += (s->sum - (total - back)) + (x - back);
+    s->sum = total;
+}
+
+ALWAYS_INLINE vreal value_of(exact_sum s) { return choose(eq(s.rest, s.rest), s.sum + s.rest, s.sum); }
 
 #endif

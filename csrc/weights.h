@@ -7,16 +7,19 @@
 #define FASTLOSS_WEIGHTS_H
 
 #include <float.h>
+#include <string.h>
 
-#include "passes.h"
+#include "fastloss.h"
+#include "real.h"
+#include "stored.h"
 #include "sums.h"
 
 SHARED void load_scaled(real *tile, const char *from, ptrdiff_t stride, int type, double unit, ptrdiff_t count)
 {
     switch (type) {
-#define CASE(code, ctype)                                                                  \
-    case code:                                                                             \
-        for (ptrdiff_t i = 0; i < count; i++)                                              \
+#define CASE(code, ctype)                                                                       \
+    case code:                                                                                  \
+        for (ptrdiff_t i = 0; i < count; i++)                                                   \
             tile[i] = (real)((double)*(const ctype *)(const void *)(from + i * stride) * unit); \
         break;
         FOR_EACH_TYPE(CASE)
@@ -34,7 +37,7 @@ SHARED void load_weights(real *tile, const fl_job *job, ptrdiff_t first, ptrdiff
         FOR_EACH_RUN(weight, job->n_inner, first, n, load_scaled(tile + done, at, stride, weight->type, unit, run))
 }
 
-ALWAYS_INLINE vmask is_weight(vreal w) { return both(le(ZERO, w), lt(w, C(REAL_INFINITY))); }
+ALWAYS_INLINE vmask is_weight(vreal w) { return both(le(ZERO, w), lt(w, UNIFORM(REAL_INFINITY))); }
 
 /* The largest of n doubles that are weights; *bad becomes the first that is none. */
 SHARED double largest_double(const fl_job *job, ptrdiff_t first, ptrdiff_t n, ptrdiff_t *bad)
@@ -45,9 +48,9 @@ SHARED double largest_double(const fl_job *job, ptrdiff_t first, ptrdiff_t n, pt
     memcpy(&top_of_weights, &limit, sizeof limit);
     FOR_EACH_RUN(&job->weight, job->n_inner, first, n, {
         for (ptrdiff_t i = 0; i < run; i++) { /* numbers >= 0 are ordered like their bits, all others come after them */
-            uint64_t bits_of;
-            memcpy(&bits_of, at + i * stride, sizeof bits_of);
-            top = bits_of > top ? bits_of : top;
+            uint64_t of_weight;
+            memcpy(&of_weight, at + i * stride, sizeof of_weight);
+            top = of_weight > top ? of_weight : top;
         }
     })
     memcpy(&largest, &top, sizeof largest);

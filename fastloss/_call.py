@@ -1,15 +1,16 @@
 """Calls with arrays in general: everything that is not plain contiguous NumPy arrays is prepared here.
 
-A call goes one way: `prepare` reads what the user has (`_arrays.py`), checks shapes and options, and finds views that the
-kernels can walk through (`_strides.py`); the kernels run on them (`_kernels.pyx`); `Prepared.deliver` copies what had to be
-computed elsewhere and returns what the method returns. No element is calculated here: only types are converted.
+A call goes one way: `prepare` reads what the user has (`_arrays.py`), checks shapes and options, and finds views
+that the kernels can walk through (`_strides.py`); the kernels run on them (`_kernels.pyx`); `Prepared.deliver` copies
+what had to be computed elsewhere and returns what the method returns. No element is calculated here: only types are
+converted.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,19 +56,12 @@ REDUCTIONS = ("mean", "sum", "none")
 CURVATURES = ("exact", "psd", "majorize")
 
 
-class Layout(Protocol):
-    """How arrays like the prediction become arrays for the kernels, and back."""
-
-    def flat(self, array: np.ndarray | None) -> Any: ...
-    def for_user(self, array: np.ndarray | None) -> Any: ...
-
-
 class Prepared:
     """
     What a call runs on, and what it returns.
 
-    The arrays for the kernels have the shape (outer, inner) or (outer, classes, inner); None for those that there are not.
-    There is no prediction where there is nothing to compute. Target and weights as given are kept for complaints.
+    The arrays for the kernels have the shape (outer, inner) or (outer, classes, inner); None for those that there are
+    not. There is no prediction where there is nothing to compute. Target and weights as given are kept for complaints.
     """
 
     def __init__(
@@ -77,8 +71,9 @@ class Prepared:
         self.shape = given.shape
         self.axis = axis
         self.given_target, self.given_weight = target, weight
-        self.prediction = self.target = self.weight = self.pos_weight = self.vector = None
-        self.value = self.gradient = self.hessian = self.set_values = None
+        nothing: np.ndarray | None = None
+        self.prediction = self.target = self.weight = self.pos_weight = self.vector = nothing
+        self.value = self.gradient = self.hessian = self.set_values = nothing
         self.buffers: Sequence[np.ndarray | None] = (None, None, None)
 
     def deliver(self, total: float | None) -> Any:
@@ -142,8 +137,7 @@ def _prepare_elements(
     layout = ElementLayout(z)
     inputs = [layout.turned(array) for array in (t, w, pos_weight)]
     buffers = [
-        layout.buffer(out, inputs, may_be_z)
-        for out, may_be_z in zip(outputs.arrays, (False, True, False), strict=True)
+        layout.buffer(out, inputs, may_be_z) for out, may_be_z in zip(outputs.arrays, (False, True, False), strict=True)
     ]
     inputs = [layout.joined(array) for array in inputs]
     call.prediction = layout.flat(layout.z)
@@ -186,7 +180,7 @@ def _prepare_rows(
 def _prepare_sets(
     given: np.ndarray, target: ArrayLike, axis: Any, sample_weight: ArrayLike | None, wishes: Wishes
 ) -> Prepared:
-    """A set extends along `axis`, None for all axes."""
+    # A set extends along `axis`, None for all axes.
     along = _checked_axes(axis, given)
     set_shape = tuple(size for number, size in enumerate(given.shape) if number not in along)
     z, dtype = computable(given)

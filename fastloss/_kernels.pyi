@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, overload
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, disjoint_base
 

@@ -170,7 +170,7 @@ def config():
 
 
 cdef int choose_threads() except -1:
-    """Threads of a large call: one inside an OpenMP parallel region, and in a forked child that has lost its threads."""
+    """Threads of a large call: one inside a parallel region of OpenMP, or in a forked child that has lost its own."""
     return 1 if fl_threads_lost() or fl_in_parallel() else _threads.choose(fl_max_threads())
 
 
@@ -979,8 +979,8 @@ cdef class PointwiseLoss(Loss):
     def value_gradient_and_hessian(self, prediction, target, *, sample_weight=None, reduction="mean",
                                    curvature="exact", gradient_out=None, hessian_out=None):
         """Value, gradient and diagonal Hessian in one pass: ``(value, gradient, hessian)``."""
-        return self.call(FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, None, sample_weight, reduction, curvature,
-                         gradient_out, hessian_out)
+        return self.call(FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, None, sample_weight, reduction,
+                         curvature, gradient_out, hessian_out)
 
 
 cdef class SetLoss(Loss):
@@ -1071,6 +1071,10 @@ cdef class RowwiseLoss(Loss):
         self.label_smoothing = _parameters.real("label_smoothing", label_smoothing, "in [0, 1]")
         self.has_ignore_index = ignore_index is not None
         self.ignore_index = _parameters.optional_index("ignore_index", ignore_index) or 0
+        if self.class_weight is not None:
+            self._parameters["class_weight"] = self.class_weight
+        if self.has_ignore_index:
+            self._parameters["ignore_index"] = self.ignore_index
 
     cdef int family(self) except -1:
         return FL_ROWWISE
@@ -1176,7 +1180,6 @@ cdef class RowwiseLoss(Loss):
 
 cdef const fl_loss *function(str name, int kind, bint single) except NULL:
     """The kernel of log_softmax, softmax, logsumexp, sigmoid or log_sigmoid."""
-    cdef int i = 0
     cdef const fl_kernels *kernels = kernels32 if single else kernels64
     number = _function_numbers.get((name, kind, single))
     if number is None:

@@ -1,7 +1,8 @@
 """Arrays of any memory order as what the kernels walk through, without a copy where that can be.
 
-An array for the kernels has two dimensions (outer, inner) or, with classes or sets, three. Any memory order arrives there without
-a copy, for axes are sorted by stride and merged where every array steps through them as one; what does not fit in is copied.
+An array for the kernels has two dimensions (outer, inner) or, with classes or sets, three. Any memory order arrives
+there without a copy, for axes are sorted by stride and merged where every array steps through them as one; what does
+not fit in is copied.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ import contextvars
 import operator
 import os
 from collections.abc import Iterator
+
 _of_context: contextvars.ContextVar[int | None] = contextvars.ContextVar("fastloss_num_threads", default=None)
 _of_process: int | None = None
 _quota: int | None = None

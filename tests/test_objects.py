@@ -183,19 +183,19 @@ KINDS = {
 def test_kernels_of_another_kind(case, kind):
     """A name of another family, or a function without a target, is refused where it is given."""
     if getattr(fl, case.constructor)().kind == kind:
-        for n in (0, 1, 2, 3, 4, 5, 100):
+        refused = 0
+        for n in range(6):
             try:
-                loss = KINDS[kind](case.function, {}, (1.0,) * n)
-            except ValueError as error:
-                assert "coefficients" in str(error)
-            else:
-                assert loss.name == case.function
+                assert KINDS[kind](case.function, {}, (1.0,) * n).name == case.function
+            except ValueError:
+                refused += 1
+        assert refused == 5, "one number of coefficients is right"
     else:
         for n in range(5):
             with pytest.raises(ValueError, match=f"no {kind} kernel named '{case.function}'"):
                 KINDS[kind](case.function, {}, (1.0,) * n)
     for name in ("softmax", "sigmoid", "", "nothing"):
-        with pytest.raises(ValueError, match="no .* kernel"):
+        with pytest.raises(ValueError, match="there is no"):
             KINDS[kind](name, {})
 
 

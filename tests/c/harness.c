@@ -482,8 +482,7 @@ static void run(const problem *p, const fl_loss *loss, const options *o, outcome
         double total = 0;
         for (ptrdiff_t first = 0; first < o->n; first += o->block) {
             double checked[FL_CHECK_NUMBERS];
-            const ptrdiff_t bad =
-                loss->check(&job, first, first + o->block < o->n ? o->block : o->n - first, checked);
+            const ptrdiff_t bad = loss->check(&job, first, first + o->block < o->n ? o->block : o->n - first, checked);
             if (bad >= 0) fail("nothing is bad, but %td", bad);
             total += checked[FL_WEIGHT_SUM];
         }
@@ -546,8 +545,8 @@ static void run(const problem *p, const fl_loss *loss, const options *o, outcome
     }
     if (sets && p->expected[VALUE] && o->weighted == own_weights && o->n == p->n)
         for (ptrdiff_t k = 0; k < p->n_classes; k++)
-            check_number(p, p->bits == 32 ? (double)(float)job.set_values[k] : job.set_values[k], p->expected[VALUE][k], 1, 0,
-                         "value", 0, k);
+            check_number(p, p->bits == 32 ? (double)(float)job.set_values[k] : job.set_values[k], p->expected[VALUE][k],
+                         1, 0, "value", 0, k);
 }
 
 /* ---------------------------------------------------------------------------------- comparisons */
@@ -709,8 +708,8 @@ static void run_layouts(const problem *p, const fl_loss *loss, outcome *out, out
 }
 
 /* Every number of rows up to four vectors, and every alignment: the same bits wherever the arrays stand. */
-static void run_places(const problem *p, const fl_loss *loss, const outcome *whole, int want,
-                       int curvature, outcome *out, outcome *other)
+static void run_places(const problem *p, const fl_loss *loss, const outcome *whole, int want, int curvature,
+                       outcome *out, outcome *other)
 {
     const ptrdiff_t lanes = 512 / p->bits;
     const ptrdiff_t most = p->kind == SETS ? 0 : smaller(p->n, 4 * lanes);
@@ -779,9 +778,12 @@ static void run_bad(const problem *p, const fl_loss *loss)
         const shape full = {n / inner, p->n_classes, inner};
         const shape one = {full.outer, 1, full.inner};
         const int layout = draw(2) ? draw(2) ? WITH_GAPS : F_ORDER : C_ORDER;
-        fl_job job = {
-            .n_outer = full.outer, .n_classes = p->n_classes, .n_inner = full.inner, .scale = 1, .weight_unit = 1,
-            .check_target = 1};
+        fl_job job = {.n_outer = full.outer,
+                      .n_classes = p->n_classes,
+                      .n_inner = full.inner,
+                      .scale = 1,
+                      .weight_unit = 1,
+                      .check_target = 1};
         job.full = p->kind == PACKED ? FL_PACKED : FL_DIAGONAL;
         job.want = p->wants >> FL_GRADIENT & 1 ? FL_GRADIENT : FL_VALUE;
         job.domain = loss->domain, job.soft = rowwise && !by_class;
@@ -829,7 +831,8 @@ static void run_bad(const problem *p, const fl_loss *loss)
         const ptrdiff_t position =
             expected < 0 ? -1 : (expected / full.inner * width + k) * full.inner + expected % full.inner;
         const ptrdiff_t answer = expected_weight < 0 ? position : fl_bad_weight(expected_weight);
-        double *sums = calloc((size_t)(p->kind == SETS ? loss->passes[0].width(&job) : FL_CHECK_NUMBERS), sizeof(double));
+        double *sums =
+            calloc((size_t)(p->kind == SETS ? loss->passes[0].width(&job) : FL_CHECK_NUMBERS), sizeof(double));
         const ptrdiff_t checked = (loss->check ? loss->check : loss->passes[0].block)(&job, 0, n, sums);
         free(sums);
         if (p->kind == SETS) { /* class after class: not the first of all */
@@ -882,8 +885,7 @@ static void run_problem(const problem *p, const fl_loss *loss, memory *fused)
                 o.weighted = 1, o.poisoned = o.stream;
                 run(p, loss, &o, &out);
             }
-            if (!p->fixed)
-                run_places(p, loss, p->kind == SETS ? NULL : &whole, all_wants[i], curvature, &out, &other);
+            if (!p->fixed) run_places(p, loss, p->kind == SETS ? NULL : &whole, all_wants[i], curvature, &out, &other);
             free_outcome(&whole);
         }
     }
