@@ -13,7 +13,7 @@ diverged if it rose by more than that; trainings are counted, two for each libra
 gained anything are left out.
 
 The rule for "auto": "majorize" where it gains as much as "psd" at the best round and at least 0.1 more at the end, else
-"psd". The last column is what _boosters.MAJORIZED says, and names the rule if that says otherwise.
+"psd". The last column is what its traits say, and names the rule if that says otherwise.
 
 Needs pip install "fastloss[examples,xgboost]" rich, and some ten minutes.
 """

@@ -33,4 +33,25 @@ SHARED ptrdiff_t check_domain(const real *t, ptrdiff_t count, int domain, int *h
     return -1;
 }
 
+/* The first of n targets that is outside the domain as the number that was passed, where rounding it to a real may hide that; or
+ * -1. What weighs 0 may hold anything. */
+SHARED ptrdiff_t check_wide_domain(const fl_array *target, const fl_job *job, ptrdiff_t first, ptrdiff_t n, int domain,
+                                   const real *weight)
+{
+    if (FL_REAL != 32 || target->type != FL_F64 || domain == FL_ANY) return -1;
+    FOR_EACH_RUN(target, job->n_inner, first, n, {
+        for (ptrdiff_t i = 0; i < run; i++) {
+            const double t = *(const double *)(const void *)(at + i * stride);
+            const int inside = domain == FL_UNIT_INTERVAL ? t >= 0 && t <= 1
+                               : domain == FL_POSITIVE    ? t > 0 && t <= DBL_MAX
+                                                          : t >= 0 && t <= DBL_MAX;
+            if (!inside && (!weight || weight[done + i] != 0)) return done + i;
+        }
+    })
+    return -1;
+}
+
+/* The earlier of two places, of which -1 is none. */
+ALWAYS_INLINE ptrdiff_t earlier(ptrdiff_t a, ptrdiff_t b) { return a < 0 ? b : b < 0 || a < b ? a : b; }
+
 #endif

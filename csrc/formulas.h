@@ -36,6 +36,14 @@ ALWAYS_INLINE vreal divided_by(vreal x, double c)
     return FL_REAL == 32 && is_moderate(c) ? times_number(x, 1 / c) : x / UNIFORM(c);
 }
 
+/* Where a scale c is so large that r / c or its square may leave the range of reals: what a loss is, to the last digit, where
+ * x = |r| / c is next to 0, and otherwise. */
+ALWAYS_INLINE vreal or_near(vreal at_zero, vreal x, double c, vreal otherwise)
+{
+    if (c < (FL_REAL == 32 ? 0x1p20 : 0x1p200)) return otherwise;
+    return choose(lt(x, UNIFORM(FL_REAL == 32 ? 0x1p-14 : 0x1p-28)), at_zero, otherwise);
+}
+
 /* x c^2 */
 ALWAYS_INLINE vreal times_square(vreal x, double c)
 {

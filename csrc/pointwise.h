@@ -228,7 +228,10 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         traffic.t_ahead = a.t + TILE;
         int hard;
         ptrdiff_t bad = check_domain(a.t, n, f->domain, &hard);
-        if (bad >= 0 && job->check_target) return first + bad;
+        if (job->check_target) {
+            bad = earlier(bad, check_wide_domain(&job->target, job, first, n, f->domain, NULL));
+            if (bad >= 0) return first + bad;
+        }
 
         const settings settings = {job->coefficients, job->curvature, hard && !a.q};
         evaluate(&a, &settings, &sums, !a.w && !a.q && !a.value && n == padded);
@@ -263,7 +266,9 @@ SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
         if (job->weight.data)
             for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
                 if (w[i] == 0) t[i] = 1;
-        ptrdiff_t bad = check_domain(targets, n, job->domain, &hard);
+        const real *weights = job->weight.data ? w : NULL;
+        const ptrdiff_t bad = earlier(check_domain(targets, n, job->domain, &hard),
+                                      check_wide_domain(&job->target, job, first, n, job->domain, weights));
         if (bad >= 0) result->bad_target = first + bad;
     }
 }

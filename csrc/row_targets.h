@@ -45,14 +45,35 @@ ALWAYS_INLINE void start_weights(const fl_job *job, ptrdiff_t n, row_stats *s)
     for (ptrdiff_t i = 0; i < n; i += WIDTH) store(s->weight + i, ONE), store(s->scaled + i, splat((real)job->scale));
 }
 
-/* Class indices and weights of rows [first, first + n), n <= MAX_ROWS. The indices have been checked. */
-SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_stats *s)
+/* The first of n indices that is no class, or -1. A loop without comparisons, which every instruction set has vectors for: the
+ * sign bit of t | (n_classes - 1 - t) is set just where t lies outside. */
+#define DEFINE_FIRST_OUTSIDE(name, type, bits)                                                         \
+    SHARED ptrdiff_t name(const type *target, ptrdiff_t n, ptrdiff_t n_classes)                        \
+    {                                                                                                  \
+        bits outside = 0;                                                                              \
+        const bits last = (bits)(n_classes - 1);                                                       \
+        for (ptrdiff_t i = 0; i < n; i++) outside |= (bits)target[i] | (bits)(last - (bits)target[i]); \
+        if ((type)outside >= 0) return -1;                                                             \
+        for (ptrdiff_t i = 0; i < n; i++)                                                              \
+            if ((bits)target[i] > last) return i;                                                      \
+        return -1;                                                                                     \
+    }
+DEFINE_FIRST_OUTSIDE(first_outside, int64_t, uint64_t)
+#if FL_REAL == 32
+DEFINE_FIRST_OUTSIDE(first_loaded_outside, int32_t, uint32_t)
+#else
+DEFINE_FIRST_OUTSIDE(first_loaded_outside, int64_t, uint64_t)
+#endif
+
+/* Class indices and weights of rows [first, first + n), n <= MAX_ROWS. Returns -1, or the place of the first index that is no
+ * class: they have been checked, but may have been written to since, by another thread. Then no index is loaded that is none. */
+SHARED ptrdiff_t load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_stats *s)
 {
-    const ptrdiff_t padded = round_up(n, LANES);
+    const ptrdiff_t padded = round_up(n, LANES), n_classes = job->n_classes;
     const int by_class = job->target.data && !job->soft;
     for (ptrdiff_t i = n; i < padded; i++) s->target[i] = 0;
     if (!is_weighted(job)) {
-        if (!by_class) return;
+        if (!by_class) return -1;
         FOR_EACH_RUN(&job->target, job->n_inner, first, n, {
             real_int *to = s->target + done;
             if (job->target.type == FL_I64 && stride == 8)
@@ -65,7 +86,8 @@ SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_st
                 for (ptrdiff_t i = 0; i < run; i++) to[i] = (real_int)target[i];
             }
         })
-        return;
+        const ptrdiff_t bad = first_loaded_outside(s->target, n, n_classes);
+        return bad < 0 ? -1 : first + bad;
     }
     if (job->weight.data)
         load_weights(s->weight, job, first, n);
@@ -76,22 +98,15 @@ SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_st
         FOR_EACH_RUN(&job->target, job->n_inner, first, n, load_integers(target + done, job, at, stride, run))
         for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
             if (s->weight[i] == 0 || is_ignored(job, target[i])) s->weight[i] = 0, target[i] = 0;
+        const ptrdiff_t bad = first_outside(target, n, n_classes);
+        if (bad >= 0) return first + bad;
         if (job->class_weight && job->label_smoothing == 0) /* smoothed targets carry the class weights themselves */
             for (ptrdiff_t i = 0; i < n; i++) s->weight[i] *= (real)job->class_weight[target[i]];
         for (ptrdiff_t i = 0; i < n; i++) s->target[i] = (real_int)target[i];
     }
     for (ptrdiff_t i = n; i < padded; i++) s->weight[i] = 0;
     for (ptrdiff_t i = 0; i < padded; i++) s->scaled[i] = s->weight[i] * (real)job->scale;
-}
-
-/* Whether all lie in [0, n_classes). A loop without comparisons, which every instruction set has vectors for: the sign bit of
- * t | (n_classes - 1 - t) is set just where t lies outside. */
-ALWAYS_INLINE int all_classes(const int64_t *target, ptrdiff_t n, ptrdiff_t n_classes)
-{
-    uint64_t outside = 0;
-    for (ptrdiff_t i = 0; i < n; i++)
-        outside |= (uint64_t)target[i] | ((uint64_t)(n_classes - 1) - (uint64_t)target[i]);
-    return (int64_t)outside >= 0;
+    return -1;
 }
 
 /* The place of a row's class k among all elements. */
@@ -110,7 +125,9 @@ SHARED ptrdiff_t check_probabilities(const fl_job *job, ptrdiff_t first, ptrdiff
         load_elements(t, &column, job->n_inner, first, n);
         for (ptrdiff_t i = 0; job->weight.data && i < n; i++) /* what counts nowhere may hold anything */
             if (weight[i] == 0) t[i] = 1;
-        const ptrdiff_t bad = check_domain(t, n, FL_UNIT_INTERVAL, &hard);
+        const ptrdiff_t bad =
+            earlier(check_domain(t, n, FL_UNIT_INTERVAL, &hard),
+                    check_wide_domain(&column, job, first, n, FL_UNIT_INTERVAL, job->weight.data ? weight : NULL));
         if (bad >= 0) return place_of(job, first + bad, k);
     }
     return -1;
@@ -138,7 +155,7 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
                 result->bad_target = check_probabilities(job, first, n, weight);
             continue;
         }
-        if (plain && all_classes((const int64_t *)(const void *)job->target.data + first, n, job->n_classes)) {
+        if (plain && first_outside((const int64_t *)(const void *)job->target.data + first, n, job->n_classes) < 0) {
             weight_sum += (double)n;
             continue;
         }
@@ -172,11 +189,16 @@ SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, p
     const real keep = (real)(1 - job->label_smoothing), each = (real)(job->label_smoothing / (double)n_classes);
     if (job->soft) {
         load_tile(a, rows, &job->target, job, first, n);
-        if (job->check_target)
-            for (ptrdiff_t k = 0; k < n_classes; k++)
+        if (job->check_target) {
+            fl_array column = job->target;
+            for (ptrdiff_t k = 0; k < n_classes; k++, column.data += column.classes) {
+                const ptrdiff_t bad = check_wide_domain(&column, job, first, n, FL_UNIT_INTERVAL, s->weight);
+                if (bad >= 0) return place_of(job, first + bad, k);
                 for (ptrdiff_t i = 0; i < n; i++)
                     if (!(a[k * rows + i] >= 0 && a[k * rows + i] <= 1) && s->weight[i] != 0)
                         return place_of(job, first + i, k);
+            }
+        }
     }
     for (ptrdiff_t k = 0; k < n_classes; k++) {
         const real class_weight = job->class_weight ? (real)job->class_weight[k] : 1;

@@ -137,7 +137,8 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows;
         const real *from = (const real *)(const void *)job->prediction.data + first * n_classes;
-        load_targets(job, first, n, &s);
+        const ptrdiff_t bad_index = load_targets(job, first, n, &s);
+        if (bad_index >= 0) return bad_index;
         switch (n_classes) {
 #define CASE(k)                                                                     \
     case k:                                                                         \

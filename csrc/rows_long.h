@@ -288,7 +288,8 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
-        load_targets(job, first, n, &s);
+        const ptrdiff_t bad_index = load_targets(job, first, n, &s);
+        if (bad_index >= 0) return bad_index;
         for (ptrdiff_t r = 0; r < n; r++) {
             real *row = z + r * pitch;
             pending before = {.to = NULL};
@@ -481,7 +482,8 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
     for (ptrdiff_t row = first; row < first + count; row++) {
         const real *x = real_row(&job->prediction, row);
         real largest = -REAL_INFINITY, own = 0;
-        load_targets(job, row, 1, &s);
+        const ptrdiff_t bad_index = load_targets(job, row, 1, &s);
+        if (bad_index >= 0) return bad_index;
         const ptrdiff_t y = kind == ROW_LOSS ? (ptrdiff_t)s.target[0] : -1;
         const int counts = s.weight[0] != 0;
         for (ptrdiff_t p = 0; p < n_pieces; p++) {

@@ -165,7 +165,8 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
-        load_targets(job, first, n, &s);
+        const ptrdiff_t bad_index = load_targets(job, first, n, &s);
+        if (bad_index >= 0) return bad_index;
         load_tile(z, rows, &job->prediction, job, first, n);
         for (ptrdiff_t i = 0; weighted && i < n; i++) /* rows that count nowhere are computed from zeros */
             if (s.weight[i] == 0)

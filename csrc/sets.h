@@ -112,9 +112,12 @@ static ptrdiff_t measure_sets(const fl_job *job, ptrdiff_t first, ptrdiff_t coun
     for (ptrdiff_t end = first + count; first < end; first += s.rows) {
         const ptrdiff_t n = end - first < s.rows ? end - first : s.rows;
         load_set_tiles(job, first, n, &s);
-        for (ptrdiff_t k = 0; k < n_classes; k++) {
+        fl_array column = job->target;
+        for (ptrdiff_t k = 0; k < n_classes; k++, column.data += column.classes) {
             const ptrdiff_t from = k * s.rows;
-            const ptrdiff_t bad = check_set_tile(s.t + from, job->weight.data ? s.w + from : NULL, n);
+            const real *weights = job->weight.data ? s.w + from : NULL;
+            const ptrdiff_t bad = earlier(check_set_tile(s.t + from, weights, n),
+                                          check_wide_domain(&column, job, first, n, FL_UNIT_INTERVAL, weights));
             if (bad >= 0) {
                 const ptrdiff_t place = place_of(job, first + bad, k);
                 return job->weight.data && is_no_weight(s.w[from + bad]) ? fl_bad_weight(place) : place;

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 OWN = ("loss", "curvature")  # parameters that the libraries' own estimators do not have
 CURVATURES = ("auto", "exact", "psd", "majorize")
 
-# Losses of which "auto" takes the majorizing curvature: as good at the best round, and better after too many. Psd falls
-# off faster than their gradient far from the target, or is next to nothing for some targets, and steps are too long.
-# All others take psd. benchmarks/curvature.py measures it, and docs/boosters.md has the table.
-MAJORIZED = ("binary_focal", "fair", "gamma", "inverse_gaussian", "log_cosh", "pseudo_huber", "tweedie")
-
 # Probabilities of two classes that were rounded to half precision, or to three digits, still sum to 1.
 MOST_OFF_ONE = 2e-3
 
@@ -155,7 +150,7 @@ def hessian_of(loss: Loss, curvature: str) -> str:
         raise ValueError(f"curvature must be one of {CURVATURES}; got {curvature!r}")
     if curvature != "auto":
         return curvature
-    return "majorize" if loss.name in MAJORIZED else "psd"
+    return loss.traits.boosting
 
 
 class Derivatives:
@@ -167,7 +162,7 @@ class Derivatives:
     loss : Loss
         What is boosted.
     curvature : {"auto", "exact", "psd", "majorize"}
-        "auto" is what trained best with this loss, see `MAJORIZED`.
+        "auto" is what trained best with this loss, see `fastloss._traits.Traits`.
     scores_per_thread : int
         Take no more threads than there are so many raw scores for each. Of a booster with an OpenMP runtime of its own:
         our workers go on waiting on its processors when it has already begun to grow the tree.

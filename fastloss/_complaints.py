@@ -37,20 +37,31 @@ def raise_bad_element(
     counts = None if weights is None else weights != 0
     if axis is None or target.shape == shape:
         within, rule = TARGET_RULES[loss.target_domain]
-        bad = ~within(target)
-        if counts is not None:
-            if axis is not None and counts.ndim:
-                counts = np.expand_dims(counts, axis)
-            bad = _preferred(bad, counts)
-        raise_first("target", target, bad, rule)
+        if counts is not None and axis is not None and counts.ndim:
+            counts = np.expand_dims(counts, axis)
+        bad = _preferred(~within(target), counts)
+        if bad.any():
+            raise_first("target", target, bad, rule)
+        with np.errstate(over="ignore", under="ignore"):
+            bad = _preferred(~within(target.astype(np.float32)), counts)
+        raise_first("target", target, bad, f"is no float32, the type of the kernels, that keeps the rule: it {rule}")
     n_classes = shape[axis]
     ignore_index = loss.parameters.get("ignore_index")
     bad = (target < 0) | (target >= n_classes)
     if ignore_index is not None:
         bad &= target != ignore_index
-    if counts is not None:
-        bad = _preferred(bad, counts)
+    bad = _preferred(bad, counts)
     raise_class_index(target, bad, n_classes, ignore_index)
+
+
+def raise_large_weight(parameters: dict[str, Any]) -> NoReturn:
+    """Raise the ValueError that names the first weight among the parameters that float32 cannot hold."""
+    for name in ("pos_weight", "class_weight"):
+        weights = np.asarray(0.0 if parameters.get(name) is None else parameters[name])
+        beyond = weights > np.finfo(np.float32).max
+        if beyond.any():
+            raise_first(name, weights, beyond, "is too large for float32, the type of the kernels")
+    raise AssertionError
 
 
 def raise_class_index(t: np.ndarray, bad: np.ndarray, n_classes: int | None, ignore_index: int | None) -> NoReturn:
@@ -68,8 +79,10 @@ def raise_first(argument: str, array: np.ndarray, bad: np.ndarray, rule: str) ->
     raise ValueError(f"{argument}{at} = {show(array[where])} {rule}") from None
 
 
-def _preferred(bad: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _preferred(bad: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
     """Return the bad elements that count, or all bad ones if none does or the shapes cannot tell."""
+    if counts is None:
+        return bad
     try:
         counted = bad & np.broadcast_to(counts, bad.shape)
     except ValueError:

@@ -1,8 +1,10 @@
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, ClassVar, Literal, TypeAlias, overload
 
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, disjoint_base
+
+from ._traits import Traits
 
 _Array: TypeAlias = NDArray[Any]
 _Reduction: TypeAlias = Literal["mean", "sum", "none"]
@@ -20,6 +22,7 @@ class Loss:
     def kind(self) -> Literal["pointwise", "rowwise", "setwise"]: ...
     @property
     def target_domain(self) -> Literal["any", "unit interval", "nonnegative", "positive"]: ...
+    traits: ClassVar[Traits]
     def get_params(self, deep: bool = True) -> dict[str, Any]: ...
     def replace(self, **parameters: Any) -> Self: ...
     def __sklearn_clone__(self) -> Self: ...

@@ -13,14 +13,17 @@ import os
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cython.parallel cimport prange, threadid
-from libc.math cimport NAN, frexp, ldexp
+from libc.float cimport FLT_MAX, FLT_MIN
+from libc.math cimport NAN, copysign, fabs, frexp, ldexp
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
 from libc.string cimport memset, strcmp
 
 cimport numpy as cnp
 
-from . import _call, _complaints, _parameters, _threads
+import numpy as np
+
+from . import _arrays, _call, _complaints, _parameters, _threads, _traits
 
 cnp.import_array()
 
@@ -585,6 +588,11 @@ cdef enum:
     MAX_SETS = 4096
 
 
+cdef double nearest_float32(double c) noexcept:
+    """The coefficient for float32 kernels: at least the smallest normal number, at most the largest, unless it is 0."""
+    return c if c == 0 else copysign(min(max(fabs(c), <double>FLT_MIN), <double>FLT_MAX), c)
+
+
 cdef class Loss:
     """Base of all losses: an immutable object that holds parameters and finds its kernels.
 
@@ -611,9 +619,13 @@ cdef class Loss:
     Huber(delta=3.0)
     """
 
+    traits = _traits.Traits("margin")
+
     cdef readonly str name
     cdef dict _parameters
-    cdef double *coefficients
+    cdef double *coefficients  # for float64, then for float32
+    cdef ptrdiff_t room  # for each of them
+    cdef double largest_weight  # among the parameters
     cdef const fl_loss *loss32
     cdef const fl_loss *loss64
 
@@ -633,13 +645,16 @@ cdef class Loss:
             raise ValueError(f"there is no {kind} kernel named {kernel!r}")
         if n != found.n_coefficients:
             raise ValueError(f"the kernel {kernel} takes {found.n_coefficients} coefficients, got {n}")
-        self.coefficients = <double *>PyMem_RawMalloc(max(n, FL_COEFFICIENTS) * sizeof(double))
+        self.room = max(n, FL_COEFFICIENTS)
+        self.coefficients = <double *>PyMem_RawMalloc(2 * self.room * sizeof(double))
         if self.coefficients == NULL:
             raise MemoryError
-        memset(self.coefficients, 0, max(n, FL_COEFFICIENTS) * sizeof(double))
+        memset(self.coefficients, 0, 2 * self.room * sizeof(double))
         for i in range(n):
             self.coefficients[i] = coefficients[i]
+            self.coefficients[self.room + i] = nearest_float32(coefficients[i])
         self._parameters = dict(parameters)
+        self.note_weights(self._parameters.get("pos_weight"))
         self.loss64 = found
         self.loss32 = find(kernels32, kernel.encode())
         self.name = kernel
@@ -724,9 +739,22 @@ cdef class Loss:
     cdef const fl_loss *kernel(self, const fl_job *job) noexcept:
         return self.loss32 if job.prediction.type == FL_F32 else self.loss64
 
-    cdef void fill(self, fl_job *job) noexcept:
-        """What a job needs of the loss's parameters."""
-        job.coefficients = self.coefficients
+    cdef int note_weights(self, object weights) except -1:
+        if weights is not None:
+            self.largest_weight = max(self.largest_weight, float(np.max(weights, initial=0.0)))
+        return 0
+
+    cdef int fill(self, fl_job *job) except -1:
+        """What a job needs of the loss's parameters, once its arrays are described."""
+        cdef bint single = job.prediction.type == FL_F32
+        job.coefficients = self.coefficients + (self.room if single else 0)
+        if single and self.largest_weight > FLT_MAX and not self.scale_drops_out(job):
+            _complaints.raise_large_weight(self._parameters)
+        return 0
+
+    cdef bint scale_drops_out(self, const fl_job *job) noexcept:
+        """Whether the result does not depend on the scale of the weights among the parameters."""
+        return False
 
     cdef object call(self, int want, object prediction, object target, object axis, object sample_weight,
                      object reduction, object curvature, object gradient, object hessian):
@@ -788,11 +816,11 @@ cdef class Loss:
         if job.want & FL_FULL_HESSIAN:
             job.full = FL_PACKED if prepared.vector is None else FL_PRODUCT
             job.want, job.fresh = FL_GRADIENT, True
+        job.mean = mean and self.loss64.kind != FL_SETWISE
         self.fill(&job)
         if self.loss64.kind == FL_SETWISE:
             status = self.run_sets(&job, prepared.set_values, mean)
         else:
-            job.mean = mean
             status = execute(&job, self.kernel(&job))
         if status != DONE:
             _complaints.raise_bad_element(self, "target" if status == BAD_TARGET else "sample_weight", prepared.shape,
@@ -803,11 +831,20 @@ cdef class Loss:
 
     cdef int run_sets(self, const fl_job *whole, double[::1] values, bint mean) except -1:
         """A run for some sets at a time; `values` becomes the value of each."""
+        cdef int status
+        if whole.n_classes > MAX_SETS:  # nothing is written before all have been looked at
+            status = self.run_some_sets(whole, values, mean, FL_VALUE)
+            if status != DONE:
+                return status
+        return self.run_some_sets(whole, values, mean, whole.want)
+
+    cdef int run_some_sets(self, const fl_job *whole, double[::1] values, bint mean, int want) except -1:
         cdef fl_job job
         cdef ptrdiff_t start
         cdef int status
         for start in range(0, whole.n_classes, MAX_SETS):
             job = whole[0]
+            job.want = want
             job.n_classes = min(<ptrdiff_t>MAX_SETS, whole.n_classes - start)
             job.scale = 1.0 / whole.n_classes if mean else 1.0
             job.set_values = &values[start]
@@ -897,7 +934,20 @@ cdef class Loss:
         return hash((type(self), self.identity()))
 
     def __reduce__(self):
-        return _rebuild, (type(self), dict(self._parameters))
+        try:
+            same = type(self)(**self._parameters) == self
+        except TypeError:  # a subclass with parameters of its own
+            same = False
+        state = getattr(self, "__dict__", None)
+        if same and not state:
+            return _rebuild, (type(self), dict(self._parameters))
+        return _restore, (type(self), self.as_given()), state or None
+
+    cdef tuple as_given(self):
+        """The arguments of our constructor."""
+        cdef int i
+        coefficients = tuple([self.coefficients[i] for i in range(self.loss64.n_coefficients)])
+        return self.name, dict(self._parameters), coefficients
 
     def __copy__(self):
         return self
@@ -908,6 +958,14 @@ cdef class Loss:
 
 def _rebuild(cls, parameters):
     return cls(**parameters)
+
+
+def _restore(cls, given):
+    """A loss of a subclass whose own constructor is not called: it has other parameters."""
+    loss = cls.__new__(cls)
+    base = next(each for each in (PointwiseLoss, SetLoss, RowwiseLoss) if issubclass(cls, each))
+    base.__init__(loss, *given)
+    return loss
 
 
 cdef class PointwiseLoss(Loss):
@@ -1060,7 +1118,7 @@ cdef class SetLoss(Loss):
 cdef class RowwiseLoss(Loss):
     """A loss of a row of logits. See the methods for the arguments they share."""
 
-    cdef object class_weight  # None or float64 ndarray
+    cdef object class_weight, class_weight_near_one  # None or float64 ndarrays
     cdef double label_smoothing
     cdef bint has_ignore_index
     cdef long long ignore_index
@@ -1073,16 +1131,22 @@ cdef class RowwiseLoss(Loss):
         self.ignore_index = _parameters.optional_index("ignore_index", ignore_index) or 0
         if self.class_weight is not None:
             self._parameters["class_weight"] = self.class_weight
+            self.class_weight_near_one = _arrays.near_one(self.class_weight)
+            self.note_weights(self.class_weight)
         if self.has_ignore_index:
             self._parameters["ignore_index"] = self.ignore_index
 
     cdef int family(self) except -1:
         return FL_ROWWISE
 
-    cdef void fill(self, fl_job *job) noexcept:
-        job.coefficients = self.coefficients
+    cdef bint scale_drops_out(self, const fl_job *job) noexcept:
+        return job.mean and not job.soft
+
+    cdef int fill(self, fl_job *job) except -1:
+        Loss.fill(self, job)
         if self.class_weight is not None:
-            job.class_weight = <const double *>cnp.PyArray_DATA(<cnp.ndarray>self.class_weight)
+            weights = self.class_weight_near_one if self.scale_drops_out(job) else self.class_weight
+            job.class_weight = <const double *>cnp.PyArray_DATA(<cnp.ndarray>weights)
         job.label_smoothing = self.label_smoothing
         job.has_ignore_index = self.has_ignore_index
         job.ignore_index = self.ignore_index
@@ -1096,6 +1160,10 @@ cdef class RowwiseLoss(Loss):
         if soft:
             return not self.has_ignore_index
         return target_type != FL_F32 and target_type != FL_F64 and target_type != FL_BOOL
+
+    cdef tuple as_given(self):
+        return (*Loss.as_given(self), self.class_weight, self.label_smoothing,
+                self.ignore_index if self.has_ignore_index else None)
 
     def _full_hessian(self, prediction, target, vector, axis, sample_weight, reduction, curvature):
         """The full Hessian of each row, packed; or its product with the row's `vector`, if there is one."""

@@ -21,6 +21,9 @@ import operator
 import os
 from collections.abc import Iterator
 
+# OpenMP ends the process if the system refuses it a thread: more than this many are a mistake, on any machine of today.
+MAX_THREADS = max(256, 4 * (os.cpu_count() or 1))
+
 _of_context: contextvars.ContextVar[int | None] = contextvars.ContextVar("fastloss_num_threads", default=None)
 _of_process: int | None = None
 _quota: int | None = None
@@ -56,7 +59,7 @@ def set_num_threads(n: int | None) -> None:
     TypeError
         If `n` is not an integer.
     ValueError
-        If `n` is less than 1.
+        If `n` is less than 1, or more than 256 and four times the number of processors.
 
     Examples
     --------
@@ -85,7 +88,7 @@ def num_threads(n: int) -> Iterator[None]:
     TypeError
         If `n` is not an integer.
     ValueError
-        If `n` is less than 1.
+        If `n` is less than 1, or more than 256 and four times the number of processors.
 
     Examples
     --------
@@ -174,8 +177,8 @@ def _checked(n: int) -> int:
         n = operator.index(n)
     except TypeError:
         raise TypeError(f"the number of threads must be an integer, not {type(n).__name__}") from None
-    if n < 1:
-        raise ValueError(f"the number of threads must be at least 1, got {n}")
+    if not 1 <= n <= MAX_THREADS:
+        raise ValueError(f"the number of threads must be at least 1 and at most {MAX_THREADS}, got {n}")
     return n
 
 

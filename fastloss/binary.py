@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _call, _parameters, _posterior, rowwise
 from ._kernels import PointwiseLoss
+from ._traits import Traits
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -112,6 +113,7 @@ class BinaryCrossEntropy(_SigmoidLoss):
     """
 
     __slots__ = ()
+    traits = Traits("sigmoid")
 
     def __init__(self, pos_weight: ArrayLike | None = None, label_smoothing: float = 0.0) -> None:
         in_coefficients = 1.0
@@ -256,6 +258,7 @@ class BinaryFocal(_SigmoidLoss):
     """
 
     __slots__ = ()
+    traits = Traits("sigmoid", boosting="majorize")
 
     def __init__(self, gamma: float = 2.0, alpha: float | None = None, label_smoothing: float = 0.0) -> None:
         gamma = _parameters.real("gamma", gamma, ">= 0")
@@ -487,6 +490,7 @@ class Hinge(_MarginLoss):
     """
 
     __slots__ = ()
+    traits = Traits("margin", has_kinks=True)
 
     def __init__(self) -> None:
         super().__init__("hinge", {}, ())
@@ -558,6 +562,7 @@ class SquaredHinge(_SquaredMarginLoss):
     """
 
     __slots__ = ()
+    traits = Traits("margin")
 
     def __init__(self) -> None:
         super().__init__("squared_hinge", {}, ())
@@ -602,6 +607,7 @@ class ModifiedHuber(_SquaredMarginLoss):
     """
 
     __slots__ = ()
+    traits = Traits("margin")
 
     def __init__(self) -> None:
         super().__init__("modified_huber", {}, ())
@@ -644,6 +650,7 @@ class Exponential(_LabelLoss):
     """
 
     __slots__ = ()
+    traits = Traits("sigmoid")
 
     def __init__(self) -> None:
         super().__init__("exponential", {}, ())
@@ -736,6 +743,7 @@ class Brier(_SigmoidLoss, _LabelLoss):
     """
 
     __slots__ = ()
+    traits = Traits("sigmoid")
 
     def __init__(self) -> None:
         super().__init__("brier", {}, ())

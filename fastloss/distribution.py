@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _call, _parameters, _posterior
 from ._kernels import PointwiseLoss
+from ._traits import Traits
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -132,6 +133,7 @@ class Poisson(_LogLinkLoss):
     """
 
     __slots__ = ()
+    traits = Traits("log")
 
     def __init__(self) -> None:
         super().__init__("poisson", {}, ())
@@ -177,6 +179,7 @@ class Gamma(_LogLinkLoss):
     """
 
     __slots__ = ()
+    traits = Traits("log", boosting="majorize")
 
     def __init__(self) -> None:
         super().__init__("gamma", {}, ())
@@ -235,6 +238,7 @@ class Tweedie(_LogLinkLoss):
     """
 
     __slots__ = ()
+    traits = Traits("log", boosting="majorize")
 
     def __init__(self, power: float = 1.5) -> None:
         power = _parameters.real("power", power, "in (1, 2)")
@@ -281,6 +285,7 @@ class InverseGaussian(_LogLinkLoss):
     """
 
     __slots__ = ()
+    traits = Traits("log", boosting="majorize")
 
     def __init__(self) -> None:
         super().__init__("inverse_gaussian", {}, ())
@@ -338,6 +343,7 @@ class NegativeBinomial(_LogLinkLoss):
     """
 
     __slots__ = ()
+    traits = Traits("log")
 
     def __init__(self, dispersion: float = 1.0) -> None:
         dispersion = _parameters.real("dispersion", dispersion, "in [1e-12, 1e12]")

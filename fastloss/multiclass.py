@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _call, _parameters, _posterior, rowwise
 from ._kernels import PointwiseLoss, RowwiseLoss
+from ._traits import Traits
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -270,6 +271,7 @@ class CrossEntropy(_SoftmaxLoss):
     """
 
     __slots__ = ()
+    traits = Traits("softmax")
 
     def __init__(
         self,
@@ -408,6 +410,7 @@ class Focal(_SoftmaxLoss):
     """
 
     __slots__ = ()
+    traits = Traits("softmax")
 
     def __init__(
         self,
@@ -562,6 +565,7 @@ class MulticlassHinge(_SharesLoss):
     """
 
     __slots__ = ()
+    traits = Traits("margin", has_kinks=True)
 
     def __init__(self, margin: float = 1.0) -> None:
         margin = _parameters.real("margin", margin, "> 0")
@@ -670,6 +674,7 @@ class KLDivergence(_SoftmaxLoss, _SharesLoss):
     """
 
     __slots__ = ()
+    traits = Traits("softmax")
 
     def __init__(self) -> None:
         super().__init__("kl_divergence", {}, ())
@@ -759,6 +764,7 @@ class Poly1(_SoftmaxLoss, _SharesLoss):
     """
 
     __slots__ = ()
+    traits = Traits("softmax")
 
     def __init__(self, epsilon: float = 1.0) -> None:
         epsilon = _parameters.real("epsilon", epsilon, "finite")
@@ -856,6 +862,7 @@ class GeneralizedCrossEntropy(_SoftmaxLoss, _SharesLoss):
     """
 
     __slots__ = ()
+    traits = Traits("softmax")
 
     def __init__(self, q: float = 0.7) -> None:
         q = _parameters.real("q", q, "in (0, 1]")

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _call, _parameters, _posterior, rowwise
 from ._kernels import SetLoss
+from ._traits import Traits
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -186,6 +187,7 @@ class Tversky(_OverlapLoss):
     """
 
     __slots__ = ()
+    traits = Traits("sigmoid")
 
     def __init__(self, alpha: float = 0.5, beta: float = 0.5, smooth: float = 1.0) -> None:
         alpha = _parameters.real("alpha", alpha, ">= 0")
@@ -251,6 +253,7 @@ class Dice(_OverlapLoss):
     """
 
     __slots__ = ()
+    traits = Traits("sigmoid")
 
     def __init__(self, smooth: float = 1.0) -> None:
         smooth = _parameters.real("smooth", smooth, ">= 0")
@@ -310,6 +313,7 @@ class Jaccard(_OverlapLoss):
     """
 
     __slots__ = ()
+    traits = Traits("sigmoid")
 
     def __init__(self, smooth: float = 1.0) -> None:
         smooth = _parameters.real("smooth", smooth, ">= 0")
@@ -373,6 +377,7 @@ class SoftF1(_OverlapLoss):
     """
 
     __slots__ = ()
+    traits = Traits("sigmoid")
 
     def __init__(self, beta: float = 1.0, smooth: float = 1.0) -> None:
         beta = _parameters.real("beta", beta, ">= 0")

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _call, _parameters, _posterior
 from ._kernels import PointwiseLoss
+from ._traits import Traits
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -141,6 +142,7 @@ class SquaredError(_RegressionLoss):
     """
 
     __slots__ = ()
+    traits = Traits("identity")
 
     def __init__(self) -> None:
         super().__init__("squared_error", {}, ())
@@ -200,6 +202,7 @@ class AbsoluteError(_RegressionLoss):
     """
 
     __slots__ = ()
+    traits = Traits("identity", has_kinks=True, refits_leaves=True)
 
     def __init__(self) -> None:
         super().__init__("absolute_error", {}, ())
@@ -278,6 +281,7 @@ class AbsolutePercentageError(_RegressionLoss):
     """
 
     __slots__ = ()
+    traits = Traits("identity")
 
     def __init__(self, epsilon: float = 2.220446049250313e-16) -> None:
         epsilon = _parameters.real("epsilon", epsilon, "> 0")
@@ -358,6 +362,7 @@ class Huber(_LossWithRoot):
     """
 
     __slots__ = ()
+    traits = Traits("identity", bend="delta")
 
     def __init__(self, delta: float = 1.0) -> None:
         delta = _parameters.real("delta", delta, "> 0")
@@ -412,6 +417,7 @@ class SmoothL1(_LossWithRoot):
     """
 
     __slots__ = ()
+    traits = Traits("identity", bend="beta")
 
     def __init__(self, beta: float = 1.0) -> None:
         beta = _parameters.real("beta", beta, "> 0")
@@ -470,6 +476,7 @@ class PseudoHuber(_LossWithRoot):
     """
 
     __slots__ = ()
+    traits = Traits("identity", bend="delta", boosting="majorize")
 
     def __init__(self, delta: float = 1.0) -> None:
         delta = _parameters.real("delta", delta, "> 0")
@@ -513,6 +520,7 @@ class LogCosh(_LossWithRoot):
     """
 
     __slots__ = ()
+    traits = Traits("identity", bend="", boosting="majorize")
 
     def __init__(self) -> None:
         super().__init__("log_cosh", {}, ())
@@ -569,6 +577,7 @@ class Fair(_LossWithRoot):
     """
 
     __slots__ = ()
+    traits = Traits("identity", bend="c", boosting="majorize")
 
     def __init__(self, c: float = 1.0) -> None:
         c = _parameters.real("c", c, "> 0")
@@ -626,6 +635,7 @@ class Cauchy(_RegressionLoss):
     """
 
     __slots__ = ()
+    traits = Traits("identity", bend="c")
 
     def __init__(self, c: float = 1.0) -> None:
         c = _parameters.real("c", c, "> 0")
@@ -716,6 +726,7 @@ class Tukey(_RegressionLoss):
     """
 
     __slots__ = ()
+    traits = Traits("identity")
 
     def __init__(self, c: float = 4.685) -> None:
         c = _parameters.real("c", c, "> 0")
@@ -805,6 +816,7 @@ class Quantile(_RegressionLoss):
     """
 
     __slots__ = ()
+    traits = Traits("identity", has_kinks=True, refits_leaves=True)
 
     def __init__(self, q: float = 0.5) -> None:
         q = _parameters.real("q", q, "in (0, 1)")
@@ -892,6 +904,7 @@ class Expectile(_LossWithRoot):
     """
 
     __slots__ = ()
+    traits = Traits("identity")
 
     def __init__(self, q: float = 0.5) -> None:
         q = _parameters.real("q", q, "in (0, 1)")
@@ -950,6 +963,7 @@ class EpsilonInsensitive(_RegressionLoss):
     """
 
     __slots__ = ()
+    traits = Traits("identity", has_kinks=True, refits_leaves=True)
 
     def __init__(self, epsilon: float = 0.1) -> None:
         epsilon = _parameters.real("epsilon", epsilon, ">= 0")
@@ -1038,6 +1052,7 @@ class SquaredEpsilonInsensitive(_LossWithRoot):
     """
 
     __slots__ = ()
+    traits = Traits("identity")
 
     def __init__(self, epsilon: float = 0.1) -> None:
         epsilon = _parameters.real("epsilon", epsilon, ">= 0")

@@ -247,10 +247,9 @@ def test_class_weights_of_catboost(options, rare):
 
 def test_the_rule_for_the_curvature_is_one():
     """For functions, estimators and scikit-learn's trees alike."""
-    names = {loss().name for loss in fl.losses()}
-    assert set(_boosters.MAJORIZED) <= names
+    by_name = {loss().name: loss() for loss in fl.losses()}
     for name in ("binary_focal", "focal", "log_cosh", "huber"):
-        expected = "majorize" if name in _boosters.MAJORIZED else "psd"
+        expected = by_name[name].traits.boosting
         assert fl.lightgbm.objective(name).derivatives.curvature == expected
         assert fl.xgboost.objective(name).derivatives.curvature == expected
         assert fl.catboost.objective(name).curvature == expected

@@ -414,3 +414,93 @@ def test_matrix(few_setup):
     z, t = few_setup.draw(SHAPE)
     with pytest.raises(TypeError, match="prediction"):
         few_setup.build(4)(np.matrix(z), t)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-9, 1e-50])
+def test_targets_are_judged_as_they_were_passed(few_setup, scale):
+    """And not as rounding to the prediction's dtype leaves them."""
+    if few_setup.kind not in ("hard", "soft", "probability", "count", "positive"):
+        return
+    z, t = few_setup.draw(SHAPE, np.float32)
+    loss = few_setup.build(4)
+    good = t.astype(np.float64)
+    smallest = few_setup.kind == "positive"
+    for edge, direction in ((0.0, -1.0), (1.0, 1.0)):
+        if edge == 1.0 and few_setup.kind in ("count", "positive"):
+            continue
+        wide = good.copy()
+        wide[13, 2] = wide[29, 3] = edge + direction * scale
+        weight = np.full(SHAPE[:1] if few_setup.case.rowwise else SHAPE, 2.0)
+        for options in ({}, {"sample_weight": weight}):
+            if wide[13, 2] == edge and not smallest:
+                assert np.isfinite(loss(z, wide, **options))
+            else:
+                refuses(loss, z, wide, ["target"], position=(13, 2), **options)
+                refuses(loss, np.asfortranarray(z), wide, ["target"], position=(13, 2), **options)
+        # what weighs nothing may hold anything
+        weight[13] = weight[29] = 0
+        assert np.isfinite(loss(z, wide, sample_weight=weight))
+
+
+def test_targets_that_float32_cannot_hold():
+    for loss, tiny in ((fl.Gamma(), 1e-50), (fl.Gamma(), 1e39), (fl.Poisson(), 1e39)):
+        t = np.array([1.0, tiny])
+        assert np.isfinite(loss(np.array([0.5, 0.5]), t))
+        for options in ({}, {"sample_weight": [1.0, 2.0]}):
+            with pytest.raises(ValueError, match="float32") as error:
+                loss(np.float32([0.5, 0.5]), t, **options)
+            assert_names_position(error, 1)
+
+
+RACE = """
+import threading
+import numpy as np
+import fastloss as fl
+
+def race(loss, shape, seconds=0.4):
+    z, t = np.zeros(shape, np.float32), np.zeros(shape[0], np.int64)
+    running = True
+
+    def write():
+        while running:
+            t[len(t) // 2 :] = 10**8
+            t[len(t) // 2 :] = -(10**8)
+            t[len(t) // 2 :] = 0
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    end = time.monotonic() + seconds
+    refused = 0
+    while time.monotonic() < end:
+        try:
+            loss.value_gradient_and_hessian(z, t) if {hessian} else loss.value_and_gradient(z, t)
+        except ValueError as error:
+            assert "is not a class index" in str(error)
+            refused += 1
+    running = False
+    thread.join()
+    assert refused
+
+import time
+for n_classes, n in ((3, 200_000), (40, 40_000), (1000, 4000), (20_000, 200)):
+    for loss in (fl.CrossEntropy(), fl.Focal(class_weight=np.ones(n_classes)), fl.MulticlassHinge(),
+                 fl.CrossEntropy(label_smoothing=0.1), fl.CrossEntropy(ignore_index=0)):
+        race(loss, (n, n_classes))
+"""
+
+
+@pytest.mark.parametrize("hessian", [False, True])
+def test_targets_written_during_a_call(run_python, hessian):
+    """By another thread: an error or a result, and never a crash."""
+    run_python(RACE.format(hessian=hessian))
+
+
+def test_nothing_is_written_before_a_bad_target_of_the_last_set(dtype):
+    """However many sets there are, which are computed some at a time."""
+    z, t = np.zeros((4, 5000), dtype), np.zeros((4, 5000), dtype)
+    t[-1, -1] = -1
+    out = np.full((4, 5000), 3.0, dtype)
+    with pytest.raises(ValueError, match="target") as error:
+        fl.Dice().gradient(z, t, axis=0, gradient_out=out)
+    assert_names_position(error, 3, 4999)
+    assert (out == 3).all()

@@ -6,6 +6,7 @@ every other one.
 
 import ctypes
 import functools
+import inspect
 import itertools
 import math
 import platform
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
+from fastloss import reference
 
 INF, NAN = np.inf, np.nan
 FEW, MANY = 3, 700
@@ -429,3 +431,54 @@ def test_results_without_subnormal_numbers(few_setup, dtype, restored_float_stat
         set_float_state(control)
         bounds = cases.Expected(*(cases.Bounded(b.exact, b.tolerance + 2 * np.finfo(dtype).tiny) for b in bounds))
         cases.assert_result(result, bounds, f"{few_setup} {spread}", dtype)
+
+
+SIZES = [10.0**n for n in (-300, -160, -100, -46, -38, -30, -20, -10, -3, 0, 3, 10, 20, 30, 38, 39, 100, 160, 300)]
+
+
+def swept(case):
+    """Each parameter of a loss that is a number, over all of its domain."""
+    for name, default in inspect.signature(getattr(fl, case.constructor)).parameters.items():
+        for value in (*SIZES, *(1 + size for size in SIZES[:9]), *(-size for size in SIZES), 0.5):
+            try:
+                yield name, value, getattr(fl, case.constructor)(**{name: value})
+            except (TypeError, ValueError):
+                assert default.default is inspect.Parameter.empty or value != default.default
+
+
+def test_parameters_of_any_size(case, dtype):
+    """Where the text-book result is a number of the dtype, ours is that number; nowhere is it undefined."""
+    z, t = cases.draw(case, case.kinds[0], (20, 4), dtype)
+    wide = (z.astype(np.float64), t if t.dtype.kind in "iu" else t.astype(np.float64))
+    largest = float(np.finfo(dtype).max)
+    for name, value, loss in swept(case):
+        if case.setwise:
+            assert np.isfinite(loss.gradient(z, t)).all(), (name, value)
+            continue
+        try:
+            found = loss.value_gradient_and_hessian(z, t, reduction="none")
+        except ValueError:
+            assert dtype == np.float32 and name in ("pos_weight", "class_weight"), (name, value)
+            continue
+        for what, got in zip(("value", "gradient", "Hessian"), found, strict=True):
+            assert not np.isnan(got).any(), (what, name, value)
+        with np.errstate(all="ignore"):
+            expected = getattr(reference, case.function)(*wide, **{name: value})
+        if case.rowwise or not 1e-100 < value < 1e100:  # where the text-book formula has lost the digits itself
+            continue
+        for what, got, want in zip(("value", "gradient", "Hessian"), found, expected, strict=True):
+            usual = np.isfinite(want) & (np.abs(want) < largest / 64)
+            floor = 1e-4 * np.max(np.abs(want[usual]), initial=0.0) + 1e8 * float(np.finfo(dtype).tiny)
+            off = np.abs(got - want) > 1e-3 * np.abs(want) + floor
+            assert not (usual & off).any(), (what, name, value, got[usual & off], want[usual & off])
+
+
+def test_a_scale_beyond_all_residuals_is_the_squared_loss(dtype):
+    """Half the squared error, to the last digits, where squares of the scale, or of r / c, do not exist."""
+    r = np.array([3.0, -1e-3, 100.0, 0.0], dtype)
+    for scale in (1e18, 1e20, 1e30, 1e38, 1e39, 1e100, 1e154, 1e160, 1e300):
+        for loss in (fl.Cauchy(scale), fl.Fair(scale), fl.PseudoHuber(scale), fl.Huber(scale), fl.Tukey(scale)):
+            value, gradient = loss.value_and_gradient(r, np.zeros_like(r), reduction="none")
+            tolerance = 8 * np.finfo(dtype).eps
+            np.testing.assert_allclose(value, r.astype(np.float64) ** 2 / 2, rtol=tolerance)
+            np.testing.assert_allclose(gradient, r, rtol=tolerance)

@@ -228,3 +228,57 @@ def test_options_of_rows_are_checked_where_they_are_given():
 def test_the_base_is_no_loss_of_its_own():
     with pytest.raises(TypeError, match="no loss of its own"):
         fl.Loss("huber", {}, (1.0,))
+
+
+class Renamed(fl.Huber):
+    """A subclass with a constructor of its own."""
+
+    def __init__(self, width):
+        super().__init__(delta=2 * width)
+        self.width = width
+
+
+class Weighted(fl.Focal):
+    def __init__(self, first, second):
+        super().__init__(gamma=1.5, class_weight=[first, second, 1.0], label_smoothing=0.1, ignore_index=7)
+
+
+@pytest.mark.parametrize("loss", [Renamed(0.75), Weighted(2.0, 3.0)], ids=lambda each: type(each).__name__)
+def test_pickle_of_a_subclass_with_another_constructor(loss):
+    z, t = np.zeros((3, 3)), np.array([0, 1, 7])
+    t = t if loss.kind == "rowwise" else np.ones((3, 3))
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        again = pickle.loads(pickle.dumps(loss, protocol))
+        assert type(again) is type(loss)
+        assert again == loss
+        assert vars(again) == vars(loss)
+        assert again(z + 5, t) == loss(z + 5, t)
+
+
+def test_parameters_are_attributes(configured):
+    case, parameters = configured
+    loss = build(case, parameters)
+    for name, value in loss.parameters.items():
+        assert np.array_equal(getattr(loss, name), value)
+    assert loss.get_params() == loss.get_params(deep=False)
+    assert loss.get_params().keys() == loss.parameters.keys()
+    with pytest.raises(AttributeError, match=f"'{case.constructor}' object has no attribute 'strength'"):
+        _ = loss.strength
+
+
+def test_replace(configured):
+    case, parameters = configured
+    loss = build(case, {})
+    before = repr(loss)
+    assert loss.replace(**parameters) == build(case, parameters)
+    assert loss.replace() == loss
+    assert repr(loss) == before
+    with pytest.raises(TypeError, match="strength"):
+        loss.replace(strength=1.0)
+
+
+def test_clone_of_scikit_learn(configured):
+    clone = pytest.importorskip("sklearn.base").clone
+    case, parameters = configured
+    loss = build(case, parameters)
+    assert clone(loss) == loss

@@ -7,6 +7,7 @@ import pathlib
 import re
 
 import cases
+import numpy as np
 import pytest
 
 import fastloss as fl
@@ -54,6 +55,24 @@ def test_function_with_the_same_parameters(loss_class):
 def test_name(loss_class):
     assert loss_class().name == snake_case(loss_class.__name__)
     assert list(loss_class().parameters) == list(own_parameters(loss_class))
+
+
+def test_traits(loss_class):
+    """Said by the loss itself; and what can be seen of them from outside."""
+    assert "traits" in vars(loss_class), "what it is to those who train with it: fastloss/_traits.py"
+    traits, loss = loss_class.traits, loss_class()
+    assert traits.bend in (None, "", *loss.parameters)
+    assert traits.boosting in ("psd", "majorize")
+    z = np.array([[-2.0, 0.5, 3.0]])
+    if traits.link == "softmax":
+        assert np.array_equal(loss.inverse_link(z), fl.softmax(z))
+    elif traits.link in ("identity", "margin"):
+        assert np.array_equal(loss.inverse_link(z), z)
+    elif traits.link == "log":
+        assert np.array_equal(loss.inverse_link(z), np.exp(z))
+    else:
+        probability = loss.inverse_link(z)
+        assert ((probability > 0) & (probability < 1)).all()
 
 
 def test_reference_twin_with_the_same_parameters(loss_class):

@@ -250,3 +250,12 @@ assert fl.config()["threads"] == 4
 """,
         OMP_NUM_THREADS="4",
     )
+
+
+@pytest.mark.parametrize("n", [0, -1, 2000 if fl._threads.MAX_THREADS < 2000 else 10**6, 2**40, 2**70])
+def test_a_number_of_threads_that_cannot_be_meant(n):
+    """The system would refuse them, and OpenMP end the process."""
+    with pytest.raises(ValueError, match=f"at most {fl._threads.MAX_THREADS}, got {n}"):
+        fl.set_num_threads(n)
+    with pytest.raises(ValueError, match="number of threads"), fl.num_threads(n):
+        pass

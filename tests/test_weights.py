@@ -270,3 +270,35 @@ def test_a_weight_is_a_number_of_copies(few_setup, reduction):
         gathered = np.zeros_like(x)
         np.add.at(gathered, rows, right)
         np.testing.assert_allclose(x, gathered, rtol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-46, 1e-30, 1e30, 1e39, 1e300])
+def test_the_scale_of_class_weights_drops_out_of_a_mean(softmax_case, dtype, scale):
+    """Over class indices, with and without sample weights; in all other results it is the scale of the result."""
+    z, t = cases.draw(softmax_case, "index", (N, K), dtype)
+    rng = np.random.default_rng(0)
+    weight, w = rng.uniform(0.5, 2.0, K), rng.uniform(0.5, 2.0, N)
+    for options in ({}, {"label_smoothing": 0.25}, {"ignore_index": 0}):
+        plain = softmax_case.build({"class_weight": weight, **options})
+        scaled = softmax_case.build({"class_weight": weight * scale, **options})
+        for given in ({}, {"sample_weight": w}, {"sample_weight": w * 1e30}):
+            for a, b in zip(everything(scaled, z, t, **given), everything(plain, z, t, **given), strict=True):
+                error = 32 * np.finfo(dtype).eps  # of the terms: rounding differs between weights on another scale
+                np.testing.assert_allclose(a, b, rtol=error, atol=error * np.max(np.abs(b)))
+        if dtype == np.float32 and scale > 1e38:
+            with pytest.raises(ValueError, match=r"class_weight\[0\] = .* is too large for float32"):
+                scaled(z, t, reduction="sum")
+
+
+def test_class_weights_that_float32_cannot_hold_with_probabilities(softmax_case):
+    z, t = cases.draw(softmax_case, "probability", (N, K), np.float32)
+    with pytest.raises(ValueError, match=r"class_weight\[1\] = .* is too large for float32"):
+        softmax_case.build({"class_weight": [1.0, 1e39, 1.0, 1.0][:K] + [1.0] * (K - 4)})(z, t)
+
+
+def test_positive_weights_that_float32_cannot_hold():
+    z, t = np.zeros(3, np.float32), np.array([0.0, 1.0, 1.0])
+    for weight in (1e39, [1.0, 1e39, 1.0]):
+        with pytest.raises(ValueError, match="is too large for float32"):
+            fl.BinaryCrossEntropy(pos_weight=weight)(z, t)
+        assert np.isfinite(fl.BinaryCrossEntropy(pos_weight=weight)(z.astype(np.float64), t))

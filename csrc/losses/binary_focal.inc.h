@@ -14,7 +14,8 @@
  */
 ALWAYS_INLINE point binary_focal_margin(operands o, vreal m, vreal a)
 {
-    const double gamma = o.p[0];
+    const double most = FL_REAL == 32 ? 0x1p60 : 0x1p500; /* its square is a real, and every power of it is 0 */
+    const double gamma = o.p[0] < most ? o.p[0] : most;
     vreal g = UNIFORM(gamma);
     vmask right = le(ZERO, m);
     vreal large = ONE / (ONE + o.e), small = o.e * large;

@@ -30,8 +30,8 @@ ALWAYS_INLINE point cauchy(operands o)
         hessian = choose(far, -w, (ONE - near) * w * ((ONE + near) * w));
     else
         hessian = vmax(UNIFORM(CURVATURE_FLOOR), w);
-    vreal value = times_square(o.e, o.p[0]);
-    vreal gradient = with_sign_of(c * choose(far, inverse, near * w), r);
+    vreal value = or_near(UNIFORM(0.5) * r * r, x, o.p[0], times_square(o.e, o.p[0]));
+    vreal gradient = or_near(r, x, o.p[0], with_sign_of(c * choose(far, inverse, near * w), r));
     vmask infinite = eq(vabs(r), UNIFORM(REAL_INFINITY));
     return (point){.value = choose(infinite, vabs(r), value),
                    .gradient = keep_nan(r, choose(infinite, ZERO, gradient)),

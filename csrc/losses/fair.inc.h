@@ -21,6 +21,7 @@ ALWAYS_INLINE point fair(operands o)
     vreal r = o.z - o.t, x = fair_ratio(o), w = ONE / (ONE + x);
     vreal hessian = o.curvature == FL_MAJORIZE ? w : w * w;
     if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
-    return (point){.value = o.e, .gradient = with_sign_of(UNIFORM(c) * (x / (ONE + x)), r), .hessian = hessian};
+    vreal gradient = or_near(r * w, x, c, with_sign_of(UNIFORM(c) * (x / (ONE + x)), r));
+    return (point){.value = o.e, .gradient = gradient, .hessian = hessian};
 }
 POINTWISE(fair, FL_ANY, 1, STAGE(fair_value, FL_VALUE), NULL, 0)

@@ -12,8 +12,9 @@ ALWAYS_INLINE point pseudo_huber(operands o)
     vreal square = fmadd(q, q, ONE), s = choose(far, q, vsqrt(square));
     vreal hessian = o.curvature == FL_MAJORIZE ? ONE / s : ONE / (square * s);
     if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
-    return (point){.value = choose(lt(vabs(r), UNIFORM(REAL_INFINITY)), delta * (distance * (q / (s + ONE))), vabs(r)),
-                   .gradient = with_sign_of(delta * (q / s), r),
+    vreal value = or_near(UNIFORM(0.5) * r * r, q, o.p[0], delta * (distance * (q / (s + ONE))));
+    return (point){.value = choose(lt(vabs(r), UNIFORM(REAL_INFINITY)), value, vabs(r)),
+                   .gradient = or_near(r, q, o.p[0], with_sign_of(delta * (q / s), r)),
                    .hessian = hessian};
 }
 POINTWISE(pseudo_huber, FL_ANY, 1, NO_STAGES)

@@ -15,7 +15,7 @@ from .._kernels import Loss, RowwiseLoss, SetLoss
 from .._resolve import resolve
 from .._threads import num_threads
 from ..distribution import _LogLinkLoss
-from ..regression import AbsoluteError, EpsilonInsensitive, Quantile, _RegressionLoss
+from ..regression import _RegressionLoss
 
 try:
     from sklearn._loss.loss import BaseLoss
@@ -26,9 +26,6 @@ __all__ = ["hist_gradient_boosting_loss"]
 
 # What HistGradientBoosting* of scikit-learn 1.2 to 1.9 ask of a loss.
 INTERFACE = ("__call__", "fit_intercept_only", "gradient", "gradient_hessian", "init_gradient_and_hessian")
-
-# Losses of the residual that have no curvature: after a tree is grown, its leaves are set to the best constants.
-REFIT = (AbsoluteError, EpsilonInsensitive, Quantile)
 
 CURVATURES = ("auto", "psd", "majorize")
 
@@ -136,7 +133,7 @@ class _BoostedRegression(BaseLoss):
         self._curvature = _boosters.hessian_of(loss, curvature)
         self.closs = None
         self.link = _Link(loss)
-        self.differentiable = not isinstance(loss, REFIT)
+        self.differentiable = not loss.traits.refits_leaves
         self.constant_hessian = False
         self._by_row = isinstance(loss, RowwiseLoss)
 

@@ -36,11 +36,6 @@ from ._objective import Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores
 from ._solvers import MOST_NEWTON, SOLVERS, Progress, choose, solve, warn_not_converged, width_of
 
 PENALTIES = ("l1", "l2", "elasticnet")
-# Losses with kinks; they are rounded, and the rounding goes to 0.
-KINKED = (fl.AbsoluteError, fl.Quantile, fl.EpsilonInsensitive, fl.Hinge, fl.MulticlassHinge)
-# Losses that grow slowly beyond this parameter, where there is little curvature to go by: from far away Huber losses
-# of falling delta lead there.
-ROBUST = {"Huber": "delta", "SmoothL1": "beta", "PseudoHuber": "delta", "Fair": "c", "Cauchy": "c", "LogCosh": ""}
 # Larger arrays are checked for nan and inf by the gradient, where they cannot hide, and not in a pass of their own.
 CHECKED_AT_ONCE = 1 << 20
 # Threads cost more than they bring below this many features.
@@ -151,7 +146,7 @@ class _LossModel(BaseEstimator):  # type: ignore[misc, unused-ignore]
             if self.fit_intercept:
                 theta[:, -1] = self.intercept_
         stages = _stages(loss, target, weight, n_outputs, one_hot, spread, float(self.tol), is_warm)
-        rounded = isinstance(loss, KINKED)
+        rounded = loss.traits.has_kinks
         progress = Progress(self.max_iter, self.verbose)
         small = x.shape[0] * x.shape[1] * n_outputs < ONE_THREAD
         with _one_blas_thread(), _threads(1 if small else fl.get_num_threads()) as executor:
@@ -257,15 +252,15 @@ def _stages(
 
     The second of each pair says whether a fit to a sample of the rows does not replace it.
     """
-    if isinstance(loss, KINKED):
+    if loss.traits.has_kinks:  # they are rounded, and the rounding goes to 0
         n_stages = max(2, math.ceil(-math.log10(tol)) + 1)
         widths = [spread * tol ** (i / (n_stages - 1)) for i in range(n_stages)]
         if isinstance(loss, RowwiseLoss) and n_outputs > 1:
             return [(RankKinks(loss, target, weight, n_outputs, w, spread), w <= 0.03 * spread) for w in widths]
         return [(Kinks(loss, target, weight, n_outputs, w, spread, one_hot), w <= 0.03 * spread) for w in widths]
     stages = []
-    parameter = ROBUST.get(type(loss).__name__)
-    if parameter is not None and not is_warm:
+    parameter = loss.traits.bend
+    if parameter is not None and not is_warm:  # from far away Huber losses of falling delta lead to where it bends
         bend = float(loss.parameters.get(parameter, 1.0))
         delta = spread / 2
         while delta > 3 * bend:
@@ -295,7 +290,7 @@ def _of_constant(
     total = scores.total_weight(rows) or 1.0
     # At a kink it says nothing.
     magnitude: np.ndarray = np.ones(n_outputs)
-    if not isinstance(loss, KINKED):
+    if not loss.traits.has_kinks:
         scores.value_and_gradient(z, rows, gradient)
         magnitude = np.asarray(np.sum(np.abs(gradient), axis=0, dtype=np.float64) / total)
     if loss.target_domain != "any":
