@@ -20,15 +20,15 @@ ALWAYS_INLINE point weighted_cross_entropy(operands o, vreal positive, vreal neg
     vreal gradient = fmadd(negative, p, -(positive * one_minus_p));
 
     vreal curvature = large * small;
-    if (o.curvature == FL_PSD) curvature = vmax(C(CURVATURE_FLOOR), curvature);
+    if (o.curvature == FL_PSD) curvature = vmax(UNIFORM(CURVATURE_FLOOR), curvature);
     if (o.curvature == FL_MAJORIZE) {
         /* tanh(|z| / 2) / (2 |z|) = (1 - e) / (1 + e) / (2 |z|); where the difference loses digits, three terms of its
          * alternating series, which are never below it */
         vreal distance = vabs(o.z), square = distance * distance;
         vreal far = (ONE - o.e) * large / (distance + distance);
-        vreal near = fmadd(square, fmadd(square, C(1.0 / 480), C(-1.0 / 48)), C(0.25));
-        curvature = choose(lt(distance, C(0x1p-3)), near, far);
-        curvature = vmax(C(CURVATURE_FLOOR), curvature);
+        vreal near = fmadd(square, fmadd(square, UNIFORM(1.0 / 480), UNIFORM(-1.0 / 48)), UNIFORM(0.25));
+        curvature = choose(lt(distance, UNIFORM(0x1p-3)), near, far);
+        curvature = vmax(UNIFORM(CURVATURE_FLOOR), curvature);
     }
     return (point){.value = value, .gradient = gradient, .hessian = both_weights * curvature};
 }
