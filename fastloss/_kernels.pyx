@@ -545,19 +545,23 @@ cdef bint is_plain_output(object out, cnp.ndarray x, int ndim) noexcept:
     )
 
 
+cdef bint is_plain_derivative(object out, cnp.ndarray z, cnp.ndarray t, object weight) noexcept:
+    return (
+        is_plain_output(out, z, cnp.PyArray_NDIM(z))
+        and apart(<cnp.ndarray>out, t)
+        and (weight is None or apart(<cnp.ndarray>out, <cnp.ndarray>weight))
+    )
+
+
 cdef bint are_plain_outputs(object gradient, object hessian, cnp.ndarray z, cnp.ndarray t, object weight) noexcept:
     """Each like the prediction, and on top of nothing but, the gradient, of that."""
-    cdef int ndim = cnp.PyArray_NDIM(z)
-    for out in (gradient, hessian):
-        if out is not None and not (
-            is_plain_output(out, z, ndim)
-            and apart(<cnp.ndarray>out, t)
-            and (weight is None or apart(<cnp.ndarray>out, <cnp.ndarray>weight))
-        ):
-            return False
-    return hessian is None or (
-        cnp.PyArray_DATA(<cnp.ndarray>hessian) != cnp.PyArray_DATA(z)
-        and (gradient is None or apart(<cnp.ndarray>gradient, <cnp.ndarray>hessian))
+    return (gradient is None or is_plain_derivative(gradient, z, t, weight)) and (
+        hessian is None
+        or (
+            is_plain_derivative(hessian, z, t, weight)
+            and cnp.PyArray_DATA(<cnp.ndarray>hessian) != cnp.PyArray_DATA(z)
+            and (gradient is None or apart(<cnp.ndarray>gradient, <cnp.ndarray>hessian))
+        )
     )
 
 
@@ -626,6 +630,7 @@ cdef class Loss:
     cdef double *coefficients  # for float64, then for float32
     cdef ptrdiff_t room  # for each of them
     cdef double largest_weight  # among the parameters
+    cdef bint has_weight_array  # an array of pos_weight
     cdef const fl_loss *loss32
     cdef const fl_loss *loss64
 
@@ -654,7 +659,9 @@ cdef class Loss:
             self.coefficients[i] = coefficients[i]
             self.coefficients[self.room + i] = nearest_float32(coefficients[i])
         self._parameters = dict(parameters)
-        self.note_weights(self._parameters.get("pos_weight"))
+        pos_weight = self._parameters.get("pos_weight")
+        self.note_weights(pos_weight)
+        self.has_weight_array = isinstance(pos_weight, cnp.ndarray)
         self.loss64 = found
         self.loss32 = find(kernels32, kernel.encode())
         self.name = kernel
@@ -910,7 +917,7 @@ cdef class Loss:
 
     cdef bint takes(self, bint soft, int target_type, ptrdiff_t n_classes) noexcept:
         """Whether the options go with such targets in a plain call."""
-        return True
+        return not self.has_weight_array
 
     def __repr__(self):
         arguments = ", ".join(
@@ -973,9 +980,6 @@ cdef class PointwiseLoss(Loss):
 
     cdef int family(self) except -1:
         return FL_POINTWISE
-
-    cdef bint takes(self, bint soft, int target_type, ptrdiff_t n_classes) noexcept:
-        return not isinstance(self._parameters.get("pos_weight"), cnp.ndarray)
 
     def _value(self, prediction, target, sample_weight, reduction):
         """A call with arguments by position: what the functions use, because keywords cost as much as the rest."""
@@ -1248,25 +1252,23 @@ cdef class RowwiseLoss(Loss):
 
 cdef const fl_loss *function(str name, int kind, bint single) except NULL:
     """The kernel of log_softmax, softmax, logsumexp, sigmoid or log_sigmoid."""
-    cdef const fl_kernels *kernels = kernels32 if single else kernels64
-    number = _function_numbers.get((name, kind, single))
-    if number is None:
-        raise ValueError(f"there is no such function: {name!r}")
-    return kernels.losses[<int>number]
+    cdef const fl_loss *found
+    number = _function_numbers.get(name)
+    if number is not None:
+        found = (kernels32 if single else kernels64).losses[<int>number]
+        if found.kind == kind:
+            return found
+    raise ValueError(f"there is no such function: {name!r}")
 
 
 cdef dict numbers_of_functions():
-    """(name, kind, whether float32) -> its place in the table."""
+    """Name -> place in the tables, which list the same losses."""
     cdef dict found = {}
-    cdef int i, single
-    cdef const fl_kernels *kernels
-    for single in range(2):
-        kernels = kernels32 if single else kernels64
-        i = 0
-        while kernels.losses[i] != NULL:
-            if kernels.losses[i].target == FL_NO_TARGET:
-                found[kernels.losses[i].name.decode(), kernels.losses[i].kind, bool(single)] = i
-            i += 1
+    cdef int i = 0
+    while kernels64.losses[i] != NULL:
+        if kernels64.losses[i].target == FL_NO_TARGET:
+            found[kernels64.losses[i].name.decode()] = i
+        i += 1
     return found
 
 
