@@ -80,7 +80,7 @@ class objective:
         # CatBoost holds the interpreter for hundreds of short blocks a tree: contiguous arrays take the short way here.
         derivatives = np.empty((2, len(approxes)))
         self.loss.gradient_and_hessian(
-            approxes,
+            np.asarray(approxes, np.float64),
             targets,
             sample_weight=weights,
             reduction="sum",
