@@ -712,8 +712,8 @@ class Examiner:
             yield Finding(
                 "error" if pull.max() > 1e-3 * size else "warning",
                 "confident scores",
-                f"the gradient of y = {y[row]:g} stays at {ends[1][row]:.3g} however far on the right side its score is,"
-                " so that scores grow for ever: is the probability clipped?",
+                f"the gradient of y = {y[row]:g} stays at {ends[1][row]:.3g} however far on the right side its score"
+                " is, so that scores grow for ever: is the probability clipped?",
             )
 
     def check_probability(self) -> Iterator[Finding]:

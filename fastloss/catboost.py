@@ -129,8 +129,10 @@ class _Metric:
         """Return the sums of weighted losses and of weights."""
         z = np.column_stack(approxes) if isinstance(self.loss, RowwiseLoss) else np.asarray(approxes[0])
         w = np.ones(len(z)) if weight is None or len(weight) == 0 else np.asarray(weight, np.float64)
-        value = self.loss(z, _boosters.class_targets(self.loss, np.asarray(target)), sample_weight=w, reduction="sum")
-        return float(value), float(w.sum())
+        t = _boosters.class_targets(self.loss, np.asarray(target))
+        value, mean = (self.loss(z, t, sample_weight=w, reduction=reduction) for reduction in ("sum", "mean"))
+        # Class weights of the loss itself are a part of what the mean is divided by.
+        return float(value), float(value / mean if mean else w.sum())
 
     def get_final_error(self, error: float, weight: float) -> float:
         """Return the mean."""

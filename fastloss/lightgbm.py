@@ -164,13 +164,13 @@ class _LightGBM(_boosters.LossEstimator):
             del self.get_params
         if stage == "fit":
             # Otherwise LightGBM adds the metric of the task, which does not know the link of these scores.
-            params["metric"] = self._metrics() or "None"
+            params["metric"] = self._named_metrics() or "None"
             if isinstance(self.loss_, RowwiseLoss):
                 params["num_class"] = self._n_outputs()
         return params
 
-    def _metrics(self) -> list[Any]:
-        """Return the metrics among the parameters."""
+    def _named_metrics(self) -> list[Any]:
+        """Return the metrics among the parameters. (LightGBM sets an attribute _x for each parameter x.)"""
         named = (self._other_params.get(name) for name in ("metric", "metrics", "metric_types"))
         return check_metrics("lightgbm", self.loss_, _names(next((each for each in named if each is not None), None)))
 
