@@ -25,7 +25,7 @@ CURVATURES = ("auto", "exact", "psd", "majorize")
 # Losses of which "auto" takes the majorizing curvature: as good at the best round, and better after too many. Psd falls
 # off faster than their gradient far from the target, or is next to nothing for some targets, and steps are too long.
 # All others take psd. benchmarks/curvature.py measures it, and docs/boosters.md has the table.
-MAJORIZED = ("binary_focal", "fair", "gamma", "log_cosh", "pseudo_huber", "tweedie")
+MAJORIZED = ("binary_focal", "fair", "gamma", "inverse_gaussian", "log_cosh", "pseudo_huber", "tweedie")
 
 # Probabilities of two classes that were rounded to half precision, or to three digits, still sum to 1.
 MOST_OFF_ONE = 2e-3
