@@ -420,7 +420,7 @@ def test_xgboost_stops_by_what_was_asked_for():
 
 
 def test_weights_of_evaluation_sets():
-    """Class weights of CatBoost weigh them, as in CatBoost itself; a Pool's weights count; the others have arguments."""
+    """Class weights of CatBoost weigh them, as in CatBoost; a Pool's weights count; the others have arguments."""
     y = TARGETS["binary"][2]
     w = np.where(y == "rare", 9.0, 1.0)
     codes = (y == "rare").astype(int)
