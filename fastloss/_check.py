@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "ObjectiveReport", "check_objective"]
 
 SIGNATURES = ("(z, y)", "lightgbm", "xgboost", "native", "catboost")
+# Scores this many times as far from 0 as those of most checks: up to 14, where a probability is 1e-6.
+FAR = 3.5
 SEVERITIES = ("error", "warning", "note")
 
 # How people call the arguments of an objective. What is in none of these is taken in the order (z, y).
@@ -144,7 +146,7 @@ def check_objective(
     ...     return fl.BinaryFocal().gradient_and_hessian(z, y, reduction="none", curvature="psd")
     >>> fl.check_objective(focal)
     objective focal(z, y): no error
-      passed   call, rows, inputs, gradient, hessian, large scores, probability
+      passed   call, rows, inputs, gradient, hessian, large scores, confident scores, probability
     """
     if signature not in ("auto", *SIGNATURES):
         raise ValueError(f"signature must be one of {('auto', *SIGNATURES)}; got {signature!r}")
@@ -358,6 +360,8 @@ class Examiner:
             ("hessian", self.check_hessian),
             ("large scores", self.check_large_scores),
         ]
+        if self.problem.kind != "regression":
+            steps.append(("confident scores", self.check_confident_scores))
         if self.problem.kind == "binary":
             steps.append(("probability", self.check_probability))
         if self.problem.kind == "multiclass":
@@ -438,6 +442,8 @@ class Examiner:
             yield Finding("error", "inputs", "writes into the scores or targets, which belong to the booster")
         elif not (np.array_equal(again[0], self.gradient, True) and np.array_equal(again[1], self.hessian, True)):
             yield Finding("error", "inputs", "gives another answer when it is called again")
+        if self.objective.signature == "catboost":
+            return  # CatBoost keeps scores in double precision
         single = self.problem.z.astype(np.float32)
         exact = self.at(single.astype(np.float64))
         for name, found, expected in zip(
@@ -504,8 +510,8 @@ class Examiner:
             return np.asarray(self.loss(z, target, reduction="none"), np.float64)
         return np.asarray(self.loss(z, self.problem.y.copy()), np.float64)
 
-    def compare_with_loss(self) -> Iterator[Finding]:
-        z, g = self.problem.z, self.gradient
+    def slope_of_loss(self, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The gradient that the loss has at these scores; and where it could be told."""
         slope, known = np.zeros(z.shape), np.ones(z.shape, bool)
         if self.values(z).size == 1:  # a sum: row by row
             for position in np.ndindex(*z.shape):
@@ -516,7 +522,13 @@ class Examiner:
             for unit in units(z):
                 column = unit.astype(bool)
                 slope[column], known[column] = derivative(self.values, z, unit)
+        return slope, known
+
+    def compare_with_loss(self) -> Iterator[Finding]:
+        z, g = self.problem.z, self.gradient
+        slope, known = self.slope_of_loss(z)
         if matches(g, slope, known):
+            yield from self.compare_far_out()
             return
         p = sigmoid(z)
         scale = ratio(g, slope, known)
@@ -535,6 +547,20 @@ class Examiner:
                 "error",
                 "gradient",
                 f"is {g[place]:.6g} where the slope of the loss is {slope[place]:.6g}, {self.where(wrong)}",
+            )
+
+    def compare_far_out(self) -> Iterator[Finding]:
+        """Probabilities and exponents are often clipped where ordinary scores do not come."""
+        y, far = self.problem.y, FAR * self.problem.z
+        g, (slope, known) = self.at(far)[0], self.slope_of_loss(far)
+        if np.isfinite(g).all() and not matches(g, slope, known):
+            wrong = np.abs(g - slope) * known
+            place = np.unravel_index(np.argmax(wrong), wrong.shape)
+            yield Finding(
+                "error",
+                "gradient",
+                f"is {g[place]:.6g} where the slope of the loss is {slope[place]:.6g}, at z = {far[place]:.4g},"
+                f" y = {y[place[0]]:.6g}, and right nearer to 0: are probabilities or exponents clipped?",
             )
 
     def jacobian(self) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -669,6 +695,26 @@ class Examiner:
                     f" {g[stuck].flat[0]:.4g}: such rows drop out of min_child_weight and make steps too long",
                 )
                 return
+
+    def check_confident_scores(self) -> Iterator[Finding]:
+        """A gradient that never ends, however right the score, belongs to a loss that falls for ever."""
+        y, several = self.problem.y, self.problem.z.ndim > 1
+        own = np.arange(self.problem.z.shape[1]) == y[:, None] if several else None
+        direction = np.ones(len(y)) if several else np.where(y > 0, 1.0, -1.0)
+        ends = []
+        for score in (30.0, 100.0):
+            g = self.at(score * (direction if own is None else own))[0]
+            ends.append(g if own is None else g[own])
+        pull, size = -ends[1] * direction, np.abs(self.gradient).max()
+        endless = (pull > 1e-6 * size) & np.isclose(ends[0], ends[1], rtol=1e-6, atol=0)
+        if endless.any():
+            row = int(np.argmax(endless))
+            yield Finding(
+                "error" if pull.max() > 1e-3 * size else "warning",
+                "confident scores",
+                f"the gradient of y = {y[row]:g} stays at {ends[1][row]:.3g} however far on the right side its score"
+                " is, so that scores grow for ever: is the probability clipped?",
+            )
 
     def check_probability(self) -> Iterator[Finding]:
         """Boosters hand over raw scores; a formula of probabilities leaves [0, 1] or is clipped there."""

@@ -80,7 +80,7 @@ class objective:
         # CatBoost holds the interpreter for hundreds of short blocks a tree: contiguous arrays take the short way here.
         derivatives = np.empty((2, len(approxes)))
         self.loss.gradient_and_hessian(
-            approxes,
+            np.asarray(approxes, np.float64),
             targets,
             sample_weight=weights,
             reduction="sum",
@@ -129,8 +129,10 @@ class _Metric:
         """Return the sums of weighted losses and of weights."""
         z = np.column_stack(approxes) if isinstance(self.loss, RowwiseLoss) else np.asarray(approxes[0])
         w = np.ones(len(z)) if weight is None or len(weight) == 0 else np.asarray(weight, np.float64)
-        value = self.loss(z, _boosters.class_targets(self.loss, np.asarray(target)), sample_weight=w, reduction="sum")
-        return float(value), float(w.sum())
+        t = _boosters.class_targets(self.loss, np.asarray(target))
+        value, mean = (self.loss(z, t, sample_weight=w, reduction=reduction) for reduction in ("sum", "mean"))
+        # Class weights of the loss itself are a part of what the mean is divided by.
+        return float(value), float(value / mean if mean else w.sum())
 
     def get_final_error(self, error: float, weight: float) -> float:
         """Return the mean."""

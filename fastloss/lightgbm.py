@@ -164,13 +164,13 @@ class _LightGBM(_boosters.LossEstimator):
             del self.get_params
         if stage == "fit":
             # Otherwise LightGBM adds the metric of the task, which does not know the link of these scores.
-            params["metric"] = self._metrics() or "None"
+            params["metric"] = self._named_metrics() or "None"
             if isinstance(self.loss_, RowwiseLoss):
                 params["num_class"] = self._n_outputs()
         return params
 
-    def _metrics(self) -> list[Any]:
-        """Return the metrics among the parameters."""
+    def _named_metrics(self) -> list[Any]:
+        """Return the metrics among the parameters. (LightGBM sets an attribute _x for each parameter x.)"""
         named = (self._other_params.get(name) for name in ("metric", "metrics", "metric_types"))
         return check_metrics("lightgbm", self.loss_, _names(next((each for each in named if each is not None), None)))
 
@@ -247,7 +247,7 @@ class _LightGBM(_boosters.LossEstimator):
         return self
 
     def _fit_constant(self, X: Any, n: int, options: dict[str, Any]) -> None:
-        """Add one leaf an output, of value 0: LightGBM's own objectives do it where there is nothing to split."""
+        """Train one leaf an output, of value 0: LightGBM's own objectives do it where there is nothing to split."""
         outputs, trees = self._n_outputs(), self.n_estimators
         self._objective, self.n_estimators = "regression" if outputs == 1 else "multiclass", 1
         kept = {name: value for name, value in options.items() if name in ("init_model", "feature_name")}
@@ -258,9 +258,9 @@ class _LightGBM(_boosters.LossEstimator):
         # An objective of LightGBM's has a link, and the native model is to know of none.
         text = self._Booster.model_to_string()
         self._Booster.model_from_string(re.sub(r"^objective=.*\n", "", text, count=1, flags=re.MULTILINE))
-        last = self._Booster.num_trees() - outputs
-        for tree in range(last, last + outputs):
-            self._Booster.set_leaf_output(tree, 0, 0.0)
+        if options.get("init_model") is None:  # else there is nothing new
+            for tree in range(outputs):
+                self._Booster.set_leaf_output(tree, 0, 0.0)
 
     def _raw_scores(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
         return np.asarray(lightgbm.LGBMModel.predict(self, X, raw_score=True, **options))

@@ -572,6 +572,122 @@ def test_losses_of_classes_are_refused_by_regressors(library):
         library.regressor(fl.CrossEntropy()).fit(X, y)
 
 
+# --------------------------------------------------------------------- targets as people have them
+
+
+@each_library
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (np.array([-100, 100], np.int8), [-100, 100]),
+        (np.array([True, False]), [False, True]),
+        (np.array([3.0, 1.0]), [1.0, 3.0]),
+        (np.array(["no", "yes"], dtype=object), ["no", "yes"]),
+    ],
+    ids=["int8", "bool", "float", "object"],
+)
+def test_labels_of_any_type(library, labels, classes):
+    X, y = imbalanced(300, share=0.3)
+    model = library.classifier("focal", n_estimators=2).fit(X, labels[y], eval_set=[(X + 0.0, labels[y])])
+    assert list(model.classes_) == classes
+    assert set(model.predict(X)) <= set(classes)
+    assert model.score(X, labels[y]) > 0.6
+
+
+@each_library
+def test_labels_of_pandas(library):
+    pd = pytest.importorskip("pandas")
+    X, y = imbalanced(300, share=0.3)
+    plain = library.classifier("focal", n_estimators=2).fit(X, y).predict_proba(X)
+    names = pd.Series(np.where(y, "b", "a"))
+    for labels in (
+        names,
+        names.astype("category"),
+        names.astype("string"),
+        pd.Series(y, dtype="Int64"),
+        names.to_frame(),
+    ):
+        found = library.classifier("focal", n_estimators=2).fit(X, labels).predict_proba(X)
+        np.testing.assert_array_equal(found, plain)
+
+
+@each_library
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (np.linspace(0, 1, 50), r"y\[1\] = .* is no whole number. Unknown label type: continuous. Use a regressor"),
+        (np.r_[np.nan, np.ones(25), np.zeros(24)], r"y\[0\] = nan is missing"),
+        (np.array(["a", "b"] * 24 + ["a", None], dtype=object), r"y\[49\] = None is missing"),
+        (np.array(["a", "b"] * 24 + ["a", np.nan], dtype=object), r"y\[49\] = nan is missing"),
+        (np.arange(100).reshape(50, 2), r"2 columns.*MultiOutputClassifier"),
+        (np.tile([1, 1], (50, 1)), r"must sum to 1; row 0 of y is \[1.0, 1.0\]"),
+        (np.zeros(50), r"two classes or more; got \[0.0\]"),
+    ],
+    ids=["continuous", "nan", "None", "nan among strings", "two targets", "two labels", "one class"],
+)
+def test_what_is_no_label_is_refused(library, y, words):
+    X = features(50)[0]
+    with pytest.raises(ValueError, match=words):
+        library.classifier("focal").fit(X, y)
+
+
+@each_library
+def test_a_label_that_training_has_not_seen_is_refused(library):
+    X, y = imbalanced(100, share=0.3)
+    with pytest.raises(ValueError, match=r"y of eval_set\[0\]\[3\] = 7 is none of the classes"):
+        library.classifier("focal").fit(X, y, eval_set=[(X, np.where(np.arange(100) == 3, 7, y))])
+
+
+@each_library
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (np.r_[1.0, np.nan, np.ones(48)], r"y\[1\] = nan must be finite"),
+        (np.r_[1.0, np.ones(48), np.inf], r"y\[49\] = inf must be finite"),
+        (np.zeros((50, 2)), r"shape \(n,\); got \(50, 2\).*MultiOutputRegressor"),
+    ],
+    ids=["nan", "inf", "two targets"],
+)
+def test_what_is_no_number_is_refused(library, y, words):
+    with pytest.raises(ValueError, match=words):
+        library.regressor("huber").fit(features(50)[0], y)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [np.random.default_rng(0).normal(size=(30, 3)), np.zeros((100, 2)), np.ones((45, 1))],
+    ids=["few rows", "constant columns", "one column"],
+)
+def test_lightgbm_with_nothing_to_split_predicts_what_its_own_does(X, tmp_path):
+    n = len(X)
+    y = np.arange(n) % 4 + 100.0
+    own = lightgbm.LGBMRegressor(verbose=-1).fit(X, y)
+    ours = fl.lightgbm.LGBMRegressor(verbose=-1).fit(X, y)
+    np.testing.assert_allclose(ours.predict(X), own.predict(X), rtol=1e-6)
+    np.testing.assert_allclose(ours.predict(X, pred_contrib=True).sum(axis=1), own.predict(X), rtol=1e-6)
+    for labels in (np.arange(n) % 5 > 3, np.arange(n) % 5 // 2):
+        own = lightgbm.LGBMClassifier(verbose=-1, class_weight="balanced").fit(X, labels)
+        ours = fl.lightgbm.LGBMClassifier(verbose=-1, class_weight="balanced")
+        ours.fit(X, labels, eval_set=[(X + 0.0, labels)], callbacks=[lightgbm.early_stopping(2, verbose=False)])
+        np.testing.assert_allclose(ours.predict_proba(X), own.predict_proba(X), rtol=1e-6)
+        ours.booster_.save_model(tmp_path / "model.txt")
+        native = lightgbm.Booster(model_file=tmp_path / "model.txt")
+        np.testing.assert_allclose(native.predict(X), ours.decision_function(X), atol=1e-12)
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(ours)).predict_proba(X), ours.predict_proba(X))
+    # A model to go on with stays what it is.
+    Z, score = features(200)
+    first = fl.lightgbm.LGBMRegressor("huber", n_estimators=5, verbose=-1).fit(Z, score)
+    more = fl.lightgbm.LGBMRegressor("huber", n_estimators=5, verbose=-1).fit(Z[:30], score[:30], init_model=first)
+    np.testing.assert_array_equal(more.predict(Z), first.predict(Z))
+
+
+@each_library
+def test_columns_that_are_missing_or_constant(library):
+    X, y = imbalanced(300, share=0.3)
+    X[:, 1], X[:, 2], X[::7, 0] = 1.0, np.nan, np.nan
+    assert library.classifier("focal").fit(X, y).score(X, y) > 0.75
+
+
 def test_metrics_that_would_take_scores_for_probabilities_are_refused():
     X, y = imbalanced()
     with pytest.raises(ValueError, match="raw scores for probabilities"):

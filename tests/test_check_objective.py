@@ -1,6 +1,7 @@
 """`check_objective` finds what is wrong in hand-written objectives, and finds nothing in right ones."""
 
 import functools
+import importlib
 
 import numpy as np
 import pytest
@@ -68,6 +69,22 @@ def test_no_error_in_a_loss_of_ours(few_setup, curvature):
     assert {finding.check for finding in report.findings} <= {"hessian", "large scores"}, report
 
 
+OURS = [loss for loss in fl.losses() if not issubclass(loss, fl._kernels.SetLoss)]
+
+
+@pytest.mark.parametrize("booster", ["lightgbm", "xgboost", "catboost"])
+@pytest.mark.parametrize("loss", OURS, ids=lambda loss: loss.__name__)
+def test_no_error_in_an_objective_of_ours(loss, booster):
+    """As each booster calls it, which is told by its arguments or methods, or said."""
+    pytest.importorskip(booster)
+    objective = importlib.import_module(f"fastloss.{booster}").objective
+    for curvature, signature in (("auto", "auto"), ("exact", booster)):
+        report = fl.check_objective(objective(loss(), curvature), loss(), signature=signature)
+        assert report.ok, report
+        assert {finding.check for finding in report.findings} <= {"hessian", "large scores"}, report
+        assert "weights" in report.checks
+
+
 class Ascending:
     """As CatBoost wants it."""
 
@@ -97,6 +114,38 @@ def test_catboost():
 
 
 # --------------------------------------------------------------------- wrong ones
+
+
+def clipped(z, y, epsilon=0.01):
+    p = np.clip(stable_sigmoid(z), epsilon, 1 - epsilon)
+    return p - y, p * (1 - p)
+
+
+def clipped_softmax(z, y):
+    p = np.clip(softmax(z), 0.01, 0.99)
+    return p - (np.arange(z.shape[1]) == y[:, None]), p * (1 - p)
+
+
+@pytest.mark.parametrize("loss", [None, fl.BinaryCrossEntropy()])
+def test_probabilities_that_are_clipped(loss):
+    report = fl.check_objective(clipped, loss)
+    assert not report.ok
+    assert "stays at 0.01" in str(report)
+    assert not fl.check_objective(clipped_softmax, n_classes=3).ok
+    # What nobody will ever notice, and what is worth a word.
+    assert not fl.check_objective(functools.partial(clipped, epsilon=1e-12), loss).findings
+    (finding,) = fl.check_objective(functools.partial(clipped, epsilon=1e-5), loss).findings
+    assert (finding.severity, finding.check) == ("warning", "confident scores")
+
+
+def test_exponents_that_are_clipped():
+    def objective(z, y):
+        mean = np.exp(np.minimum(z, 3))
+        return mean - y, mean
+
+    report = fl.check_objective(objective, fl.Poisson())
+    assert [finding.check for finding in report.findings] == ["gradient"]
+    assert "clipped?" in str(report)
 
 
 def in_probability(z, y):
@@ -300,7 +349,7 @@ def test_prints_itself(capsys):
     print(fl.check_objective(functools.partial(logistic)))
     assert capsys.readouterr().out == (
         "objective logistic(z, y, weight): no error\n"
-        "  passed   call, rows, inputs, gradient, hessian, large scores, probability, weights\n"
+        "  passed   call, rows, inputs, gradient, hessian, large scores, confident scores, probability, weights\n"
     )
 
 
