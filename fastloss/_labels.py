@@ -95,15 +95,17 @@ def labels_of(y: Any, name: str = "y") -> NDArray[Any]:
 
 def _missing(y: Any, array: NDArray[Any]) -> NDArray[np.bool_]:
     """Which labels are not there."""
-    if array.dtype.kind in "fmM":
-        missing = np.isnan(array) if array.dtype.kind == "f" else np.isnat(array)
+    if array.dtype.kind == "f":
+        missing = np.isnan(array)
+    elif array.dtype.kind in "mM":
+        missing = np.isnat(array)
     elif array.dtype.kind in "OT":
         missing = np.fromiter((_is_nothing(label) for label in array), np.bool_, len(array))
     else:
         missing = np.zeros(len(array), np.bool_)
     if isinstance(y, np.ma.MaskedArray):
         missing |= np.ma.getmaskarray(y).reshape(len(array))
-    return missing
+    return np.asarray(missing)
 
 
 def _is_nothing(label: Any) -> bool:
