@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
         If `loss` is none, or one of whole sets (Dice, Jaccard, SoftF1, Tversky), whose rows have no losses of their
         own.
     ValueError
-        If `curvature` is none of the three. When fitted: if targets are not what the loss takes.
+        If `curvature` is none of the three. When fitted: if targets are not what the loss takes, or there are monotonic
+        constraints and the loss has kinks (AbsoluteError, EpsilonInsensitive, Quantile).
 
     Notes
     -----
@@ -195,6 +197,8 @@ class _BoostedRegression(BaseLoss):
             return self._loss.gradient_and_hessian(z, target, **options, **outputs)
 
     def fit_intercept_only(self, y_true: Any, sample_weight: Any = None) -> Any:
+        if not self.differentiable:
+            _refuse_monotonic_leaves(self._loss)
         return np.float64(self._loss.init_score(y_true, sample_weight))
 
 
@@ -253,6 +257,18 @@ class _BoostedClassification(_BoostedRegression):
             return self._loss.predict_proba(self._logits(raw_prediction) if is_one else raw_prediction)
         positive = self._loss.predict_proba(_only_column(raw_prediction, self._loss))
         return np.stack([1 - positive, positive], axis=1)
+
+
+def _refuse_monotonic_leaves(loss: Any) -> None:
+    """Refuse new values for the leaves of a constrained tree: scikit-learn does not hold them to the constraints."""
+    # Nothing that a loss is given says which tree it is for; only what calls fit_intercept_only knows.
+    grower = sys._getframe(2).f_locals.get("grower")
+    if getattr(grower, "with_monotonic_cst", False):
+        raise ValueError(
+            f"monotonic_cst must be None with {loss.name}: scikit-learn sets the leaves of its trees to their best "
+            f"constants afterwards, where they are not monotonic any more (nor with its own absolute_error and "
+            f"quantile); use a loss without kinks, such as Huber or Expectile"
+        )
 
 
 def _only_column(raw_prediction: np.ndarray, loss: Any) -> np.ndarray:
