@@ -282,6 +282,22 @@ def test_search_over_losses():
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+def test_search_over_parameters_of_a_loss():
+    X, y = data_of(load_breast_cancer)
+    model = boosted(fl.BinaryFocal(gamma=3.0), HistGradientBoostingClassifier)
+    search = GridSearchCV(model, {"loss__gamma": [0.0, 5.0], "loss__curvature": ["psd", "majorize"]}, cv=2).fit(X, y)
+    best = search.best_estimator_.loss
+    assert {**best.get_params()} == {
+        **fl.BinaryFocal().parameters,
+        **{k[6:]: v for k, v in search.best_params_.items()},
+    }
+    same = boosted(hist_gradient_boosting_loss(best._loss, curvature=best._chosen), HistGradientBoostingClassifier)
+    np.testing.assert_array_equal(search.predict_proba(X), same.fit(X, y).predict_proba(X))
+    assert model.loss.get_params()["gamma"] == 3.0
+    with pytest.raises(ValueError, match=r"^invalid parameter 'delta': binary_focal has \['alpha', 'gamma'"):
+        model.set_params(loss__delta=1.0)
+
+
 @pytest.mark.parametrize("loss", REGRESSION, ids=lambda loss: loss.name)
 def test_monotonic_constraints_hold_or_are_refused(loss):
     """Also where outliers and waves pull the other way."""

@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from .. import _boosters, _call
 from .._kernels import Loss, RowwiseLoss, SetLoss
-from .._resolve import resolve
+from .._resolve import resolve, with_parameters
 from .._threads import num_threads
 from ..distribution import _LogLinkLoss
 from ..regression import AbsoluteError, EpsilonInsensitive, Quantile, _RegressionLoss
@@ -104,7 +104,6 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
             f"{sklearn.__version__} does not have: {lacks}. Versions 1.2 to 1.9 have it"
         )
     found = resolve(loss)
-    _call.check_choice("curvature", curvature, CURVATURES)
     if isinstance(found, SetLoss):
         raise TypeError(
             f"{found.name} is a loss of a whole set, not of rows, and trees are grown from the losses of rows: use a "
@@ -133,6 +132,7 @@ class _BoostedRegression(BaseLoss):
 
     # scikit-learn's own __init__ wants compiled functions, which nobody calls once the methods below are there.
     def __init__(self, loss: Any, curvature: str) -> None:
+        _call.check_choice("curvature", curvature, CURVATURES)
         self._loss = loss
         self._chosen = curvature
         self._curvature = _boosters.hessian_of(loss, curvature)
@@ -145,6 +145,19 @@ class _BoostedRegression(BaseLoss):
     def __repr__(self) -> str:
         curvature = "" if self._chosen == "auto" else f", curvature={self._chosen!r}"
         return f"hist_gradient_boosting_loss({self._loss!r}{curvature})"
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of the loss, and the curvature: ``loss__gamma`` and ``loss__curvature`` of a search."""
+        return {**self._loss.parameters, "curvature": self._chosen}
+
+    def set_params(self, curvature: str | None = None, **parameters: Any) -> _BoostedRegression:
+        """Take another loss of the same class, and another curvature."""
+        loss = with_parameters(self._loss, parameters)
+        self.__init__(loss, self._chosen if curvature is None else curvature)  # type: ignore[misc]
+        return self
+
+    def __sklearn_clone__(self) -> _BoostedRegression:
+        return type(self)(self._loss, self._chosen)
 
     def __getattr__(self, name: str) -> Any:
         # An attribute that says whether this is a loss of classification; AttributeError is the answer "no".

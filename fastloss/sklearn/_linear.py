@@ -31,7 +31,7 @@ import fastloss as fl
 
 from .. import _call
 from .._kernels import RowwiseLoss, SetLoss
-from .._resolve import resolve
+from .._resolve import HasLoss, resolve
 from ._objective import Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores, TwoClasses
 from ._solvers import MOST_NEWTON, SOLVERS, Progress, choose, solve, warn_not_converged, width_of
 
@@ -51,7 +51,7 @@ ROWS_FOR_START = 1 << 14
 ELEMENTS_FOR_LIMITS = 1 << 22
 
 
-class _LossModel(BaseEstimator):  # type: ignore[misc, unused-ignore]
+class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
     """What both estimators share: parameters, solvers, scores."""
 
     def __init__(

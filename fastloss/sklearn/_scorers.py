@@ -65,9 +65,9 @@ def loss_scorer(
 
     Notes
     -----
-    - Decision functions are the scores of what the estimator was fitted to, which need not be log odds: those of focal or
-      weighted losses, of SVC or AdaBoost are not. By default they are scored if `predict_proba` says that they are what
-      this loss takes them for (its own scores, or logits), or there are no probabilities to ask; otherwise the
+    - Decision functions are the scores of what the estimator was fitted to, which need not be log odds: those of focal
+      or weighted losses, of SVC or AdaBoost are not. By default they are scored if `predict_proba` says that they are
+      what this loss takes them for (its own scores, or logits), or there are no probabilities to ask; otherwise the
       probabilities are.
     - Two classes: one score z for the second of them is a score for binary losses, and the logits (0, z) for row-wise
       ones. More than two are for row-wise losses; with a binary loss the losses of each class against all others are
@@ -228,7 +228,10 @@ def codes_of(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     found, codes = np.unique(y, return_inverse=True)
     unknown = found[~np.isin(found, classes)]
     if len(unknown):
-        raise ValueError(f"y holds {unknown.tolist()}, which are not among the classes {classes.tolist()}")
+        raise ValueError(
+            f"y holds {unknown.tolist()}, which are not among the classes {classes.tolist()}: where rows to train on "
+            f"lack a class, tell a scorer all of them with loss_scorer(..., labels=)"
+        )
     order = np.argsort(classes)
     return order[np.searchsorted(classes, found, sorter=order)][codes]
 
