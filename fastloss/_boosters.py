@@ -13,7 +13,7 @@ import fastloss as fl
 from . import _labels
 from ._booster_parameters import check_parameters
 from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss, get_num_threads
-from ._resolve import resolve
+from ._resolve import HasLoss, resolve
 from ._threads import num_threads
 
 if TYPE_CHECKING:
@@ -337,7 +337,7 @@ class Fit(NamedTuple):
     start: NDArray[np.float64] | None  # None where the caller gave one, or a model to go on with
 
 
-class LossEstimator:
+class LossEstimator(HasLoss):
     """
     What the estimators of all boosters do alike: choose the loss, encode targets, weigh rows, find the start value.
 
@@ -347,7 +347,6 @@ class LossEstimator:
     """
 
     library: ClassVar[str]
-    loss: Any
     curvature: Any
     loss_: Any
     init_score_: NDArray[np.float64]
@@ -355,7 +354,8 @@ class LossEstimator:
 
     def _given(self) -> dict[str, Any]:
         """Return the parameters of the library's own estimator."""
-        return {name: value for name, value in self.get_params().items() if name not in OWN}  # type: ignore[attr-defined]
+        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
+        return {name: value for name, value in parameters.items() if name not in OWN}
 
     def _class_weights(self, codes: NDArray[Any] | None, sample_weight: Any) -> NDArray[Any] | None:
         """Return what a row of each class weighs, or None; `codes` are None where y holds no labels."""

@@ -90,13 +90,18 @@ def in_float64(z: ArrayLike, function: Callable[[np.ndarray], np.ndarray], axis:
     return np.moveaxis(function(np.moveaxis(wide, axis, -1)), -1, axis).astype(dtype)
 
 
+# What stands for a probability of 0 where smoothing has left no trace of how small it is: the logarithm is finite, that
+# of the other class, too, and both are floats of single precision.
+LEAST_PROBABILITY = 2.0**-23
+
+
 def binary_posterior(
     log_odds: np.ndarray, label_smoothing: float, positive: float | np.ndarray, negative: float
 ) -> np.ndarray:
     """
     Return the probability of the positive class, given the log odds under weights of the two classes.
 
-    Smoothing mixes the posterior with 1/2; undoing it is clipped to [0, 1]. A class of weight 0
+    Smoothing mixes the posterior with 1/2; undoing it is clipped to [2^-23, 1 - 2^-23]. A class of weight 0
     leaves no trace in the scores and gets probability 0.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -104,7 +109,8 @@ def binary_posterior(
         shift = np.where(np.equal(positive, 0) | np.equal(negative, 0), -shift, shift)
         posterior = rowwise.sigmoid(np.asarray(log_odds + shift, dtype=np.float64))
     if 0.0 < label_smoothing < 1.0:
-        posterior = np.clip((posterior - label_smoothing / 2) / (1.0 - label_smoothing), 0.0, 1.0)
+        posterior = (posterior - label_smoothing / 2) / (1.0 - label_smoothing)
+        posterior = np.clip(posterior, LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY)
     return posterior
 
 
@@ -112,7 +118,7 @@ def softmax_posterior(log_odds: np.ndarray, class_weight: np.ndarray | None, lab
     """
     Return the class probabilities along the last axis, given log odds under class weights and smoothing.
 
-    Smoothing mixes the posterior with 1/K; undoing it is clipped at 0 and the row made to sum to 1.
+    Smoothing mixes the posterior with 1/K; undoing it is clipped at 2^-23 and the row made to sum to 1.
     A class of weight 0 leaves no trace in the scores and gets probability 0.
     """
     n_classes = log_odds.shape[-1]
@@ -125,7 +131,7 @@ def softmax_posterior(log_odds: np.ndarray, class_weight: np.ndarray | None, lab
     if 0.0 < label_smoothing < 1.0:
         share = label_smoothing / n_classes
         total = (1.0 - label_smoothing) + share * np.count_nonzero(occurs)
-        posterior = np.where(occurs, np.maximum(posterior * total - share, 0.0), 0.0)
+        posterior = np.where(occurs, np.maximum(posterior * total - share, LEAST_PROBABILITY), 0.0)
         posterior = posterior / posterior.sum(axis=-1, keepdims=True)
     return posterior
 

@@ -10,6 +10,46 @@ import fastloss as fl
 from ._kernels import Loss
 
 
+class HasLoss:
+    """An estimator whose `loss` is an object or a name, and searched like an estimator within: ``loss__delta``."""
+
+    loss: Any
+
+    def set_params(self, **parameters: Any) -> Any:
+        """
+        Set parameters of the estimator, and of its loss by names such as ``loss__delta``.
+
+        Parameters
+        ----------
+        **parameters
+            Losses do not change: with some of its own, a new one takes the place of the old, or of what `loss` sets.
+
+        Returns
+        -------
+        estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the loss has no parameter of a name, or refuses its value.
+        """
+        of_loss = {name: value for name, value in parameters.items() if name.startswith("loss__")}
+        super().set_params(**{name: value for name, value in parameters.items() if name not in of_loss})  # type: ignore[misc]
+        if of_loss:
+            changed = {name.removeprefix("loss__"): value for name, value in of_loss.items()}
+            super().set_params(loss=with_parameters(resolve(self.loss), changed))  # type: ignore[misc]
+        return self
+
+
+def with_parameters(loss: Any, parameters: dict[str, Any]) -> Any:
+    """Return a loss with some other parameters; that it has none of a name is an error of a search, a ValueError."""
+    unknown = [name for name in parameters if name not in loss.parameters]
+    if unknown:
+        raise ValueError(f"invalid parameter {unknown[0]!r}: {loss.name} has {sorted(loss.parameters) or 'none'}")
+    return loss.replace(**parameters)
+
+
 def resolve(loss: Any) -> Any:
     """
     Return the loss object that `loss` stands for.

@@ -9,10 +9,11 @@ import fastloss as fl
 
 sklearn = pytest.importorskip("sklearn")
 
+import joblib  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine  # noqa: E402
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor  # noqa: E402
-from sklearn.model_selection import GridSearchCV  # noqa: E402
+from sklearn.model_selection import GridSearchCV, train_test_split  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
 from fastloss.sklearn import _boosting, hist_gradient_boosting_loss  # noqa: E402
@@ -279,6 +280,110 @@ def test_search_over_losses():
     losses = [hist_gradient_boosting_loss(name) for name in ("binary_focal", "exponential")]
     search = GridSearchCV(boosted(losses[0]._loss, HistGradientBoostingClassifier), {"loss": losses}, cv=2).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_search_over_parameters_of_a_loss():
+    X, y = data_of(load_breast_cancer)
+    model = boosted(fl.BinaryFocal(gamma=3.0), HistGradientBoostingClassifier)
+    search = GridSearchCV(model, {"loss__gamma": [0.0, 5.0], "loss__curvature": ["psd", "majorize"]}, cv=2).fit(X, y)
+    best = search.best_estimator_.loss
+    assert {**best.get_params()} == {
+        **fl.BinaryFocal().parameters,
+        **{k[6:]: v for k, v in search.best_params_.items()},
+    }
+    same = boosted(hist_gradient_boosting_loss(best._loss, curvature=best._chosen), HistGradientBoostingClassifier)
+    np.testing.assert_array_equal(search.predict_proba(X), same.fit(X, y).predict_proba(X))
+    assert model.loss.get_params()["gamma"] == 3.0
+    with pytest.raises(ValueError, match=r"^invalid parameter 'delta': binary_focal has \['alpha', 'gamma'"):
+        model.set_params(loss__delta=1.0)
+
+
+@pytest.mark.parametrize("loss", REGRESSION, ids=lambda loss: loss.name)
+def test_monotonic_constraints_hold_or_are_refused(loss):
+    """Also where outliers and waves pull the other way."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2, 2, (600, 2))
+    y = np.exp(X[:, 0] + np.sin(4 * X[:, 0]) + rng.standard_t(2, 600))
+    grid = np.column_stack([np.linspace(-2, 2, 200), np.zeros(200)])
+    model = boosted(loss, monotonic_cst=[1, 0], max_iter=20)
+    if isinstance(loss, _boosting.REFIT):
+        with pytest.raises(ValueError, match=rf"^monotonic_cst must be None with {loss.name}"):
+            model.fit(X, y)
+        assert np.isfinite(clone(model).set_params(monotonic_cst=[0, 0]).fit(X, y).predict(X)).all()
+    else:
+        assert np.diff(model.fit(X, y).predict(grid)).min() >= 0
+
+
+# ------------------------------------------------------------------------------------------------- a model's life
+
+
+LIVES = {
+    "regression": (fl.Quantile(q=0.7), HistGradientBoostingRegressor, load_diabetes),
+    "log link": (fl.Poisson(), HistGradientBoostingRegressor, load_diabetes),
+    "two classes": (fl.BinaryFocal(gamma=1.5, alpha=0.3), HistGradientBoostingClassifier, load_breast_cancer),
+    "three classes": (fl.Focal(gamma=1.5), HistGradientBoostingClassifier, load_wine),
+}
+each_life = pytest.mark.parametrize(("loss", "task", "load"), LIVES.values(), ids=LIVES.keys())
+
+
+@each_life
+def test_a_saved_model_is_the_same(loss, task, load, tmp_path):
+    X, y = data_of(load)
+    model = boosted(loss, task).fit(X, y)
+    joblib.dump(model, tmp_path / "model")
+    for same in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model"), clone(model).fit(X, y)):
+        np.testing.assert_array_equal(same.predict(X), model.predict(X))
+        if task is HistGradientBoostingClassifier:
+            np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
+
+
+@each_life
+def test_a_saved_model_goes_on(loss, task, load):
+    X, y = data_of(load)
+    whole = boosted(loss, task, max_iter=9).fit(X, y).predict(X)
+    model = boosted(loss, task, max_iter=3, warm_start=True).fit(X, y)
+    for rounds in (6, 9):
+        model = pickle.loads(pickle.dumps(model)).set_params(max_iter=rounds).fit(X, y)
+        assert model.n_iter_ == rounds
+    np.testing.assert_allclose(model.predict(X), whole, rtol=1e-6)
+
+
+@each_life
+def test_stages_lead_to_the_predictions(loss, task, load):
+    X, y = data_of(load)
+    model = boosted(loss, task).fit(X, y)
+    *_, last = model.staged_predict(X)
+    np.testing.assert_array_equal(last, model.predict(X))
+    if task is HistGradientBoostingClassifier:
+        stages = list(model.staged_predict_proba(X))
+        assert len(stages) == 8
+        np.testing.assert_array_equal(stages[-1], model.predict_proba(X))
+        # The posterior of the loss, not the sigmoid or softmax of its scores.
+        raw = model.decision_function(X)
+        p = loss.predict_proba(raw)
+        np.testing.assert_allclose(model.predict_proba(X)[:, 1:], p[:, None] if p.ndim == 1 else p[:, 1:], rtol=1e-12)
+
+
+@each_life
+@pytest.mark.parametrize("validation", ["split", "given"])
+def test_early_stopping_looks_at_the_loss(loss, task, load, validation):
+    """The scores are minus the mean loss of rows that are held out, and training ends when they do not improve."""
+    X, y = data_of(load, every=1)
+    X, X_val, y, y_val = train_test_split(X, y, random_state=0)
+    model = boosted(loss, task, max_iter=300, early_stopping=True, n_iter_no_change=3, learning_rate=0.5)
+    if validation == "split":
+        model.fit(X, y)
+    else:
+        try:
+            model.fit(X, y, X_val=X_val, y_val=y_val)
+        except TypeError:
+            pytest.skip("scikit-learn before 1.7 takes no validation rows")
+        raw = model._raw_predict(X_val)
+        z = raw if raw.shape[1] > 1 else raw[:, 0]
+        np.testing.assert_allclose(model.validation_score_[-1], -loss(z, y_val), rtol=1e-6)
+    assert model.n_iter_ < 300
+    scores = model.validation_score_
+    assert max(scores[-3:]) <= max(scores[:-3]) + 1e-7
 
 
 # --------------------------------------------------------------------------------------------------------- refusals

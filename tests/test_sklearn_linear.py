@@ -758,3 +758,38 @@ def test_multilabel_data_of_scikit_learn():
     model = LossClassifier("binary_cross_entropy").fit(x, y)
     assert model.predict_proba(x).shape == y.shape
     assert model.score(x, y) > 0.3
+
+
+# ------------------------------------------------------------------------------------------------- search over losses
+
+
+@pytest.mark.parametrize("loss", [fl.Huber(delta=3.0), "huber"], ids=repr)
+def test_search_over_parameters_of_a_loss(loss):
+    """Each candidate is fitted with a loss of its own; the one that was given stays as it is."""
+    X, y = load_diabetes(return_X_y=True)
+    model = LossRegressor(loss, alpha=1e-3)
+    search = GridSearchCV(model, {"loss__delta": [1.0, 50.0]}, cv=2, scoring="neg_mean_squared_error").fit(X, y)
+    best = search.best_estimator_.loss
+    assert best == fl.Huber(delta=search.best_params_["loss__delta"]) == fl.Huber(delta=50.0)
+    np.testing.assert_array_equal(search.predict(X), LossRegressor(best, alpha=1e-3).fit(X, y).predict(X))
+    assert model.loss == loss
+    assert clone(model).set_params(loss="cauchy", loss__c=2.0).loss == fl.Cauchy(c=2.0)
+    with pytest.raises(ValueError, match=r"^invalid parameter 'gamma': huber has \['delta'\]"):
+        model.set_params(loss__gamma=1.0)
+    with pytest.raises(ValueError, match="delta"):
+        model.set_params(loss__delta=-1.0)
+    if not isinstance(loss, str):
+        assert model.get_params()["loss__delta"] == 3.0
+
+
+def test_rare_classes_have_finite_log_probabilities_under_smoothing():
+    """Undoing the smoothing ends at a probability that has a logarithm, in the dtype of the scores."""
+    rng = np.random.default_rng(0)
+    for n_classes in (2, 3):
+        y = rng.integers(n_classes, size=300)
+        X = np.eye(n_classes)[y] * 20 + rng.normal(size=(300, n_classes))
+        losses = [fl.CrossEntropy(label_smoothing=0.1), fl.Focal(gamma=1.0, label_smoothing=0.1)]
+        for loss in [*losses, fl.BinaryCrossEntropy(label_smoothing=0.1), fl.BinaryFocal(label_smoothing=0.1)]:
+            for dtype in (np.float64, np.float32):
+                model = LossClassifier(loss, alpha=1e-6).fit(X.astype(dtype), y)
+                assert np.isfinite(model.predict_log_proba(10 * X.astype(dtype))).all()

@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import realistic
 
 import fastloss as fl
 
@@ -20,18 +21,19 @@ sklearn = pytest.importorskip("sklearn")
 from sklearn import metrics as theirs  # noqa: E402
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_multilabel_classification  # noqa: E402
-from sklearn.ensemble import RandomForestClassifier  # noqa: E402
+from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier  # noqa: E402
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, RidgeClassifier  # noqa: E402
-from sklearn.metrics import make_scorer  # noqa: E402
+from sklearn.metrics import get_scorer, make_scorer  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate  # noqa: E402
 from sklearn.multioutput import MultiOutputClassifier  # noqa: E402
 from sklearn.naive_bayes import GaussianNB  # noqa: E402
+from sklearn.neighbors import KNeighborsClassifier  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.svm import LinearSVC  # noqa: E402
 
 import fastloss.sklearn as ours  # noqa: E402
-from fastloss.sklearn import LossClassifier, LossRegressor, _metrics, loss_scorer  # noqa: E402
+from fastloss.sklearn import LossClassifier, LossRegressor, _metrics, log_loss, loss_scorer  # noqa: E402
 
 PROBABILITIES = ["log_loss", "brier_score_loss", "d2_log_loss_score", "d2_brier_score"]
 DEVIANCES = ["mean_poisson_deviance", "mean_gamma_deviance", "mean_tweedie_deviance"]
@@ -581,6 +583,75 @@ def test_classes_that_a_fold_lacks():
     np.testing.assert_allclose(loss_scorer("cross_entropy")(model, X[fold], y[fold]), -expected, rtol=1e-9)
     one = y == 2
     assert np.isfinite(loss_scorer("multiclass_hinge")(model, X[one], y[one]))
+
+
+FITTED_TO = [
+    fl.BinaryCrossEntropy(),
+    fl.BinaryFocal(gamma=2.0, alpha=0.3),
+    fl.BinaryCrossEntropy(pos_weight=5.0, label_smoothing=0.1),
+    fl.Exponential(),
+    fl.CrossEntropy(class_weight=[1.0, 4.0]),
+    fl.Focal(gamma=2.0),
+]
+
+
+@pytest.mark.parametrize("scored", ["binary_cross_entropy", "cross_entropy"])
+@pytest.mark.parametrize("loss", FITTED_TO, ids=repr)
+def test_scores_of_other_losses_are_not_taken_for_log_odds(loss, scored):
+    X, y = data_of(load_breast_cancer)
+    X = StandardScaler().fit_transform(X)[:, :3]
+    model = make_pipeline(StandardScaler(), LossClassifier(loss, alpha=1e-3)).fit(X, names[y])
+    found = loss_scorer(scored)(model, X, names[y])
+    assert found == pytest.approx(get_scorer("neg_log_loss")(model, X, names[y]), rel=1e-6)
+    # Of its own loss, what was minimised, and not that of its probabilities.
+    z = model.decision_function(X)
+    own = -loss(z if isinstance(loss, fl._kernels.PointwiseLoss) else np.stack([0 * z, z], axis=1), y)
+    assert loss_scorer(loss)(model, X, names[y]) == pytest.approx(own, rel=1e-9)
+
+
+def test_scores_of_other_losses_of_many_classes():
+    X, y = data_of(load_iris)
+    for loss in ("focal", fl.CrossEntropy(class_weight=[1, 5, 1]), "binary_focal", "cross_entropy"):
+        model = LossClassifier(loss, alpha=1e-3).fit(X, names[y])
+        expected = get_scorer("neg_log_loss")(model, X, names[y])
+        assert loss_scorer("cross_entropy")(model, X, names[y]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_decision_functions_that_are_no_logits():
+    X, y = data_of(load_breast_cancer)
+    model = AdaBoostClassifier(n_estimators=5, random_state=0).fit(X, y)
+    expected = -theirs.log_loss(y, model.predict_proba(X))
+    assert loss_scorer("binary_cross_entropy")(model, X, y) == pytest.approx(expected, rel=1e-9)
+    asked = loss_scorer("binary_cross_entropy", response_method="decision_function")
+    assert asked(model, X, y) == -fl.binary_cross_entropy(model.decision_function(X), y)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "focal", "binary_focal"])
+@pytest.mark.parametrize("model", [LossClassifier(alpha=1e-2), LogisticRegression(), KNeighborsClassifier()], ids=repr)
+def test_training_folds_that_lack_a_class(model, loss):
+    """With all labels the folds are scored: a class that was not seen has probability 0, clipped as log_loss does."""
+    X, y, folds = realistic.folds_lacking_a_class()
+    train, test = folds[0]
+    model.fit(X[train], y[train])
+    labels = np.unique(y)
+    with pytest.raises(ValueError, match=r"^y holds \['rare'\].*labels="):
+        loss_scorer(loss)(model, X[test], y[test])
+    scores = cross_val_score(model, X, y, cv=folds, scoring=loss_scorer(loss, labels=labels), error_score="raise")
+    assert np.isfinite(scores).all()
+    if loss == "cross_entropy":
+        p = np.zeros((len(test), len(labels)))
+        p[:, np.isin(labels, model.classes_)] = model.predict_proba(X[test])
+        assert scores[0] == pytest.approx(-log_loss(y[test], p, labels=labels), rel=1e-6)
+    two = np.isin(y[train], ["common", "often"])
+    alone = model.fit(X[train][two], y[train][two])
+    assert np.isfinite(loss_scorer(loss, labels=labels)(alone, X[test], y[test]))
+
+
+def test_margins_of_classes_not_seen_are_refused():
+    X, y, folds = realistic.folds_lacking_a_class()
+    model = LinearSVC().fit(X[folds[0][0]], y[folds[0][0]])
+    with pytest.raises(ValueError, match=r"has not seen the classes \['rare'\].*multiclass_hinge has no score"):
+        loss_scorer("multiclass_hinge", labels=np.unique(y))(model, X, y)
 
 
 @pytest.mark.parametrize(

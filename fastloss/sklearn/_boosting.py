@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from .. import _boosters, _call
 from .._kernels import Loss, RowwiseLoss, SetLoss
-from .._resolve import resolve
+from .._resolve import resolve, with_parameters
 from .._threads import num_threads
 from ..distribution import _LogLinkLoss
 from ..regression import _RegressionLoss
@@ -57,7 +58,8 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
         If `loss` is none, or one of whole sets (Dice, Jaccard, SoftF1, Tversky), whose rows have no losses of their
         own.
     ValueError
-        If `curvature` is none of the three. When fitted: if targets are not what the loss takes.
+        If `curvature` is none of the three. When fitted: if targets are not what the loss takes, or there are monotonic
+        constraints and the loss has kinks (AbsoluteError, EpsilonInsensitive, Quantile).
 
     Notes
     -----
@@ -99,7 +101,6 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
             f"{sklearn.__version__} does not have: {lacks}. Versions 1.2 to 1.9 have it"
         )
     found = resolve(loss)
-    _call.check_choice("curvature", curvature, CURVATURES)
     if isinstance(found, SetLoss):
         raise TypeError(
             f"{found.name} is a loss of a whole set, not of rows, and trees are grown from the losses of rows: use a "
@@ -128,6 +129,7 @@ class _BoostedRegression(BaseLoss):
 
     # scikit-learn's own __init__ wants compiled functions, which nobody calls once the methods below are there.
     def __init__(self, loss: Any, curvature: str) -> None:
+        _call.check_choice("curvature", curvature, CURVATURES)
         self._loss = loss
         self._chosen = curvature
         self._curvature = _boosters.hessian_of(loss, curvature)
@@ -140,6 +142,19 @@ class _BoostedRegression(BaseLoss):
     def __repr__(self) -> str:
         curvature = "" if self._chosen == "auto" else f", curvature={self._chosen!r}"
         return f"hist_gradient_boosting_loss({self._loss!r}{curvature})"
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of the loss, and the curvature: ``loss__gamma`` and ``loss__curvature`` of a search."""
+        return {**self._loss.parameters, "curvature": self._chosen}
+
+    def set_params(self, curvature: str | None = None, **parameters: Any) -> _BoostedRegression:
+        """Take another loss of the same class, and another curvature."""
+        loss = with_parameters(self._loss, parameters)
+        self.__init__(loss, self._chosen if curvature is None else curvature)  # type: ignore[misc]
+        return self
+
+    def __sklearn_clone__(self) -> _BoostedRegression:
+        return type(self)(self._loss, self._chosen)
 
     def __getattr__(self, name: str) -> Any:
         # An attribute that says whether this is a loss of classification; AttributeError is the answer "no".
@@ -192,6 +207,8 @@ class _BoostedRegression(BaseLoss):
             return self._loss.gradient_and_hessian(z, target, **options, **outputs)
 
     def fit_intercept_only(self, y_true: Any, sample_weight: Any = None) -> Any:
+        if not self.differentiable:
+            _refuse_monotonic_leaves(self._loss)
         return np.float64(self._loss.init_score(y_true, sample_weight))
 
 
@@ -250,6 +267,18 @@ class _BoostedClassification(_BoostedRegression):
             return self._loss.predict_proba(self._logits(raw_prediction) if is_one else raw_prediction)
         positive = self._loss.predict_proba(_only_column(raw_prediction, self._loss))
         return np.stack([1 - positive, positive], axis=1)
+
+
+def _refuse_monotonic_leaves(loss: Any) -> None:
+    """Refuse new values for the leaves of a constrained tree: scikit-learn does not hold them to the constraints."""
+    # Nothing that a loss is given says which tree it is for; only what calls fit_intercept_only knows.
+    grower = sys._getframe(2).f_locals.get("grower")
+    if getattr(grower, "with_monotonic_cst", False):
+        raise ValueError(
+            f"monotonic_cst must be None with {loss.name}: scikit-learn sets the leaves of its trees to their best "
+            f"constants afterwards, where they are not monotonic any more (nor with its own absolute_error and "
+            f"quantile); use a loss without kinks, such as Huber or Expectile"
+        )
 
 
 def _only_column(raw_prediction: np.ndarray, loss: Any) -> np.ndarray:

@@ -34,7 +34,7 @@ import fastloss as fl
 from .. import _call
 from .._kernels import RowwiseLoss, SetLoss
 from .._labels import encode
-from .._resolve import resolve
+from .._resolve import HasLoss, resolve
 from ._objective import Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores, TwoClasses, columns_of
 from ._solvers import MOST_NEWTON, OUT_OF_STEPS, SOLVERS, Fit, Problem, Progress, choose, solve, width_of
 
@@ -47,7 +47,7 @@ ONE_THREAD = 1 << 18
 ROWS_FOR_START = 1 << 14
 
 
-class _LossModel(BaseEstimator):  # type: ignore[misc, unused-ignore]
+class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
     """What both estimators share: parameters, solvers, scores."""
 
     def __init__(

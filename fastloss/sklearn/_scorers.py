@@ -16,11 +16,15 @@ from ..binary import Exponential, _MarginLoss
 from ..distribution import _LogLinkLoss
 from ..multiclass import MulticlassHinge
 from ..regression import _RegressionLoss
+from ..rowwise import logsumexp, sigmoid, softmax
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["loss_scorer"]
+
+# Losses of a margin, whose scores are not to be had from probabilities.
+WITHOUT_PROBABILITIES = (_MarginLoss, MulticlassHinge)
 
 RESPONSES = ("decision_function", "predict_proba", "predict")
 
@@ -31,20 +35,21 @@ def loss_scorer(
     """
     Return a scorer for ``scoring=`` of scikit-learn's cross-validation and searches: minus the mean loss.
 
-    The loss is taken of what `decision_function` returns, so classifiers need no probabilities, and no digit is lost in
-    them. With ``cross_entropy`` or ``binary_cross_entropy`` it is scikit-learn's "neg_log_loss".
+    The loss is taken of what `decision_function` returns where that is what the loss takes for scores, so classifiers
+    need no probabilities, and no digit is lost in them. With ``cross_entropy`` or ``binary_cross_entropy`` it is
+    scikit-learn's "neg_log_loss".
 
     Parameters
     ----------
     loss : Loss or str
         A loss object, or the name of one with its defaults.
     labels : array_like of shape (K,), optional
-        The classes in the order of the scores, for estimators without ``classes_``; others know those that a fold
-        lacks.
+        All classes. A class that an estimator has not seen, in a fold whose rows to train on lack it, has probability
+        0 for the estimator, clipped as below; without `labels` its rows are refused. For estimators without
+        ``classes_``, in the order of the scores.
     response_method : {"decision_function", "predict_proba", "predict"}, optional
         What of the estimator is scored. By default `decision_function`, else `predict_proba`, for losses of classes,
-        and `predict` for losses of regression. Some decision functions are not logits, as those of SVC and AdaBoost:
-        the probabilities of these have to be asked for.
+        and `predict` for losses of regression.
 
     Returns
     -------
@@ -60,6 +65,10 @@ def loss_scorer(
 
     Notes
     -----
+    - Decision functions are the scores of what the estimator was fitted to, which need not be log odds: those of focal
+      or weighted losses, of SVC or AdaBoost are not. By default they are scored if `predict_proba` says that they are
+      what this loss takes them for (its own scores, or logits), or there are no probabilities to ask; otherwise the
+      probabilities are.
     - Two classes: one score z for the second of them is a score for binary losses, and the logits (0, z) for row-wise
       ones. More than two are for row-wise losses; with a binary loss the losses of each class against all others are
       added up, which is also what `LossClassifier` fits.
@@ -113,9 +122,18 @@ class _LossScorer(_BaseScorer):
     def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
         method = self._method_of(estimator)
         many_labels = np.ndim(y_true) == 2 and np.shape(y_true)[1] > 1
+
         # scikit-learn's caller picks columns by classes, which multilabel estimators have none of.
-        response = getattr(estimator, method)(X) if many_labels else method_caller(estimator, method, X)
+        def respond(method: str) -> Any:
+            return getattr(estimator, method)(X) if many_labels else method_caller(estimator, method, X)
+
+        response = respond(method)
         loss, sample_weight = self._loss, kwargs.get("sample_weight")
+        may_choose = not isinstance(self._response_method, str) and not isinstance(loss, WITHOUT_PROBABILITIES)
+        if may_choose and method == "decision_function" and hasattr(estimator, "predict_proba"):
+            probability = respond("predict_proba")
+            if not _stand_for(response, probability, loss, many_labels):
+                method, response = "predict_proba", probability
         if method == "predict":
             z, target = _regression_scores(loss, np.asarray(response)), np.asarray(y_true)
             if z.ndim == 1 and target.ndim == 2:
@@ -126,7 +144,7 @@ class _LossScorer(_BaseScorer):
             if many_labels:
                 target = np.asarray(y_true)
             else:
-                classes = self._classes(estimator)
+                z, classes = self._of_all_labels(z, self._classes(estimator))
                 z, target = _class_scores(z, loss, codes_of(column_or_1d(y_true), classes), len(classes))
             # The loss of a row is the sum of those of its labels, as in a fit.
             n_terms = z.shape[1] if z.ndim == 2 and isinstance(loss, PointwiseLoss) else 1
@@ -151,6 +169,45 @@ class _LossScorer(_BaseScorer):
             )
         return np.asarray(classes)
 
+    def _of_all_labels(self, z: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores and classes with those of `labels` that the estimator lacks, whose probability is 0 to it."""
+        labels = classes if self._labels is None else np.asarray(self._labels)
+        missing = labels[~np.isin(labels, classes)]
+        if not len(missing):
+            return z, classes
+        if isinstance(self._loss, WITHOUT_PROBABILITIES):
+            raise ValueError(
+                f"the estimator has not seen the classes {missing.tolist()}, which therefore have probability 0; "
+                f"{self._loss.name} has no score for that"
+            )
+        if isinstance(self._loss, RowwiseLoss):
+            z = two_logits(z)
+            z = z - logsumexp(z)[:, None]
+            least = logits_of(np.zeros(1, z.dtype))
+        else:
+            z = np.stack([-z, z], axis=1) if z.ndim == 1 else z
+            least = _scores_of_log_odds(log_odds_of(np.zeros(1, z.dtype)), self._loss)
+        columns = np.broadcast_to(least, (len(z), len(missing)))
+        return np.concatenate([z, columns], axis=1), np.concatenate([classes, missing])
+
+
+def _stand_for(scores: Any, probability: Any, loss: Any, many_labels: bool) -> bool:
+    """Whether probabilities are what a loss has for these scores, or are their sigmoid or softmax."""
+    scores, probability = np.asarray(scores), _columns_of(probability)
+    if isinstance(loss, RowwiseLoss):
+        z = two_logits(scores)
+        found = [loss.predict_proba(z), softmax(z)]
+    else:
+        found = [loss.predict_proba(scores), sigmoid(scores)]
+        if scores.ndim == 2 and not many_labels:
+            found = [p / p.sum(axis=1, keepdims=True) for p in found]
+    of_second = probability.ndim == 1 or (probability.ndim == 2 and scores.ndim == 1)
+    if of_second:
+        probability = probability if probability.ndim == 1 else probability[:, 1]
+        found = [p if p.ndim == 1 else p[:, 1] for p in found]
+    # Single precision is enough to tell one rule from another.
+    return any(p.shape == probability.shape and np.allclose(p, probability, rtol=1e-4, atol=1e-6) for p in found)
+
 
 def _class_scores(z: np.ndarray, loss: Any, codes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return scores and targets as the loss takes them."""
@@ -171,27 +228,37 @@ def codes_of(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     found, codes = np.unique(y, return_inverse=True)
     unknown = found[~np.isin(found, classes)]
     if len(unknown):
-        raise ValueError(f"y holds {unknown.tolist()}, which are not among the classes {classes.tolist()}")
+        raise ValueError(
+            f"y holds {unknown.tolist()}, which are not among the classes {classes.tolist()}: where rows to train on "
+            f"lack a class, tell a scorer all of them with loss_scorer(..., labels=)"
+        )
     order = np.argsort(classes)
     return order[np.searchsorted(classes, found, sorter=order)][codes]
 
 
-def scores_of(response: Any, method: str, loss: Any, many_labels: bool) -> np.ndarray:
-    """Return the scores that the responses of a classifier stand for."""
+def _columns_of(response: Any) -> np.ndarray:
     if isinstance(response, list):  # of labels, each with the probabilities of no and yes
         response = np.stack([p[:, -1] for p in response], axis=1)
-    response = np.asarray(response)
+    return np.asarray(response)
+
+
+def scores_of(response: Any, method: str, loss: Any, many_labels: bool) -> np.ndarray:
+    """Return the scores that the responses of a classifier stand for."""
+    response = _columns_of(response)
     if method == "decision_function":
         return response
-    if isinstance(loss, (_MarginLoss, MulticlassHinge)):
+    if isinstance(loss, WITHOUT_PROBABILITIES):
         raise TypeError(
             f"{loss.name} is a loss of margins, which are not to be had from probabilities: it needs an estimator with "
             f"a decision_function"
         )
     # Of two classes the difference of logarithms is the log odds; of more, each class is against all others.
     are_odds = many_labels or (isinstance(loss, PointwiseLoss) and response.shape[1:] != (2,))
-    z = log_odds_of(response) if are_odds else logits_of(response)
-    return z / 2.0 if isinstance(loss, Exponential) else z
+    return _scores_of_log_odds(log_odds_of(response) if are_odds else logits_of(response), loss)
+
+
+def _scores_of_log_odds(log_odds: np.ndarray, loss: Any) -> np.ndarray:
+    return log_odds / 2.0 if isinstance(loss, Exponential) else log_odds
 
 
 def log_odds_of(p: np.ndarray) -> np.ndarray:
