@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 OWN = ("loss", "curvature")  # parameters that the libraries' own estimators do not have
-CURVATURES = ("auto", "exact", "psd", "majorize")
+CURVATURES = ("auto", "exact", "psd", "majorize", "fisher")
 
 # Losses of which "auto" takes the majorizing curvature: as good at the best round, and better after too many. Psd falls
 # off faster than their gradient far from the target, or is next to nothing for some targets, and steps are too long.
-# All others take psd. benchmarks/curvature.py measures it, and docs/boosters.md has the table.
+# All others take psd. benchmarks/curvature.py measures it, and docs/boosters.md has the table. The parameters of a
+# distribution take the natural gradient, "fisher": as good as psd at the best round, and better after too many.
 MAJORIZED = ("binary_focal", "fair", "gamma", "inverse_gaussian", "log_cosh", "pseudo_huber", "tweedie")
 
 # Probabilities of two classes that were rounded to half precision, or to three digits, still sum to 1.
@@ -134,8 +135,10 @@ def as_loss_takes(loss: Loss, targets: Targets) -> NDArray[Any]:
     return np.ascontiguousarray(values, np.float64)
 
 
-def n_outputs(loss: Loss, n_classes: int) -> int:
+def n_outputs(loss: Any, n_classes: int) -> int:
     """How many raw scores a row has."""
+    if loss.kind == "columns":
+        return len(loss.columns)
     return n_classes if isinstance(loss, RowwiseLoss) else 1
 
 
@@ -155,6 +158,8 @@ def hessian_of(loss: Loss, curvature: str) -> str:
         raise ValueError(f"curvature must be one of {CURVATURES}; got {curvature!r}")
     if curvature != "auto":
         return curvature
+    if loss.kind == "columns" and "fisher" in loss.curvatures:
+        return "fisher"
     return "majorize" if loss.name in MAJORIZED else "psd"
 
 
@@ -360,7 +365,7 @@ class LossEstimator:
 
     def _given(self) -> dict[str, Any]:
         """Return the parameters of the library's own estimator."""
-        return {name: value for name, value in self.get_params().items() if name not in OWN}  # type: ignore[attr-defined]
+        return {name: value for name, value in self.get_params(deep=False).items() if name not in OWN}  # type: ignore[attr-defined]
 
     def _class_weights(self, codes: NDArray[Any] | None, sample_weight: Any) -> NDArray[Any] | None:
         """Return what a row of each class weighs, or None; `codes` are None where y holds no labels."""
@@ -422,6 +427,11 @@ class LossEstimator:
         """Return what `predict` makes of raw scores."""
         raise NotImplementedError
 
+    # What a library's module says.
+
+    def _raw_scores(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
+        raise NotImplementedError
+
 
 class Classification(LossEstimator):
     """Of an estimator of classes: labels, probabilities, and the most probable class."""
@@ -470,4 +480,54 @@ class Regression(LossEstimator):
         self.loss_ = regression_loss(self.loss)
 
     def _predicted(self, scores: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(self.loss_.inverse_link(scores))
+        return np.asarray(self.loss_.mean(scores) if hasattr(self.loss_, "mean") else self.loss_.inverse_link(scores))
+
+    def predict_distribution(self, X: Any, **options: Any) -> Any:
+        """
+        Return the distribution of each row's target, of a loss of a distribution's parameters such as `GaussianNLL`.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        **options
+            As the library's own `predict` takes them.
+
+        Returns
+        -------
+        scipy.stats.rv_frozen
+            One distribution for each row: ``.mean()``, ``.std()``, ``.ppf(0.9)``, ``.interval(0.8)``.
+
+        Raises
+        ------
+        AttributeError
+            If the loss is not one of a distribution.
+        """
+        if not hasattr(self.loss_, "distribution"):
+            raise AttributeError(f"{self.loss_!r} is not the loss of a distribution, as fastloss.GaussianNLL is")
+        return self.loss_.distribution(self._raw_scores(X, options))
+
+    def predict_quantiles(self, X: Any, q: ArrayLike, **options: Any) -> NDArray[Any]:
+        """
+        Return quantiles of each row's target, of a loss of a distribution's parameters.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        q : array_like of shape (Q,)
+            Levels, each in (0, 1).
+        **options
+            As the library's own `predict` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n, Q)
+
+        Raises
+        ------
+        AttributeError
+            If the loss is not one of a distribution.
+        """
+        distribution = self.predict_distribution(X, **options)
+        return np.stack([distribution.ppf(level) for level in np.asarray(q, np.float64)], axis=1)

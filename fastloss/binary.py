@@ -112,6 +112,7 @@ class BinaryCrossEntropy(_SigmoidLoss):
     """
 
     __slots__ = ()
+    _fisher = "exact"
 
     def __init__(self, pos_weight: ArrayLike | None = None, label_smoothing: float = 0.0) -> None:
         in_coefficients = 1.0

@@ -132,6 +132,7 @@ class Poisson(_LogLinkLoss):
     """
 
     __slots__ = ()
+    _fisher = "exact"
 
     def __init__(self) -> None:
         super().__init__("poisson", {}, ())
@@ -177,6 +178,7 @@ class Gamma(_LogLinkLoss):
     """
 
     __slots__ = ()
+    _fisher = "own"
 
     def __init__(self) -> None:
         super().__init__("gamma", {}, ())
@@ -235,6 +237,7 @@ class Tweedie(_LogLinkLoss):
     """
 
     __slots__ = ()
+    _fisher = "own"
 
     def __init__(self, power: float = 1.5) -> None:
         power = _parameters.real("power", power, "in (1, 2)")
@@ -281,6 +284,7 @@ class InverseGaussian(_LogLinkLoss):
     """
 
     __slots__ = ()
+    _fisher = "own"
 
     def __init__(self) -> None:
         super().__init__("inverse_gaussian", {}, ())
@@ -338,6 +342,7 @@ class NegativeBinomial(_LogLinkLoss):
     """
 
     __slots__ = ()
+    _fisher = "own"
 
     def __init__(self, dispersion: float = 1.0) -> None:
         dispersion = _parameters.real("dispersion", dispersion, "in [1e-12, 1e12]")

@@ -270,6 +270,7 @@ class CrossEntropy(_SoftmaxLoss):
     """
 
     __slots__ = ()
+    _fisher = "exact"
 
     def __init__(
         self,
@@ -670,6 +671,7 @@ class KLDivergence(_SoftmaxLoss, _SharesLoss):
     """
 
     __slots__ = ()
+    _fisher = "exact"
 
     def __init__(self) -> None:
         super().__init__("kl_divergence", {}, ())

@@ -141,6 +141,7 @@ class SquaredError(_RegressionLoss):
     """
 
     __slots__ = ()
+    _fisher = "exact"
 
     def __init__(self) -> None:
         super().__init__("squared_error", {}, ())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss
+from ._kernels import Loss, PointwiseLoss, SetLoss
 
 try:
     import torch  # PyTorch: this file is fastloss.torch, and imports are absolute
@@ -132,7 +132,7 @@ def _options(loss: Any, reduction: str, axis: Any) -> dict[str, Any]:
         is_class = isinstance(loss, type) and issubclass(loss, Loss)
         hint = f": pass an object, {loss.__name__}()" if is_class else ""
         raise TypeError(f"loss must be a loss object of fastloss, not {loss!r}{hint}")
-    if isinstance(loss, RowwiseLoss):
+    if loss.kind in ("rowwise", "columns"):
         return {"reduction": reduction, "axis": -1 if axis is None else axis}
     if isinstance(loss, SetLoss):
         return {"reduction": reduction, "axis": axis}

@@ -839,6 +839,12 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
             If `max_iter` iterations did not suffice.
         """
         loss = resolve(self.loss)
+        if loss.kind == "columns":
+            raise ValueError(f"{loss!r} is a loss of several numbers a row, and a linear model predicts one")
+        if isinstance(loss, fl.AbsolutePercentageError):
+            raise ValueError(
+                f"{loss!r} is a weighted absolute error: fit AbsoluteError with sample_weight=1 / max(|y|, epsilon)"
+            )
         if isinstance(loss, SetLoss) or loss.target_domain == "unit interval":
             raise ValueError(f"{loss!r} is a loss of labels or classes: use LossClassifier, or a loss of real numbers")
         self._checked_penalty()
