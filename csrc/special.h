@@ -1,5 +1,5 @@
 /* erf and the gamma function's logarithm and its derivatives, of a vector: branch-free but for what no lane needs, our own
- * polynomials (fit_special.py), no libm. Errors are measured over all floats by benchmarks/exhaustive.py.
+ * polynomials (fit_special.py), no libm. benchmarks/exhaustive.py measures errors over all floats.
  *
  * Of the gamma function there is what is left when the leading terms, which cancel elsewhere in a likelihood, are taken off: these
  * parts are smooth, of one sign, and need no recurrence that would lose digits.
@@ -34,7 +34,7 @@ ALWAYS_INLINE vreal in_cell(const real (*table)[CELLS], const int degree, vint i
     return y;
 }
 
-/* erf(x). At most 1.5 ulp. */
+/* erf(x). At most 1.7 ulp, of some thousand points. */
 ALWAYS_INLINE vreal erf_of(vreal x)
 {
     static const CACHE_ALIGNED real table[ERF_DEGREE + 1][CELLS] = {ERF_CELLS};
@@ -51,7 +51,8 @@ ALWAYS_INLINE vreal erf_of(vreal x)
  *     remainder      log Gamma(a) - (a - 1/2) log(a) + a - log(2 pi) / 2     between inf and 0
  *     digamma_gap    a (log(a) - psi(a))                                     between 1 and 1/2
  *     trigamma_gap   a (a psi'(a) - 1)                                       between 1 and 1/2
- * the second -a times the derivative of the first but for 1/2, the third the second less a times its derivative. At most 2 ulp.
+ * the second -a times the derivative of the first but for 1/2, the third the second less a times its derivative. At most 2.0 ulp (float32), 2.3 (float64), of some
+ * thousand points.
  */
 typedef struct gamma_parts {
     vreal remainder, digamma_gap, trigamma_gap;
