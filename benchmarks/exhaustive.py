@@ -1,4 +1,4 @@
-"""The vector functions of csrc/real.h over all floats: python benchmarks/exhaustive.py [--filter REGEX].
+"""The vector functions of csrc/real.h and special.h over all floats: python benchmarks/exhaustive.py [--filter REGEX].
 
 Compiles exhaustive.c with the flags that setup.py has for each instruction set that runs here, and prints the largest
 error of each function over its domain, in ulp, and where it is. Takes minutes, on one core.
@@ -22,6 +22,7 @@ import fastloss as fl
 
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = ("exp_nonpositive", "exp_any", "expm1_nonpositive", "log1p_unit", "log1p_nonnegative", "log_normal")
+FUNCTIONS += ("erf_of", "log_positive", "remainder_of", "digamma_gap", "trigamma_gap")
 
 
 class Worst(ctypes.Structure):

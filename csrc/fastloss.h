@@ -12,7 +12,7 @@
 
 enum fl_type { FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64 };
 enum fl_want { FL_VALUE = 1, FL_GRADIENT = 2, FL_HESSIAN = 4, FL_FULL_HESSIAN = 8 }; /* the last: what fl_full says */
-enum fl_curvature { FL_EXACT, FL_PSD, FL_MAJORIZE };
+enum fl_curvature { FL_EXACT, FL_PSD, FL_MAJORIZE, FL_FISHER };
 
 /* What a row-wise loss gives of its Hessian: the diagonal, with value and gradient; or, as the only output and in `gradient`,
  * the packed upper triangle of each row, or its product with `vector`. */
@@ -21,14 +21,15 @@ enum fl_full { FL_DIAGONAL, FL_PACKED, FL_PRODUCT };
 /* Where the formula's target may lie. */
 enum fl_domain { FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE }; /* the last two: finite */
 
-/* What a loss is a function of: one element, one row, or a set of elements; the last two have no target. */
-enum fl_kind { FL_POINTWISE, FL_ROWWISE, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION };
+/* What a loss is a function of: one element, one row of logits or of numbers that mean different things, or a set of elements; the
+ * last two have no target. */
+enum fl_kind { FL_POINTWISE, FL_ROWWISE, FL_COLUMNS, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION };
 
 /* What its target is: a number for each element of a prediction, or of a row one class index or a probability for each class. */
 enum fl_target { FL_NO_TARGET, FL_REAL_TARGET, FL_CLASS_TARGET };
 
 /* A loss may read that many coefficients, whether it has them or not. */
-enum { FL_COEFFICIENTS = 4 };
+enum { FL_COEFFICIENTS = 4, FL_ONE_A_COLUMN = -1 };
 enum { FL_PASSES = 2 };
 
 /* An array of shape (outer, classes, inner), or (outer, inner) where there are no classes. Strides in bytes. */
@@ -98,7 +99,8 @@ typedef struct fl_pass {
 typedef struct fl_loss {
     const char *name;
     int kind, target, domain;
-    int n_coefficients;
+    int n_coefficients; /* or FL_ONE_A_COLUMN */
+    int n_columns;      /* FL_COLUMNS: of a row; 0: as many as coefficients */
     int outputs;    /* those that it has */
     fl_block check; /* of targets and weights, before anything is written; NULL: none */
     fl_pass passes[FL_PASSES];

@@ -7,6 +7,7 @@
 
 #include "pointwise.h"
 #include "rows.h"
+#include "columns.h"
 #include "ranks.h"
 #include "sets.h"
 #define FL_FORMULAS

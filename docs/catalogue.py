@@ -25,6 +25,7 @@ FAMILIES = {
     "binary": "Yes or no",
     "regression": "Regression",
     "distribution": "Amounts and counts",
+    "likelihood": "Several numbers a row",
     "overlap": "Overlap of sets",
 }
 MODULES = ("", ".sklearn", ".lightgbm", ".xgboost", ".catboost", ".dask", ".torch", ".reference")
@@ -84,7 +85,7 @@ def formula(loss: type) -> str:
 def loss_page(loss: type) -> str:
     name = loss.__name__
     function = loss().name
-    unit = {"overlap": "element of a set", "multiclass": "row"}.get(family(loss), "element")
+    unit = {"overlap": "element of a set", "multiclass": "row", "likelihood": "row"}.get(family(loss), "element")
     head, rows = table_rows("docs/curvature.md", loss)
     return f"""# {name}
 

@@ -17,6 +17,7 @@ NAMES = {
     "binary": "$p = \\mathrm{sigmoid}(z)$; $y = 2t - 1$ is the label as $-1$ or $1$, $m = y z$ the margin",
     "multiclass": "$p = \\mathrm{softmax}(z)$, $y$ is the class of the row, and $[j = y]$ is 1 for it and 0 for others",
     "distribution": "$z$ is the logarithm of the mean",
+    "likelihood": "$z_j$ is column $j$ of the row, counted from 0, and $r_j = z_j - t$",
     "overlap": "$p = \\mathrm{sigmoid}(z)$, and sums run over the set",
 }
 
@@ -75,6 +76,24 @@ FORMULAS = {
         },
     ),
     "Gamma": Formula("z + t * exp(-z)", "1 - t * exp(-z)", "t * exp(-z)"),
+    "GammaNLL": Formula(
+        "lgamma(a) - a * log(a) + a + a * D + log(t)",
+        "a * (1 - x) if j == 0 else a * (psi(a) - log(a) + D)",
+        "a * x if j == 0 else a * (psi(a) - log(a) + D) + a * (a * trigamma(a) - 1)",
+        {"a": "exp(z_1)", "x": "t * exp(-z_0)", "D": "x - 1 - log(x)"},
+    ),
+    "GaussianCRPS": Formula(
+        "exp(z_1) * (r * erf(r / sqrt(2)) + 2 * phi - 1 / sqrt(pi))",
+        "-erf(r / sqrt(2)) if j == 0 else exp(z_1) * (2 * phi - 1 / sqrt(pi))",
+        "2 * phi * exp(-z_1) if j == 0 else exp(z_1) * (2 * phi * (1 + r**2) - 1 / sqrt(pi))",
+        {"r": "(t - z_0) * exp(-z_1)", "phi": "exp(-(r**2) / 2) / sqrt(2 * pi)"},
+    ),
+    "GaussianNLL": Formula(
+        "z_1 + r**2 / 2 + log(2 * pi) / 2",
+        "-r * exp(-z_1) if j == 0 else 1 - r**2",
+        "exp(-2 * z_1) if j == 0 else 2 * r**2",
+        {"r": "(t - z_0) * exp(-z_1)"},
+    ),
     "GeneralizedCrossEntropy": Formula(
         "(1 - p_y**q) / q", "p_y**q * (p_j - is_y)", "p_y**q * (p_j * (1 - p_j) - q * (p_j - is_y)**2)"
     ),
@@ -89,7 +108,31 @@ FORMULAS = {
     ),
     "Jaccard": _overlap("1", "1"),
     "KLDivergence": Formula("sum_k(t_k * log(t_k / p_k))", "p_j - t_j", "p_j * (1 - p_j)"),
+    "LaplaceNLL": Formula(
+        "z_1 + r + log(2)",
+        "sign(z_0 - t) * exp(-z_1) if j == 0 else 1 - r",
+        "0 if j == 0 else r",
+        {"r": "abs(t - z_0) * exp(-z_1)"},
+    ),
     "LogCosh": Formula("log(cosh(r))", "tanh(r)", "1 - tanh(r)**2"),
+    "LogNormalCRPS": Formula(
+        "exp(z_1) * (r * erf(r / sqrt(2)) + 2 * phi - 1 / sqrt(pi))",
+        "-erf(r / sqrt(2)) if j == 0 else exp(z_1) * (2 * phi - 1 / sqrt(pi))",
+        "2 * phi * exp(-z_1) if j == 0 else exp(z_1) * (2 * phi * (1 + r**2) - 1 / sqrt(pi))",
+        {"r": "(log(t) - z_0) * exp(-z_1)", "phi": "exp(-(r**2) / 2) / sqrt(2 * pi)"},
+    ),
+    "LogNormalNLL": Formula(
+        "log(t) + z_1 + r**2 / 2 + log(2 * pi) / 2",
+        "-r * exp(-z_1) if j == 0 else 1 - r**2",
+        "exp(-2 * z_1) if j == 0 else 2 * r**2",
+        {"r": "(log(t) - z_0) * exp(-z_1)"},
+    ),
+    "LogisticNLL": Formula(
+        "z_1 + 2 * log(2 * cosh(r / 2))",
+        "-tanh(r / 2) * exp(-z_1) if j == 0 else 1 - r * tanh(r / 2)",
+        "(1 - v**2) * exp(-2 * z_1) / 2 if j == 0 else r * v + r**2 * (1 - v**2) / 2",
+        {"r": "(t - z_0) * exp(-z_1)", "v": "tanh(r / 2)"},
+    ),
     "ModifiedHuber": Formula(
         "max(0, 1 - m)**2 if m >= -1 else -4 * m",
         "-2 * y * max(0, 1 - m) if m >= -1 else -4 * y",
@@ -114,6 +157,7 @@ FORMULAS = {
         "delta**2 * (sqrt(1 + x**2) - 1)", "r / sqrt(1 + x**2)", "1 / sqrt(1 + x**2)**3", {"x": "r / delta"}
     ),
     "Quantile": Formula("-q * r if r < 0 else (1 - q) * r", "-q if r < 0 else 1 - q", "0"),
+    "Quantiles": Formula("sum_k(abs(r_k) / 2 + (1 / 2 - q_k) * r_k)", "1 - q_j if r_j > 0 else -q_j", "0", {}),
     "SmoothL1": Formula(
         "r**2 / (2 * beta) if abs(r) < beta else abs(r) - beta / 2",
         "r / beta if abs(r) < beta else sign(r)",
@@ -125,6 +169,12 @@ FORMULAS = {
     ),
     "SquaredError": Formula("r**2", "2 * r", "2"),
     "SquaredHinge": Formula("max(0, 1 - m)**2", "-2 * y * max(0, 1 - m)", "2 if m < 1 else 0"),
+    "StudentTNLL": Formula(
+        "z_1 + (df + 1) / 2 * log(1 + r**2 / df) + lgamma(df / 2) - lgamma((df + 1) / 2) + log(pi * df) / 2",
+        "-w * r * exp(-z_1) if j == 0 else 1 - w * r**2",
+        "w * (df - r**2) / (df + r**2) * exp(-2 * z_1) if j == 0 else 2 * df * w * r**2 / (df + r**2)",
+        {"r": "(t - z_0) * exp(-z_1)", "w": "(df + 1) / (df + r**2)"},
+    ),
     "Tukey": Formula(
         "c**2 / 6 * (1 - (1 - x**2)**3) if abs(r) < c else c**2 / 6",
         "r * (1 - x**2)**2 if abs(r) < c else 0",
@@ -136,6 +186,18 @@ FORMULAS = {
         "exp((2 - power) * z) / (2 - power) - t * exp((1 - power) * z) / (1 - power)",
         "exp((2 - power) * z) - t * exp((1 - power) * z)",
         "(2 - power) * exp((2 - power) * z) + (power - 1) * t * exp((1 - power) * z)",
+    ),
+    "WeibullNLL": Formula(
+        "log(t) - z_1 - u + exp(u)",
+        "k * (1 - exp(u)) if j == 0 else u * exp(u) - u - 1",
+        "k**2 * exp(u) if j == 0 else u * (exp(u) - 1) + u**2 * exp(u)",
+        {"k": "exp(z_1)", "u": "k * (log(t) - z_0)"},
+    ),
+    "ZeroInflatedPoissonNLL": Formula(
+        "-log(s + (1 - s) * exp(-m)) if t == 0 else m - t * z_0 + lgamma(t + 1) - log(1 - s)",
+        "(m * (1 - v) if j == 0 else s - v) if t == 0 else (m - t if j == 0 else s)",
+        "(m * (1 - v) * (1 - m * v) if j == 0 else b - v * (1 - v)) if t == 0 else (m if j == 0 else b)",
+        {"m": "exp(z_0)", "s": "1 / (1 + exp(-z_1))", "v": "1 / (1 + exp(-z_1 - m))", "b": "s * (1 - s)"},
     ),
 }
 

@@ -24,7 +24,9 @@ VARIED = {
     "PseudoHuber": ("delta", [1.0, 0.5, 2.0]),
     "Quantile": ("q", [0.5, 0.1, 0.8]),
     "SmoothL1": ("beta", [1.0, 0.5, 2.0]),
+    "Quantiles": ("q", [(0.1, 0.5, 0.9), (0.25, 0.75)]),
     "SoftF1": ("beta", [1.0, 0.5, 2.0]),
+    "StudentTNLL": ("df", [5.0, 1.0, 30.0]),
     "SquaredEpsilonInsensitive": ("epsilon", [0.1, 0.5, 1.0]),
     "Dice": ("smooth", [1.0, 0.0, 5.0]),
     "Jaccard": ("smooth", [1.0, 0.0, 5.0]),
@@ -43,6 +45,11 @@ def _curves(loss, curvature="exact"):
         z = np.stack([x, np.zeros_like(x), np.full_like(x, -1.0)], axis=1)
         value, gradient, hessian = loss.value_gradient_and_hessian(z, np.zeros(len(x), int), **options)
         return "logit of the right class (others: 0, -1)", x, value, gradient[:, 0], hessian[:, 0]
+    if family == "likelihood":
+        x = np.linspace(-4, 4, 801)
+        z = np.stack([x, *(np.full_like(x, k) for k in range(len(loss.columns) - 1))], axis=1)
+        value, gradient, hessian = loss.value_gradient_and_hessian(z, np.ones_like(x), **options)
+        return f"{loss.columns[0]}; target 1, log scale 0", x, value, gradient[:, 0], hessian[:, 0]
     if family == "overlap":
         x = np.linspace(-6, 6, 601)
         # Each set is a column: three of ten elements belong, and the first of them is the one that moves.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 OWN = ("loss", "curvature")  # parameters that the libraries' own estimators do not have
-CURVATURES = ("auto", "exact", "psd", "majorize")
+CURVATURES = ("auto", "exact", "psd", "majorize", "fisher")
 
 # Probabilities of two classes that were rounded to half precision, or to three digits, still sum to 1.
 MOST_OFF_ONE = 2e-3
@@ -129,8 +129,10 @@ def as_loss_takes(loss: Loss, targets: Targets) -> NDArray[Any]:
     return np.ascontiguousarray(values, np.float64)
 
 
-def n_outputs(loss: Loss, n_classes: int) -> int:
+def n_outputs(loss: Any, n_classes: int) -> int:
     """How many raw scores a row has."""
+    if loss.kind == "columns":
+        return len(loss.columns)
     return n_classes if isinstance(loss, RowwiseLoss) else 1
 
 
@@ -417,6 +419,11 @@ class LossEstimator(HasLoss):
         """Return what `predict` makes of raw scores."""
         raise NotImplementedError
 
+    # What a library's module says.
+
+    def _raw_scores(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
+        raise NotImplementedError
+
 
 class Classification(LossEstimator):
     """Of an estimator of classes: labels, probabilities, and the most probable class."""
@@ -465,4 +472,54 @@ class Regression(LossEstimator):
         self.loss_ = regression_loss(self.loss)
 
     def _predicted(self, scores: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(self.loss_.inverse_link(scores))
+        return np.asarray(self.loss_.mean(scores) if hasattr(self.loss_, "mean") else self.loss_.inverse_link(scores))
+
+    def predict_distribution(self, X: Any, **options: Any) -> Any:
+        """
+        Return the distribution of each row's target, of a loss of a distribution's parameters such as `GaussianNLL`.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        **options
+            As the library's own `predict` takes them.
+
+        Returns
+        -------
+        scipy.stats.rv_frozen
+            One distribution for each row: ``.mean()``, ``.std()``, ``.ppf(0.9)``, ``.interval(0.8)``.
+
+        Raises
+        ------
+        AttributeError
+            If the loss is not one of a distribution.
+        """
+        if not hasattr(self.loss_, "distribution"):
+            raise AttributeError(f"{self.loss_!r} is not the loss of a distribution, as fastloss.GaussianNLL is")
+        return self.loss_.distribution(self._raw_scores(X, options))
+
+    def predict_quantiles(self, X: Any, q: ArrayLike, **options: Any) -> NDArray[Any]:
+        """
+        Return quantiles of each row's target, of a loss of a distribution's parameters.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        q : array_like of shape (Q,)
+            Levels, each in (0, 1).
+        **options
+            As the library's own `predict` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n, Q)
+
+        Raises
+        ------
+        AttributeError
+            If the loss is not one of a distribution.
+        """
+        distribution = self.predict_distribution(X, **options)
+        return np.stack([distribution.ppf(level) for level in np.asarray(q, np.float64)], axis=1)

@@ -102,10 +102,10 @@ def prepare(
 ) -> Prepared:
     """Prepare a call with arrays of any kind; `want` is a mask of VALUE, GRADIENT, HESSIAN."""
     check_choice("reduction", reduction, REDUCTIONS)
-    check_choice("curvature", curvature, CURVATURES)
+    check_choice("curvature", curvature, loss.curvatures)
     given = prediction_array(prediction, "prediction")
     outputs = (want, reduction, gradient_out, hessian_out)
-    if loss.kind == "rowwise":
+    if loss.kind in ("rowwise", "columns"):
         return _prepare_rows(loss, given, target, axis, sample_weight, outputs)
     if loss.kind == "setwise":
         return _prepare_sets(given, target, axis, sample_weight, outputs)
@@ -157,7 +157,7 @@ def _prepare_rows(
     given_target = operand(target, "target")
     t, has_indices = _row_targets(loss, given_target, given.shape, axis, w)
     outputs = _outputs(given, dtype, row_shape, wishes)
-    call = Prepared(outputs, given, axis, given_target, w)
+    call = Prepared(outputs, given, axis if loss.kind == "rowwise" else None, given_target, w)
     if math.prod(row_shape) == 0:
         return call
     _check_classes(given, axis)
@@ -224,7 +224,7 @@ def prepare_full_hessian(
     Arrays whose classes are not the last of C-ordered axes are copied: the result is much larger than they are.
     """
     check_choice("reduction", reduction, REDUCTIONS)
-    check_choice("curvature", curvature, ("exact", "psd"))
+    check_choice("curvature", curvature, tuple(each for each in loss.curvatures if each != "majorize"))
     given = prediction_array(prediction, "prediction")
     axis = checked_axis(axis, given, "prediction")
     z, dtype = computable(given)
@@ -249,7 +249,13 @@ def prepare_full_hessian(
     computed = np.empty((n_rows, size, 1), z.dtype)
     moved = np.moveaxis(computed.reshape(*row_shape, size), -1, axis)
     result = moved if dtype == z.dtype else np.empty(moved.shape, dtype)
-    call = Prepared(Outputs(GRADIENT, "none", [None, result, None]), given, axis, given_target, w)
+    call = Prepared(
+        Outputs(GRADIENT, "none", [None, result, None]),
+        given,
+        axis if loss.kind == "rowwise" else None,
+        given_target,
+        w,
+    )
     if n_rows == 0:
         return call
     call.prediction = rows(z)
@@ -322,8 +328,10 @@ def row_weights(sample_weight: ArrayLike | None, row_shape: tuple[int, ...]) -> 
 def _row_targets(
     loss: Any, t: np.ndarray, shape: tuple[int, ...], axis: int, w: np.ndarray | None
 ) -> tuple[np.ndarray, bool]:
-    """Return targets, and whether they are class indices: one number per row, or else probabilities."""
+    """Return targets, and whether they are one number per row, as class indices are, or else probabilities."""
     row_shape, n_classes = shape[:axis] + shape[axis + 1 :], shape[axis]
+    if loss.kind == "columns":
+        return _check_columns(loss, t, row_shape, n_classes, axis), True
     ignore_index = loss.parameters.get("ignore_index")
     class_weight = loss.parameters.get("class_weight")
     has_indices = t.shape == row_shape
@@ -339,6 +347,17 @@ def _row_targets(
     if class_weight is not None and len(class_weight) != n_classes:
         raise ValueError(f"class_weight holds {len(class_weight)} numbers, but prediction has {n_classes} classes")
     return t, has_indices
+
+
+def _check_columns(loss: Any, t: np.ndarray, row_shape: tuple[int, ...], n_columns: int, axis: int) -> np.ndarray:
+    if n_columns != len(loss.columns):
+        raise ValueError(
+            f"prediction must hold {len(loss.columns)} numbers along axis {axis} ({', '.join(loss.columns)}), "
+            f"got {n_columns}"
+        )
+    if t.shape != row_shape:
+        raise ValueError(f"target must hold one number per row, shape {row_shape}; got shape {t.shape}")
+    return t
 
 
 def _check_classes(given: np.ndarray, axis: int) -> None:

@@ -8,7 +8,7 @@ from ._traits import Traits
 
 _Array: TypeAlias = NDArray[Any]
 _Reduction: TypeAlias = Literal["mean", "sum", "none"]
-_Curvature: TypeAlias = Literal["exact", "psd", "majorize"]
+_Curvature: TypeAlias = Literal["exact", "psd", "majorize", "fisher"]
 _Axes: TypeAlias = int | tuple[int, ...] | None
 
 @disjoint_base
@@ -19,7 +19,9 @@ class Loss:
     @property
     def parameters(self) -> dict[str, Any]: ...
     @property
-    def kind(self) -> Literal["pointwise", "rowwise", "setwise"]: ...
+    def kind(self) -> Literal["pointwise", "rowwise", "columns", "setwise"]: ...
+    @property
+    def curvatures(self) -> tuple[str, ...]: ...
     @property
     def target_domain(self) -> Literal["any", "unit interval", "nonnegative", "positive"]: ...
     traits: ClassVar[Traits]
@@ -297,6 +299,156 @@ class RowwiseLoss(Loss):
         gradient_out: _Array | None = None,
         hessian_out: _Array | None = None,
     ) -> tuple[Any, _Array, _Array]: ...
+
+class ColumnLoss(Loss):
+    def _value(
+        self, prediction: ArrayLike, target: ArrayLike, axis: int, sample_weight: ArrayLike | None, reduction: str
+    ) -> Any: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> float: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+    ) -> _Array: ...
+    @overload
+    def __call__(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        gradient_out: _Array | None = None,
+    ) -> _Array: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        gradient_out: _Array | None = None,
+    ) -> tuple[float, _Array]: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+        gradient_out: _Array | None = None,
+    ) -> tuple[_Array, _Array]: ...
+    @overload
+    def value_and_gradient(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        gradient_out: _Array | None = None,
+    ) -> tuple[Any, _Array]: ...
+    def gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[_Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[float, _Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: Literal["none"],
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[_Array, _Array, _Array]: ...
+    @overload
+    def value_gradient_and_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        curvature: _Curvature = "exact",
+        gradient_out: _Array | None = None,
+        hessian_out: _Array | None = None,
+    ) -> tuple[Any, _Array, _Array]: ...
+    def packed_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        curvature: Literal["exact", "psd", "fisher"] = "exact",
+    ) -> _Array: ...
+    def hessian_vector_product(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        vector: ArrayLike,
+        *,
+        axis: int = -1,
+        sample_weight: ArrayLike | None = None,
+        reduction: _Reduction = "mean",
+        curvature: Literal["exact", "psd", "fisher"] = "exact",
+    ) -> _Array: ...
 
 class SetLoss(Loss):
     def _value(

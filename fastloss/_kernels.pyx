@@ -33,12 +33,12 @@ cdef extern from "Python.h":
 cdef extern from "fastloss.h" nogil:
     enum: FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
     enum: FL_VALUE, FL_GRADIENT, FL_HESSIAN, FL_FULL_HESSIAN
-    enum: FL_EXACT, FL_PSD, FL_MAJORIZE
+    enum: FL_EXACT, FL_PSD, FL_MAJORIZE, FL_FISHER
     enum: FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE
-    enum: FL_POINTWISE, FL_ROWWISE, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION
+    enum: FL_POINTWISE, FL_ROWWISE, FL_COLUMNS, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION
     enum: FL_NO_TARGET, FL_REAL_TARGET, FL_CLASS_TARGET
     enum: FL_DIAGONAL, FL_PACKED, FL_PRODUCT
-    enum: FL_COEFFICIENTS, FL_PASSES
+    enum: FL_COEFFICIENTS, FL_ONE_A_COLUMN, FL_PASSES
     enum: FL_WEIGHT_SUM, FL_LARGEST_WEIGHT, FL_CHECK_NUMBERS
 
     ctypedef struct fl_array:
@@ -77,7 +77,7 @@ cdef extern from "fastloss.h" nogil:
 
     ctypedef struct fl_loss:
         const char *name
-        int kind, target, domain, n_coefficients, outputs
+        int kind, target, domain, n_coefficients, n_columns, outputs
         fl_block check
         fl_pass passes[2]
         fl_size scratch, shared
@@ -298,7 +298,7 @@ cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept:
     cdef bint check_first = float_targets and not job.fresh and elements * item <= CHECK_FIRST_BYTES
     job.domain = loss.domain
     # A pointwise target is looked at with its weight, a row of probabilities is long.
-    job.check_target = float_targets and (check_first or loss.kind == FL_POINTWISE)
+    job.check_target = float_targets and (check_first or loss.target == FL_REAL_TARGET)
     return loss.check != NULL and (job.weight.data != NULL or by_class or check_first)
 
 
@@ -470,6 +470,7 @@ cdef int curvature_code(object curvature) except -2:
     if curvature == "exact": return FL_EXACT
     if curvature == "psd": return FL_PSD
     if curvature == "majorize": return FL_MAJORIZE
+    if curvature == "fisher": return FL_FISHER
     return -1
 
 
@@ -585,7 +586,7 @@ cdef const fl_loss *find(const fl_kernels *kernels, bytes name) noexcept:
 
 
 _DOMAINS = {FL_ANY: "any", FL_UNIT_INTERVAL: "unit interval", FL_NONNEGATIVE: "nonnegative", FL_POSITIVE: "positive"}
-_KINDS = {FL_POINTWISE: "pointwise", FL_ROWWISE: "rowwise", FL_SETWISE: "setwise"}
+_KINDS = {FL_POINTWISE: "pointwise", FL_ROWWISE: "rowwise", FL_COLUMNS: "columns", FL_SETWISE: "setwise"}
 
 # Sets of one run: scratch grows with them.
 cdef enum:
@@ -608,8 +609,11 @@ cdef class Loss:
         The loss's name as a function.
     parameters : dict
         What rebuilds the object.
-    kind : {"pointwise", "rowwise", "setwise"}
-        Whether it is a function of one prediction, of a row of them, or of a whole set.
+    kind : {"pointwise", "rowwise", "columns", "setwise"}
+        Whether it is a function of one prediction, of a row of logits, of a row of numbers that mean different things, or
+        of a whole set.
+    curvatures : tuple of str
+        What `curvature` may be: "fisher", too, for likelihoods.
     target_domain : {"any", "unit interval", "nonnegative", "positive"}
         Where targets may lie.
 
@@ -631,6 +635,7 @@ cdef class Loss:
     cdef ptrdiff_t room  # for each of them
     cdef double largest_weight  # among the parameters
     cdef bint has_weight_array  # an array of pos_weight
+    cdef ptrdiff_t n_columns  # of a prediction's row; 1 where any number will do
     cdef const fl_loss *loss32
     cdef const fl_loss *loss64
 
@@ -648,7 +653,7 @@ cdef class Loss:
         kind = _KINDS[self.family()]
         if found == NULL or found.kind != self.family():
             raise ValueError(f"there is no {kind} kernel named {kernel!r}")
-        if n != found.n_coefficients:
+        if n != found.n_coefficients and not (found.n_coefficients == FL_ONE_A_COLUMN and n):
             raise ValueError(f"the kernel {kernel} takes {found.n_coefficients} coefficients, got {n}")
         self.room = max(n, FL_COEFFICIENTS)
         self.coefficients = <double *>PyMem_RawMalloc(2 * self.room * sizeof(double))
@@ -664,6 +669,7 @@ cdef class Loss:
         self.has_weight_array = isinstance(pos_weight, cnp.ndarray)
         self.loss64 = found
         self.loss32 = find(kernels32, kernel.encode())
+        self.n_columns = found.n_columns if found.n_columns else n if found.kind == FL_COLUMNS else 1
         self.name = kernel
 
     cdef int family(self) except -1:
@@ -737,6 +743,18 @@ cdef class Loss:
     def __sklearn_clone__(self):
         return self
 
+    @property
+    def curvatures(self):
+        return (*_call.CURVATURES, "fisher") if self.traits.fisher else _call.CURVATURES
+
+    cdef int curvature_of(self, object curvature) except -2:
+        """-1 for what is none: then `_call.prepare` raises the error."""
+        cdef int code = curvature_code(curvature)
+        if code != FL_FISHER:
+            return code
+        kind = self.traits.fisher
+        return FL_EXACT if kind == "exact" else FL_FISHER if kind else -1
+
     cdef int check_ready(self) except -1:
         """A subclass may have forgotten to call our __init__: then there is no kernel."""
         if self.name is None:
@@ -771,7 +789,7 @@ cdef class Loss:
         cdef double set_value = 0
         self.check_ready()
         new_job(&job, want)
-        job.curvature = curvature_code(curvature)
+        job.curvature = self.curvature_of(curvature)
         if not (
             reduced >= 0
             and job.curvature >= 0
@@ -781,7 +799,7 @@ cdef class Loss:
                                      hessian)
         value = None
         ndim = cnp.PyArray_NDIM(<cnp.ndarray>prediction)
-        per_row = job.n_classes if self.loss64.kind == FL_ROWWISE else 0
+        per_row = job.n_classes if self.is_of_rows() else 0
         job.fresh = gradient is None and hessian is None
         if reduced == NONE and want & FL_VALUE:
             value = new_output(&job.value, prediction, ndim - 1 if per_row else ndim, 1 if per_row else 0)
@@ -796,7 +814,7 @@ cdef class Loss:
         if status != DONE:
             _complaints.raise_bad_element(
                 self, "target" if status == BAD_TARGET else "sample_weight", prediction.shape, target,
-                axis if per_row else None, sample_weight
+                axis if self.loss64.kind == FL_ROWWISE else None, sample_weight
             )
         if job.mean and job.weight_sum == 0 and want & FL_VALUE:
             _complaints.warn_mean_of_nothing()
@@ -819,7 +837,7 @@ cdef class Loss:
             return prepared.deliver_nothing()
         new_job(&job, want)
         describe_all(&job, prepared)
-        job.curvature = curvature_code(curvature)
+        job.curvature = self.curvature_of(curvature)
         if job.want & FL_FULL_HESSIAN:
             job.full = FL_PACKED if prepared.vector is None else FL_PRODUCT
             job.want, job.fresh = FL_GRADIENT, True
@@ -835,6 +853,17 @@ cdef class Loss:
         if job.mean and job.weight_sum == 0 and job.want & FL_VALUE:
             _complaints.warn_mean_of_nothing()
         return prepared.deliver(job.total)
+
+    cdef object full_hessian(self, object prediction, object target, object vector, object axis, object sample_weight,
+                             object reduction, object curvature):
+        """The full Hessian of each row, packed; or its product with the row's `vector`, if there is one."""
+        self.check_ready()
+        if not self.loss64.outputs & FL_FULL_HESSIAN:
+            raise NotImplementedError(f"{self.name} has no full Hessian")
+        return self.run_prepared(
+            _call.prepare_full_hessian(self, prediction, target, vector, axis, sample_weight, reduction, curvature),
+            FL_FULL_HESSIAN, reduction == "mean", curvature
+        )
 
     cdef int run_sets(self, const fl_job *whole, double[::1] values, bint mean) except -1:
         """A run for some sets at a time; `values` becomes the value of each."""
@@ -870,7 +899,7 @@ cdef class Loss:
         """Describe plain arrays as rows or as one run of elements; False if they are not plain."""
         cdef cnp.ndarray z, t
         cdef int ndim, row_ndim, target_type
-        cdef bint by_row = self.loss64.kind == FL_ROWWISE
+        cdef bint by_row = self.is_of_rows()
         cdef ptrdiff_t per_row = 0
         if not (
             is_plain(prediction)
@@ -911,6 +940,9 @@ cdef class Loss:
         if hessian is not None:
             lay(&job.hessian, <cnp.ndarray>hessian, job.prediction.type, per_row)
         return True
+
+    cdef bint is_of_rows(self) noexcept:
+        return self.loss64.kind == FL_ROWWISE or self.loss64.kind == FL_COLUMNS
 
     cdef bint is_plain_axis(self, object axis, int reduced) noexcept:
         return axis is None
@@ -1170,14 +1202,7 @@ cdef class RowwiseLoss(Loss):
                 self.ignore_index if self.has_ignore_index else None)
 
     def _full_hessian(self, prediction, target, vector, axis, sample_weight, reduction, curvature):
-        """The full Hessian of each row, packed; or its product with the row's `vector`, if there is one."""
-        self.check_ready()
-        if not self.loss64.outputs & FL_FULL_HESSIAN:
-            raise NotImplementedError(f"{self.name} has no full Hessian")
-        return self.run_prepared(
-            _call.prepare_full_hessian(self, prediction, target, vector, axis, sample_weight, reduction, curvature),
-            FL_FULL_HESSIAN, reduction == "mean", curvature
-        )
+        return self.full_hessian(prediction, target, vector, axis, sample_weight, reduction, curvature)
 
     def _value(self, prediction, target, axis, sample_weight, reduction):
         """A call with arguments by position: what the functions use, because keywords cost as much as the rest."""
@@ -1246,6 +1271,100 @@ cdef class RowwiseLoss(Loss):
         """Value, gradient and diagonal Hessian in one pass: ``(value, gradient, hessian)``."""
         return self.call(FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight, reduction,
                          curvature, gradient_out, hessian_out)
+
+
+cdef class ColumnLoss(Loss):
+    """A loss of a row of numbers, such as the parameters of a distribution, and one target. See the methods."""
+
+    cdef int family(self) except -1:
+        return FL_COLUMNS
+
+    cdef bint is_plain_axis(self, object axis, int reduced) noexcept:
+        return type(axis) is int and <object>axis == -1
+
+    cdef bint takes(self, bint soft, int target_type, ptrdiff_t n_classes) noexcept:
+        return not soft and n_classes == self.n_columns
+
+    def _value(self, prediction, target, axis, sample_weight, reduction):
+        """A call with arguments by position."""
+        return self.call(FL_VALUE, prediction, target, axis, sample_weight, reduction, "exact", None, None)
+
+    def __call__(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean"):
+        """Value of the loss.
+
+        Parameters
+        ----------
+        prediction : array_like
+            Raw scores of any shape and real dtype, with the loss's columns along `axis`.
+        target : array_like
+            One number per row: the shape of the prediction without `axis`.
+        axis : int
+            The axis of the columns.
+        sample_weight : array_like, optional
+            One weight per row, finite and >= 0. A row of weight 0 counts nowhere, whatever it holds.
+        reduction : {"mean", "sum", "none"}
+            ``sum(w l) / sum(w)``, ``sum(w l)``, or the array of all ``w l``.
+
+        Returns
+        -------
+        float or ndarray
+            The mean or sum as a Python float; for "none" an array with one value per row.
+        """
+        return self.call(FL_VALUE, prediction, target, axis, sample_weight, reduction, "exact", None, None)
+
+    def gradient(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean", gradient_out=None):
+        """Gradient of the reduced value with respect to the raw scores; of a row under "none".
+
+        The other parameters are those of a call.
+
+        Parameters
+        ----------
+        gradient_out : ndarray, optional
+            An array of the prediction's shape and dtype, of any strides, to write into; it is returned. It may be the
+            prediction itself.
+        """
+        return self.call(FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact", gradient_out, None)
+
+    def value_and_gradient(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean",
+                           gradient_out=None):
+        """Value and gradient in one pass over memory: ``(value, gradient)``."""
+        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact",
+                         gradient_out, None)
+
+    def gradient_and_hessian(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean",
+                             curvature="exact", gradient_out=None, hessian_out=None):
+        """Gradient and diagonal Hessian in one pass: ``(gradient, hessian)``.
+
+        Parameters
+        ----------
+        curvature : {"exact", "psd", "majorize", "fisher"}
+            "psd" is never negative, and never 0 where the gradient is not; "majorize" is never below the exact second
+            derivative, and a Newton step of one column with it never raises the value; "fisher" is the exact one's
+            expectation over targets from the distribution itself.
+        """
+        return self.call(FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight, reduction, curvature,
+                         gradient_out, hessian_out)
+
+    def value_gradient_and_hessian(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean",
+                                   curvature="exact", gradient_out=None, hessian_out=None):
+        """Value, gradient and diagonal Hessian in one pass: ``(value, gradient, hessian)``."""
+        return self.call(FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, axis, sample_weight, reduction,
+                         curvature, gradient_out, hessian_out)
+
+    def packed_hessian(self, prediction, target, *, axis=-1, sample_weight=None, reduction="mean", curvature="exact"):
+        """The whole Hessian of each row: its upper triangle, row after row, along `axis`.
+
+        Parameters
+        ----------
+        curvature : {"exact", "psd", "fisher"}
+            Under "psd" the entries beside the diagonal are 0.
+        """
+        return self.full_hessian(prediction, target, None, axis, sample_weight, reduction, curvature)
+
+    def hessian_vector_product(self, prediction, target, vector, *, axis=-1, sample_weight=None, reduction="mean",
+                               curvature="exact"):
+        """The product of each row's Hessian with the row's `vector`, an array of the prediction's shape."""
+        return self.full_hessian(prediction, target, vector, axis, sample_weight, reduction, curvature)
 
 
 # ------------------------------------------------------------------------------------- functions without a target

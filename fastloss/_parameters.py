@@ -41,6 +41,18 @@ _RULES: dict[str, Callable[[float], bool]] = {
 }
 
 
+def levels(name: str, value: Any) -> tuple[float, ...]:
+    """Return levels of quantiles: numbers in (0, 1) that rise, at most 64."""
+    given = _call.operand(value, name)
+    if given.ndim != 1 or not 1 <= len(given) <= 64:
+        raise ValueError(f"{name} must hold 1 to 64 levels, got an array of shape {given.shape}")
+    found = tuple(real(f"{name}[{i}]", level, "in (0, 1)") for i, level in enumerate(given.tolist()))
+    for i in range(1, len(found)):
+        if not found[i - 1] < found[i]:
+            raise ValueError(f"{name} must rise, but {name}[{i}] = {found[i]!r} follows {found[i - 1]!r}")
+    return found
+
+
 def weight_array(name: str, value: Any) -> np.ndarray:
     """Return a private, read-only, contiguous float64 copy of an array of finite weights >= 0."""
     if isinstance(value, (str, bytes, bytearray)):

@@ -113,7 +113,7 @@ class BinaryCrossEntropy(_SigmoidLoss):
     """
 
     __slots__ = ()
-    traits = Traits("sigmoid")
+    traits = Traits("sigmoid", fisher="exact")
 
     def __init__(self, pos_weight: ArrayLike | None = None, label_smoothing: float = 0.0) -> None:
         in_coefficients = 1.0

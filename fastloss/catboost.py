@@ -30,6 +30,17 @@ if TYPE_CHECKING:
 __all__ = ["CatBoostClassifier", "CatBoostRegressor", "metric", "objective"]
 
 
+def _loss_of_one_score(loss: Any) -> Any:
+    """Return the loss, unless CatBoost would have to ask for its derivatives row by row."""
+    found = _boosters.boosting_loss(loss)
+    if found.kind == "columns":
+        raise ValueError(
+            f"{found!r} is a loss of several numbers a row, which CatBoost asks for row by row: use fastloss.lightgbm "
+            "or fastloss.xgboost"
+        )
+    return found
+
+
 class objective:
     """
     Return the objective of a loss, as `loss_function` of CatBoost's estimators.
@@ -70,7 +81,7 @@ class objective:
     """
 
     def __init__(self, loss: Loss | str, curvature: str = "auto") -> None:
-        self.loss: Any = _boosters.boosting_loss(loss)
+        self.loss: Any = _loss_of_one_score(loss)
         self.curvature = _boosters.hessian_of(self.loss, curvature)
 
     def calc_ders_range(
@@ -160,7 +171,7 @@ def metric(loss: Loss | str) -> _Metric:
     >>> fl.catboost.metric(fl.Hinge()).evaluate([np.array([0.5, -2.0])], np.array([1.0, 0.0]), None)
     (0.5, 2.0)
     """
-    found = _boosters.boosting_loss(loss)
+    found = _loss_of_one_score(loss)
     named: type[_Metric] = type(found.name, (_Metric,), {})
     return named(found)
 
@@ -446,7 +457,9 @@ class _Classifier(_CatBoost, _boosters.Classification):
 
 
 class _Regressor(_CatBoost, _boosters.Regression):
-    pass
+    def _choose_loss(self, y: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        _loss_of_one_score(self.loss)
+        return super()._choose_loss(y)
 
 
 class CatBoostClassifier(_Classifier, catboost.CatBoostClassifier):  # type: ignore[misc, unused-ignore]

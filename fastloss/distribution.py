@@ -133,7 +133,7 @@ class Poisson(_LogLinkLoss):
     """
 
     __slots__ = ()
-    traits = Traits("log")
+    traits = Traits("log", fisher="exact")
 
     def __init__(self) -> None:
         super().__init__("poisson", {}, ())
@@ -179,7 +179,7 @@ class Gamma(_LogLinkLoss):
     """
 
     __slots__ = ()
-    traits = Traits("log", boosting="majorize")
+    traits = Traits("log", boosting="majorize", fisher="own")
 
     def __init__(self) -> None:
         super().__init__("gamma", {}, ())
@@ -238,7 +238,7 @@ class Tweedie(_LogLinkLoss):
     """
 
     __slots__ = ()
-    traits = Traits("log", boosting="majorize")
+    traits = Traits("log", boosting="majorize", fisher="own")
 
     def __init__(self, power: float = 1.5) -> None:
         power = _parameters.real("power", power, "in (1, 2)")
@@ -285,7 +285,7 @@ class InverseGaussian(_LogLinkLoss):
     """
 
     __slots__ = ()
-    traits = Traits("log", boosting="majorize")
+    traits = Traits("log", boosting="majorize", fisher="own")
 
     def __init__(self) -> None:
         super().__init__("inverse_gaussian", {}, ())
@@ -343,7 +343,7 @@ class NegativeBinomial(_LogLinkLoss):
     """
 
     __slots__ = ()
-    traits = Traits("log")
+    traits = Traits("log", fisher="own")
 
     def __init__(self, dispersion: float = 1.0) -> None:
         dispersion = _parameters.real("dispersion", dispersion, "in [1e-12, 1e12]")

@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:
 
 from . import _boosters
 from ._booster_parameters import check_metrics
-from ._kernels import Loss, RowwiseLoss
+from ._kernels import Loss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -165,7 +165,7 @@ class _LightGBM(_boosters.LossEstimator):
         if stage == "fit":
             # Otherwise LightGBM adds the metric of the task, which does not know the link of these scores.
             params["metric"] = self._named_metrics() or "None"
-            if isinstance(self.loss_, RowwiseLoss):
+            if self.loss_.kind != "pointwise":
                 params["num_class"] = self._n_outputs()
         return params
 

@@ -271,7 +271,7 @@ class CrossEntropy(_SoftmaxLoss):
     """
 
     __slots__ = ()
-    traits = Traits("softmax")
+    traits = Traits("softmax", fisher="exact")
 
     def __init__(
         self,
@@ -674,7 +674,7 @@ class KLDivergence(_SoftmaxLoss, _SharesLoss):
     """
 
     __slots__ = ()
-    traits = Traits("softmax")
+    traits = Traits("softmax", fisher="exact")
 
     def __init__(self) -> None:
         super().__init__("kl_divergence", {}, ())

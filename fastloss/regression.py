@@ -142,7 +142,7 @@ class SquaredError(_RegressionLoss):
     """
 
     __slots__ = ()
-    traits = Traits("identity")
+    traits = Traits("identity", fisher="exact")
 
     def __init__(self) -> None:
         super().__init__("squared_error", {}, ())

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import _call
 from ._kernels import Loss as _Loss
-from ._kernels import PointwiseLoss, RowwiseLoss, SetLoss
+from ._kernels import PointwiseLoss, SetLoss
 from ._resolve import resolve
 
 try:
@@ -475,7 +475,7 @@ def _options(loss: Any, reduction: str, axis: Any) -> dict[str, Any]:
         is_class = isinstance(loss, type) and issubclass(loss, _Loss)
         hint = f": pass an object, {loss.__name__}()" if is_class else ""
         raise TypeError(f"loss must be a loss object of fastloss, not {loss!r}{hint}")
-    if isinstance(loss, RowwiseLoss):
+    if loss.kind in ("rowwise", "columns"):
         return {"reduction": reduction, "axis": -1 if axis is None else axis}
     if isinstance(loss, SetLoss):
         return {"reduction": reduction, "axis": axis}

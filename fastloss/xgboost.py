@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
 
 from . import _boosters
 from ._booster_parameters import check_metrics
-from ._kernels import Loss, RowwiseLoss
+from ._kernels import Loss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -153,13 +153,13 @@ class _XGBoost(_boosters.LossEstimator):
     def get_xgb_params(self) -> dict[str, Any]:
         """Return the parameters for XGBoost's core."""
         params: dict[str, Any] = super().get_xgb_params()  # type: ignore[misc]
-        for own in _boosters.OWN:
-            params.pop(own, None)
+        for name in [name for name in params if name in _boosters.OWN or name.startswith("loss__")]:
+            del params[name]
         if hasattr(self, "init_score_"):  # in training and after it
             params["objective"] = NO_LINK
             params["disable_default_eval_metric"] = True  # it does not know the link of these scores
             params["base_score"] = self.init_score_.tolist() if len(self.init_score_) > 1 else float(*self.init_score_)
-            if isinstance(self.loss_, RowwiseLoss):
+            if self.loss_.kind != "pointwise":
                 params["num_class"] = len(self.init_score_)
         return params
 

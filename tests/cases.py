@@ -45,7 +45,8 @@ class Case:
     function: str
     constructor: str
     # Of the target: "real", "probability" (elementwise), "count" (>= 0), "positive" (> 0), "class" (index or
-    # probabilities of a row), "set" (elementwise, but one number for all of them).
+    # probabilities of a row), "set" (elementwise, but one number for all of them), "real row", "positive row" and
+    # "count row" (one number for a row of several that mean different things).
     domain: str
     parameters: tuple[dict[str, Any], ...]
     refused: tuple[tuple[dict[str, Any], str], ...]  # parameters, and the one the message has to name
@@ -68,6 +69,7 @@ class Case:
     stops_at_minimum: bool = False
     curvatures: Callable[..., Any] | None = None  # psd and majorize, as documented
     has_posterior: bool = True
+    logarithms: tuple[bool, ...] = ()  # of the columns of a row: those whose exponential counts
     inverse_link: str = "identity"
     twin: Callable[..., Any] = field(init=False)
 
@@ -81,6 +83,10 @@ class Case:
     @property
     def setwise(self):
         return self.domain == "set"
+
+    @property
+    def columnwise(self):
+        return self.domain.endswith(" row")
 
     @property
     def kinds(self):
@@ -307,6 +313,87 @@ def _binary_focal_margin(z, t, gamma=2.0, **parameters):
     return _margin(gamma, np.asarray(reference.sigmoid(-np.abs(z))))
 
 
+def _of_row(value, first, second):
+    """Magnitudes of the terms of a value and of two columns' gradients, (gradient, Hessian) each."""
+    value, *columns = np.broadcast_arrays(value, first[0], second[0], first[1], second[1])
+    return value, np.stack(columns[:2], axis=-1), np.stack(columns[2:], axis=-1)
+
+
+def _gaussian_terms(z, t):
+    m, s = z[..., 0], z[..., 1]
+    scale = np.exp(-s)
+    r = np.abs(t - m) * scale
+    return _of_row(np.abs(s) + r**2 / 2 + 1, (r * scale, scale**2), (1 + r**2, 2 * r**2))
+
+
+def _log_normal_terms(z, t):
+    value, gradient, hessian = _gaussian_terms(z, np.log(t))
+    return value + np.abs(np.log(t)), gradient, hessian
+
+
+def _laplace_terms(z, t):
+    scale = np.exp(-z[..., 1])
+    r = np.abs(t - z[..., 0]) * scale
+    return _of_row(np.abs(z[..., 1]) + r + 1, (scale, 0.0), (1 + r, r))
+
+
+def _logistic_terms(z, t):
+    scale = np.exp(-z[..., 1])
+    r = np.abs(t - z[..., 0]) * scale
+    e = np.exp(-r)
+    v, bend = np.tanh(r / 2), 2 * e / (1 + e) ** 2
+    moment = r * v + r**2 * bend
+    return _of_row(np.abs(z[..., 1]) + r + 1, (v * scale, bend * scale**2), (1 + moment, moment))
+
+
+def _student_t_terms(z, t, df=5.0):
+    scale = np.exp(-z[..., 1])
+    square = ((t - z[..., 0]) * scale) ** 2
+    w = (df + 1) / (df + square)
+    value = np.abs(z[..., 1]) + (df + 1) / 2 * np.log1p(square / df) + 3
+    return _of_row(value, (w * np.sqrt(square) * scale, w * scale**2), (1 + w * square, 2 * w * square))
+
+
+def _weibull_terms(z, t):
+    k = np.exp(z[..., 1])
+    u = k * (np.log(t) - z[..., 0])
+    x, size = np.exp(u), np.abs(u)
+    value = np.abs(np.log(t)) + np.abs(z[..., 1]) + size + x
+    return _of_row(value, (k * (1 + x), k**2 * x * (1 + size)), (size * (1 + x) + 1, size * (1 + x) + size**2 * x))
+
+
+def _gamma_terms(z, t):
+    a, d = np.exp(z[..., 1]), np.abs(z[..., 0] - np.log(t))
+    x = np.exp(-(z[..., 0] - np.log(t)))
+    deviance = np.maximum(x - 1 + np.log(1 / x), 0)
+    value = np.abs(z[..., 1]) + 1 + a * deviance + np.abs(np.log(t)) + np.exp(-z[..., 1]) * 0
+    return _of_row(value, (a * np.minimum(d, 1 + x), a * x), (1 + a * deviance, 2 + a * deviance))
+
+
+def _gaussian_crps_terms(z, t):
+    scale = np.exp(z[..., 1])
+    r = np.abs(t - z[..., 0]) / scale
+    return _of_row(scale * (r + 1), (np.minimum(1, r), np.exp(-(r**2) / 2) / scale), (scale, 2 * scale))
+
+
+def _log_normal_crps_terms(z, t):
+    return _gaussian_crps_terms(z, np.log(t))
+
+
+def _zero_inflated_poisson_terms(z, t):
+    m, e = np.exp(z[..., 0]), np.abs(z[..., 1])
+    w = z[..., 1] + m
+    rest_w, zero = reference.sigmoid(-w), t == 0
+    value = np.where(zero, 0, m + t * (np.abs(z[..., 0]) + 1 + np.log1p(t)) + e + 2)
+    bend_w, pull = reference.sigmoid(w) * rest_w, m * rest_w
+    first = np.where(zero, 0, m + t), np.where(zero, pull + m**2 * bend_w, m)
+    return _of_row(value, first, (0.0, np.where(zero, bend_w, 0) + 0.25 * np.exp(-e)))
+
+
+def _no_terms(z, t, **parameters):
+    return None, None, None
+
+
 # ------------------------------------------------------------------------ mpmath values
 
 
@@ -350,6 +437,39 @@ def _mp_binary_focal(mp, z, t, gamma=2.0, alpha=None, label_smoothing=0.0):
         lambda p: -positive * (1 - p) ** g * mp.log(p),
         lambda p: -negative * p**g * mp.log(1 - p),
     )
+
+
+def _mp_gaussian_nll(mp, z, t):
+    return z[1] + ((t - z[0]) * mp.exp(-z[1])) ** 2 / 2 + mp.log(2 * mp.pi) / 2
+
+
+def _mp_student_t_nll(mp, z, t, df=5.0):
+    v, r = mp.mpf(df), (t - z[0]) * mp.exp(-z[1])
+    constant = mp.loggamma(v / 2) + mp.log(v * mp.pi) / 2 - mp.loggamma((v + 1) / 2)
+    return z[1] + (v + 1) / 2 * mp.log(1 + r**2 / v) + constant
+
+
+def _mp_gamma_nll(mp, z, t):
+    a = mp.exp(z[1])
+    return mp.loggamma(a) - a * (z[1] - z[0] - t * mp.exp(-z[0])) - (a - 1) * mp.log(t)
+
+
+def _mp_weibull_nll(mp, z, t):
+    u = mp.exp(z[1]) * (mp.log(t) - z[0])
+    return mp.log(t) - z[1] - u + mp.exp(u)
+
+
+def _mp_zero_inflated_poisson_nll(mp, z, t):
+    m, share = mp.exp(z[0]), 1 / (1 + mp.exp(-z[1]))
+    if t == 0:
+        return -mp.log(share + (1 - share) * mp.exp(-m))
+    return m - t * z[0] + mp.loggamma(t + 1) - mp.log(1 - share)
+
+
+def _mp_gaussian_crps(mp, z, t):
+    scale = mp.exp(z[1])
+    r = (t - z[0]) / scale
+    return scale * (r * mp.erf(r / mp.sqrt(2)) + mp.exp(-r * r / 2) * mp.sqrt(2 / mp.pi) - 1 / mp.sqrt(mp.pi))
 
 
 def _mp_huber(mp, z, t, delta=1.0):
@@ -948,6 +1068,119 @@ TABLE = (
         inverse_link="exp",
     ),
     Case(
+        function="gaussian_nll",
+        constructor="GaussianNLL",
+        domain="real row",
+        parameters=({},),
+        refused=(),
+        exact=_mp_gaussian_nll,
+        terms=_gaussian_terms,
+        logarithms=(False, True),
+    ),
+    Case(
+        function="laplace_nll",
+        constructor="LaplaceNLL",
+        domain="real row",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: z[1] + abs(t - z[0]) * mp.exp(-z[1]) + mp.log(2),
+        terms=_laplace_terms,
+        logarithms=(False, True),
+    ),
+    Case(
+        function="logistic_nll",
+        constructor="LogisticNLL",
+        domain="real row",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: z[1] + 2 * mp.log(2 * mp.cosh((t - z[0]) * mp.exp(-z[1]) / 2)),
+        terms=_logistic_terms,
+        logarithms=(False, True),
+    ),
+    Case(
+        function="student_t_nll",
+        constructor="StudentTNLL",
+        domain="real row",
+        parameters=({}, {"df": 0.7}, {"df": 55.0}),
+        refused=tuple(({"df": df}, "df") for df in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        exact=_mp_student_t_nll,
+        terms=_student_t_terms,
+        logarithms=(False, True),
+    ),
+    Case(
+        function="log_normal_nll",
+        constructor="LogNormalNLL",
+        domain="positive row",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: _mp_gaussian_nll(mp, z, mp.log(t)) + mp.log(t),
+        terms=_log_normal_terms,
+        logarithms=(False, True),
+    ),
+    Case(
+        function="gamma_nll",
+        constructor="GammaNLL",
+        domain="positive row",
+        parameters=({},),
+        refused=(),
+        exact=_mp_gamma_nll,
+        terms=_gamma_terms,
+        logarithms=(False, True),
+    ),
+    Case(
+        function="weibull_nll",
+        constructor="WeibullNLL",
+        domain="positive row",
+        parameters=({},),
+        refused=(),
+        exact=_mp_weibull_nll,
+        terms=_weibull_terms,
+        logarithms=(False, True),
+    ),
+    Case(
+        function="zero_inflated_poisson_nll",
+        constructor="ZeroInflatedPoissonNLL",
+        domain="count row",
+        parameters=({},),
+        refused=(),
+        exact=_mp_zero_inflated_poisson_nll,
+        terms=_zero_inflated_poisson_terms,
+        lost=lambda tiny, z, t: 1 + np.exp(2 * z[..., 0]),
+        logarithms=(True, True),
+    ),
+    Case(
+        function="gaussian_crps",
+        constructor="GaussianCRPS",
+        domain="real row",
+        parameters=({},),
+        refused=(),
+        exact=_mp_gaussian_crps,
+        terms=_gaussian_crps_terms,
+        logarithms=(False, True),
+    ),
+    Case(
+        function="log_normal_crps",
+        constructor="LogNormalCRPS",
+        domain="positive row",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: _mp_gaussian_crps(mp, z, mp.log(t)),
+        terms=_log_normal_crps_terms,
+        logarithms=(False, True),
+    ),
+    Case(
+        function="quantiles",
+        constructor="Quantiles",
+        domain="real row",
+        parameters=({}, {"q": (0.25,)}, {"q": tuple(k / 20 for k in range(1, 20))}),
+        refused=tuple(
+            ({"q": q}, "q")
+            for q in ((), (0.0, 0.5), (0.5, 1.0), (0.5, 0.5), (0.9, 0.1), (np.nan,), 0.5, [[0.5]], "all", None)
+        ),
+        exact=lambda mp, z, t, q=(0.1, 0.5, 0.9): mp.fsum(_mp_quantile(mp, a, t, b) for a, b in zip(z, q, strict=True)),
+        terms=_no_terms,
+    ),
+    Case(
         function="tversky",
         constructor="Tversky",
         domain="set",
@@ -986,8 +1219,10 @@ TABLE = (
     ),
 )
 
-# Losses of sets are not elementwise in anything: tests/test_sets.py has their tests.
-CASES = tuple(case for case in TABLE if not case.setwise)
+# Losses of sets are not elementwise in anything: tests/test_sets.py has their tests; tests/test_columns.py those of
+# rows of numbers that mean different things.
+CASES = tuple(case for case in TABLE if not case.setwise and not case.columnwise)
+COLUMNS = tuple(case for case in TABLE if case.columnwise)
 POINTWISE = tuple(case for case in CASES if not case.rowwise)
 ROWWISE = tuple(case for case in CASES if case.rowwise)
 SETS = tuple(case for case in TABLE if case.setwise)

@@ -175,6 +175,15 @@ for dtype in (np.float32, np.float64):
     z = np.linspace(-3, 3, 400).astype(dtype).reshape(40, 10)
     labels, classes, probabilities = np.asarray(z > 0, dtype), np.arange(40) % 10, fl.softmax(z)
     for loss in [loss_class() for loss_class in fl.losses()]:
+        if loss.kind == "columns":
+            rows = z[:, : len(loss.columns)]
+            for curvature in loss.curvatures:
+                loss.value_gradient_and_hessian(rows, classes + 1, curvature=curvature)
+            loss.value_and_gradient(rows, classes + 1)
+            loss.gradient(rows, classes + 1)
+            loss(rows, classes + 1)
+            loss.packed_hessian(rows, classes + 1)
+            continue
         row_wise = isinstance(loss, fl._kernels.RowwiseLoss)
         for target in (classes if row_wise else labels, probabilities):
             if loss.target_domain == "positive":

@@ -60,6 +60,16 @@ def formulas():
 FUNCTIONS = {name: getattr(np, name) for name in ("cosh", "exp", "log", "sign", "sqrt", "tanh")} | {"sum_k": np.sum}
 
 
+def special_functions():
+    special = pytest.importorskip("scipy.special")
+    return {
+        "erf": special.erf,
+        "lgamma": special.gammaln,
+        "psi": special.psi,
+        "trigamma": lambda a: special.polygamma(1, a),
+    }
+
+
 def symbols(case, z, t, row, j):
     """What the formulas are made of, for one score."""
     if case.rowwise:
@@ -72,6 +82,10 @@ def symbols(case, z, t, row, j):
             given |= {"p_y": p[t[row]], "is_y": float(j == t[row]), "z_y": z[row, t[row]], "z_other": z[row, largest]}
             return given | {"is_other": float(j == largest)}
         return given | {"t_j": t[row, j], "t_k": t[row]}
+    if case.columnwise:
+        given = {f"z_{k}": z[row, k] for k in range(z.shape[1])} | {"j": j, "t": t[row], "pi": np.pi}
+        q = np.array(case.parameters[-1].get("q", np.full(z.shape[1], np.nan)))
+        return given | {"q_k": q, "q_j": q[j], "r_k": z[row] - t[row], "r_j": z[row, j] - t[row]}
     given = {"z": z[row], "t": t[row], "r": z[row] - t[row]}
     if case.domain == "probability":
         y = 2 * t[row] - 1
@@ -95,7 +109,8 @@ def test_formulas_are_those_of_the_kernels(formulas, case):
     loss = getattr(fl, case.constructor)(**parameters)
     rng = np.random.default_rng(0)
     n = 12
-    z = rng.normal(size=(n, 3) if case.rowwise else n, scale=2)
+    several = 3 if case.rowwise else len(loss.columns) if case.columnwise else 1
+    z = rng.normal(size=(n, several) if case.rowwise or case.columnwise else n, scale=2)
     t = {
         "class": lambda: rng.integers(0, 3, n) if case.function != "kl_divergence" else rng.dirichlet(np.ones(3), n),
         "real": lambda: rng.normal(size=n),
@@ -103,14 +118,15 @@ def test_formulas_are_those_of_the_kernels(formulas, case):
         "set": lambda: rng.integers(0, 2, n).astype(float),
         "count": lambda: rng.poisson(2, n).astype(float),
         "positive": lambda: rng.exponential(size=n),
-    }[case.domain]()
+    }[case.domain.removesuffix(" row")]()
     value, gradient, hessian = loss.value_gradient_and_hessian(z, t, reduction="sum" if case.setwise else "none")
     for row in range(n):
-        for j in range(3 if case.rowwise else 1):
-            names = {**FUNCTIONS, **loss.parameters, **symbols(case, z, t, row, j)}
+        for j in range(several):
+            functions = {**FUNCTIONS, **special_functions()}
+            names = {**functions, **loss.parameters, **symbols(case, z, t, row, j)}
             for name, expression in formula.where.items():
                 names[name] = eval(expression, names)
-            at = (row, j) if case.rowwise else row
+            at = (row, j) if case.rowwise or case.columnwise else row
             found = [eval(each, names) for each in (formula.value, formula.gradient, formula.hessian)]
             exact = [value if case.setwise else value[row], gradient[at], hessian[at]]
             assert found == pytest.approx(exact, rel=1e-9, abs=1e-12)

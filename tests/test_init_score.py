@@ -9,7 +9,7 @@ from scipy import optimize
 
 import fastloss as fl
 
-CONFIGURED = [(case, parameters) for case in cases.TABLE for parameters in case.parameters]
+CONFIGURED = [(case, parameters) for case in (*cases.CASES, *cases.SETS) for parameters in case.parameters]
 LINKS = {"identity": lambda z: z, "sigmoid": fl.sigmoid, "softmax": fl.softmax}
 POSTERIORS = [pair for pair in CONFIGURED if pair[0].domain in ("class", "probability")]
 

@@ -108,8 +108,8 @@ def user_code():
             USER_CODE_OF_A_LOSS.format(
                 name=case.function,
                 build=f"{case.constructor}({arguments})",
-                target="classes" if case.rowwise else "elements",
-                axis=", axis=-1" if case.rowwise else ", axis=(0,)" if case.setwise else "",
+                target="classes" if case.rowwise or case.columnwise else "elements",
+                axis=", axis=-1" if case.rowwise or case.columnwise else ", axis=(0,)" if case.setwise else "",
             )
         ]
     return "".join(parts)

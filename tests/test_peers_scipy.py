@@ -154,3 +154,39 @@ def test_likelihoods_of_overdispersed_counts_and_heavy_tails(dtype):
     z, t = np.abs(z), y.astype(float)
     ours = fl.inverse_gaussian(z, y, reduction="none") + 1 / (2 * t) + np.log(2 * np.pi * t**3) / 2
     assert_close(ours, -stats.invgauss.logpdf(t, np.exp(z.astype(float))), dtype)
+
+
+def test_densities(dtype):
+    """`stats` has the same distributions, of parameters that are no logarithms: a shape, a location and a scale.
+
+    `stats.gamma` takes the scale, not the mean, which is the shape times as much; `stats.lognorm` the scale of log t as
+    its shape, and the exponential of the mean of log t as its scale.
+    """
+    rng = np.random.default_rng(5)
+    z, t = (x.astype(dtype) for x in (rng.normal(size=(300, 2)), rng.normal(size=300)))
+    m, s = z.astype(float).T
+    pairs = (
+        (fl.gaussian_nll, stats.norm(m, np.exp(s))),
+        (fl.laplace_nll, stats.laplace(m, np.exp(s))),
+        (fl.logistic_nll, stats.logistic(m, np.exp(s))),
+        (fl.student_t_nll, stats.t(5.0, m, np.exp(s))),
+    )
+    for ours, theirs in pairs:
+        assert_close(ours(z, t, reduction="none"), -theirs.logpdf(t.astype(float)), dtype)
+    t = np.exp(t)
+    pairs = (
+        (fl.log_normal_nll, stats.lognorm(np.exp(s), scale=np.exp(m))),
+        (fl.gamma_nll, stats.gamma(np.exp(s), scale=np.exp(m - s))),
+        (fl.weibull_nll, stats.weibull_min(np.exp(s), scale=np.exp(m))),
+    )
+    for ours, theirs in pairs:
+        assert_close(ours(z, t, reduction="none"), -theirs.logpdf(t.astype(float)), dtype)
+
+
+def test_zero_inflated_poisson(dtype):
+    """statsmodels' `zipoisson` takes the mean and the share of extra zeros themselves."""
+    zipoisson = pytest.importorskip("statsmodels.distributions").zipoisson
+    z, y = draw("count", (200, 2), dtype)
+    z, y = z / 2, y[:, 0]
+    theirs = zipoisson.logpmf(y, np.exp(z[:, 0].astype(float)), special.expit(z[:, 1].astype(float)))
+    assert_close(fl.zero_inflated_poisson_nll(z, y, reduction="none"), -theirs, dtype)

@@ -286,3 +286,11 @@ def test_tukey(dtype):
     theirs = norms.TukeyBiweight(c=2.5)
     r = z.astype(float) - t
     assert_same(fl.Tukey(c=2.5), z, t, (theirs.rho(r), theirs.psi(r)), reduction="none")
+
+
+def test_quantiles(dtype):
+    """`mean_pinball_loss` takes the target first, and one level: `quantiles` adds several up."""
+    levels = (0.1, 0.5, 0.8)
+    z, t = draw("real", (60, 3), dtype)
+    theirs = sum(metrics.mean_pinball_loss(t[:, 0].astype(float), z[:, k], alpha=q) for k, q in enumerate(levels))
+    assert_close(fl.quantiles(z, t[:, 0], q=levels), theirs, dtype)

@@ -10,6 +10,7 @@ ALWAYS_INLINE point gamma(operands o)
     vreal ratio = large + small;
     vreal hessian = ratio;
     if (o.curvature == FL_MAJORIZE) hessian = vmax(ONE, hessian);
+    if (o.curvature == FL_FISHER) hessian = keep_nan(ratio, ONE);
     if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
     vreal value = choose(eq(ratio, UNIFORM(REAL_INFINITY)), ratio, (o.z + large) + small);
     return (point){.value = value, .gradient = (ONE - large) - small, .hessian = hessian};

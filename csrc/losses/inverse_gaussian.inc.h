@@ -12,6 +12,7 @@ ALWAYS_INLINE point inverse_gaussian(operands o)
     small = choose(lt(large, UNIFORM(REAL_INFINITY)), small, ZERO); /* inf - inf is no number */
     vreal bend = fmadd(UNIFORM(2), large, UNIFORM(-1)) + (small + small);
     if (o.curvature != FL_EXACT) bend = vmax(ONE, bend);
+    if (o.curvature == FL_FISHER) bend = ONE;
     vreal hessian = inverse * bend;
     if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
     return (point){.value = inverse * (fmadd(UNIFORM(0.5), large, UNIFORM(-1)) + UNIFORM(0.5) * small),

@@ -22,10 +22,11 @@ ALWAYS_INLINE point negative_binomial(operands o)
     vreal weight = choose(lt(ZERO, u), inverse, o.t);
     vreal linear = choose(eq(weight, ZERO), ZERO, weight * distance); /* 0 inf is no number */
     vreal both_weights = o.t + inverse, curvature = large * (small * large);
+    vreal value = fmadd(both_weights, log1p_unit(small), linear);
     if (o.curvature == FL_MAJORIZE) curvature = logistic_bound(distance, small, large);
+    if (o.curvature == FL_FISHER) /* of t = m: sigmoid(u) / a */
+        both_weights = inverse, curvature = choose(lt(ZERO, u), large, small * large);
     if (o.curvature != FL_EXACT) curvature = vmax(UNIFORM(CURVATURE_FLOOR), curvature);
-    return (point){.value = fmadd(both_weights, log1p_unit(small), linear),
-                   .gradient = choose(right, -gradient, gradient),
-                   .hessian = both_weights * curvature};
+    return (point){.value = value, .gradient = choose(right, -gradient, gradient), .hessian = both_weights * curvature};
 }
 POINTWISE(negative_binomial, FL_NONNEGATIVE, 2, NO_STAGES)

@@ -14,6 +14,7 @@ ALWAYS_INLINE point tweedie(operands o)
     vreal first = up.power + up.rest, second = large + small;
     vreal hessian = o.curvature == FL_MAJORIZE ? vmax(first, second)
                                                : fmadd(UNIFORM(2 - power), first, UNIFORM(power - 1) * second);
+    if (o.curvature == FL_FISHER) hessian = first;
     if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
     return (point){.value = fmadd(UNIFORM(1 / (2 - power)), first, UNIFORM(1 / (power - 1)) * second),
                    .gradient = (up.power - large) + (up.rest - small),

@@ -106,6 +106,11 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
             f"{found.name} is a loss of a whole set, not of rows, and trees are grown from the losses of rows: use a "
             f"binary loss, such as BinaryFocal"
         )
+    if found.kind == "columns":
+        raise TypeError(
+            f"{found.name} is a loss of several numbers a row, which scikit-learn's trees do not grow for one target: "
+            "use fastloss.lightgbm or fastloss.xgboost"
+        )
     is_regression = isinstance(found, (_RegressionLoss, _LogLinkLoss))
     return (_BoostedRegression if is_regression else _BoostedClassification)(found, curvature)
 

@@ -904,6 +904,8 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
             would help.
         """
         loss = resolve(self.loss)
+        if loss.kind == "columns":
+            raise ValueError(f"{loss!r} is a loss of several numbers a row, and a linear model predicts one")
         if isinstance(loss, SetLoss) or loss.target_domain == "unit interval":
             raise ValueError(f"{loss!r} is a loss of labels or classes: use LossClassifier, or a loss of real numbers")
         self._checked_penalty()

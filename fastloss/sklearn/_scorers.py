@@ -91,6 +91,8 @@ def loss_scorer(
     array([-0.5 , -0.36, -0.47, -0.42, -0.35])
     """
     found = resolve(loss)
+    if found.kind == "columns":
+        raise ValueError(f"{found!r} is a loss of several numbers a row, which no method of a model returns")
     is_regression = isinstance(found, (_RegressionLoss, _LogLinkLoss))
     if response_method is None:
         chosen: Any = "predict" if is_regression else ("decision_function", "predict_proba")

@@ -1,0 +1,244 @@
+/* Losses of a row of several numbers, such as the parameters of a distribution, and one real target. Rows in lanes: a tile holds
+ * column k of all its rows side by side, as in rows_tiled.h, whatever the order in memory.
+ *
+ * A formula gets the columns z[] of a vector of rows and says its value, gradient and Hessian: of the Hessian the upper triangle,
+ * row after row, of which `diagonal_at` finds the diagonal. The entries beside it are computed where the full Hessian is wanted
+ * and left out by the compiler elsewhere. Under psd they are 0, so that the matrix is no less psd than its diagonal.
+ */
+#ifndef FASTLOSS_COLUMNS_H
+#define FASTLOSS_COLUMNS_H
+
+#include "checks.h"
+#include "fastloss.h"
+#include "formulas.h"
+#include "passes.h"
+#include "pointwise.h"
+#include "real.h"
+#include "rows_full.h"
+#include "special.h"
+#include "sums.h"
+#include "tiles.h"
+#include "weights.h"
+
+enum { FORMULA_COLUMNS = 3, FORMULA_TRIANGLE = FORMULA_COLUMNS * (FORMULA_COLUMNS + 1) / 2 };
+
+typedef struct columns {
+    vreal value, gradient[FORMULA_COLUMNS], hessian[FORMULA_TRIANGLE];
+} columns;
+
+typedef struct column_operands {
+    const vreal *z;
+    vreal t;
+    const double *p; /* the loss's coefficients */
+    int curvature, want;
+} column_operands;
+
+/* A tile of rows; its arrays lie `pitch` reals apart for each column. */
+typedef struct column_tile {
+    const real *z, *t, *scaled; /* scaled: what derivatives are multiplied by */
+    real *value, *gradient, *hessian;
+    const real *vector; /* of a product, else NULL */
+    const double *p;
+    ptrdiff_t pitch, n, n_columns;
+    int curvature;
+} column_tile;
+
+typedef void (*column_function)(const column_tile *a);
+
+/* One for each set of outputs, and one for the full Hessian. */
+typedef struct column_formula {
+    column_function of_want[(FL_VALUE | FL_GRADIENT | FL_HESSIAN) + 1], full;
+} column_formula;
+
+ALWAYS_INLINE ptrdiff_t diagonal_at(ptrdiff_t k, ptrdiff_t n_columns) { return k * n_columns - k * (k - 1) / 2; }
+
+/* What weighs 0 gives 0, whatever it is. */
+ALWAYS_INLINE void store_scaled(real *to, vreal x, vreal scaled)
+{
+    store(to, choose(eq(scaled, ZERO), ZERO, x * scaled));
+}
+
+/* A formula of a few columns, which stay in registers. */
+ALWAYS_INLINE void evaluate_columns(const column_tile *a, columns (*f)(column_operands), const int n_columns,
+                                    const int want)
+{
+    const column_tile own = *a; /* a copy that no store can be suspected to change */
+    for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
+        vreal z[FORMULA_COLUMNS], scaled = load(own.scaled + i);
+        for (int k = 0; k < n_columns; k++) z[k] = load(own.z + k * own.pitch + i);
+        columns c = f((column_operands){z, load(own.t + i), own.p, own.curvature, want});
+        if (want & FL_VALUE) store(own.value + i, c.value);
+        for (int k = 0; k < n_columns && (want & FL_GRADIENT); k++)
+            store_scaled(own.gradient + k * own.pitch + i, c.gradient[k], scaled);
+        for (int k = 0; k < n_columns && (want & FL_HESSIAN); k++)
+            store_scaled(own.hessian + k * own.pitch + i, c.hessian[diagonal_at(k, n_columns)], scaled);
+    }
+}
+
+/* The triangle, or its product with the vector, into `gradient`. */
+ALWAYS_INLINE void evaluate_full(const column_tile *a, columns (*f)(column_operands), const int n_columns)
+{
+    const int want = FL_HESSIAN;
+    const column_tile own = *a;
+    for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
+        vreal z[FORMULA_COLUMNS], product[FORMULA_COLUMNS], scaled = load(own.scaled + i);
+        for (int k = 0; k < n_columns; k++) z[k] = load(own.z + k * own.pitch + i), product[k] = ZERO;
+        columns c = f((column_operands){z, load(own.t + i), own.p, own.curvature, want});
+        int at = 0;
+        for (int j = 0; j < n_columns; j++)
+            for (int k = j; k < n_columns; k++, at++) {
+                if (!own.vector) {
+                    store_scaled(own.gradient + at * own.pitch + i, c.hessian[at], scaled);
+                    continue;
+                }
+                product[j] = fmadd(c.hessian[at], load(own.vector + k * own.pitch + i), product[j]);
+                if (k > j) product[k] = fmadd(c.hessian[at], load(own.vector + j * own.pitch + i), product[k]);
+            }
+        for (int k = 0; own.vector && k < n_columns; k++)
+            store_scaled(own.gradient + k * own.pitch + i, product[k], scaled);
+    }
+}
+
+/* A formula of each column by itself, of any number of them: the value is their sum, the Hessian its diagonal. */
+ALWAYS_INLINE void evaluate_each(const column_tile *a, point (*f)(column_operands o, ptrdiff_t k), const int want)
+{
+    const column_tile own = *a;
+    for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
+        vreal t = load(own.t + i), scaled = load(own.scaled + i), value = ZERO;
+        for (ptrdiff_t k = 0; k < own.n_columns; k++) {
+            const ptrdiff_t at = k * own.pitch + i;
+            vreal z = load(own.z + at);
+            point c = f((column_operands){&z, t, own.p, own.curvature, want}, k);
+            value += c.value;
+            if (want & FL_GRADIENT) store_scaled(own.gradient + at, c.gradient, scaled);
+            if (want & FL_HESSIAN) store_scaled(own.hessian + at, c.hessian, scaled);
+        }
+        if (want & FL_VALUE) store(own.value + i, value);
+    }
+}
+
+ALWAYS_INLINE void evaluate_each_full(const column_tile *a, point (*f)(column_operands o, ptrdiff_t k))
+{
+    const int want = FL_HESSIAN;
+    const column_tile own = *a;
+    for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
+        vreal t = load(own.t + i), scaled = load(own.scaled + i);
+        real *to = own.gradient + i;
+        for (ptrdiff_t j = 0; j < own.n_columns; j++) {
+            vreal z = load(own.z + j * own.pitch + i);
+            vreal bend = f((column_operands){&z, t, own.p, own.curvature, want}, j).hessian;
+            if (own.vector) bend *= load(own.vector + j * own.pitch + i);
+            store_scaled(to, bend, scaled), to += own.pitch;
+            for (ptrdiff_t k = j + 1; k < own.n_columns && !own.vector; k++) store(to, ZERO), to += own.pitch;
+        }
+    }
+}
+
+/* The columns of the widest output, and how many rows of it make a tile. */
+ALWAYS_INLINE fl_job widest_of_columns(const fl_job *job)
+{
+    fl_job wide = *job;
+    if (job->full == FL_PACKED) wide.n_classes = packed_size(job->n_classes);
+    return wide;
+}
+
+enum { COLUMN_TILES = 4 }; /* predictions (or vector), gradient, Hessian, rows on their way out */
+
+static ptrdiff_t columns_scratch(const fl_job *job)
+{
+    const fl_job wide = widest_of_columns(job);
+    const ptrdiff_t rows = rows_in_tile(&wide);
+    return (2 * rows * job->n_classes + (COLUMN_TILES - 1) * rows * wide.n_classes + 4 * rows + 10 * LANES) *
+               (ptrdiff_t)sizeof(real) +
+           64;
+}
+
+SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum,
+                               const column_formula *f, int domain)
+{
+    const fl_job wide = widest_of_columns(job);
+    const ptrdiff_t rows = rows_in_tile(&wide), size = round_up(rows * job->n_classes + LANES, LANES);
+    const ptrdiff_t wide_size = round_up(rows * wide.n_classes + LANES, LANES);
+    real *z = (real *)round_up((ptrdiff_t)job->scratch, 64), *vector = z + size, *gradient = vector + size;
+    real *hessian = gradient + wide_size, *packed = hessian + wide_size;
+    real *t = packed + wide_size, *weight = t + rows, *scaled = weight + rows, *value = scaled + rows;
+    const int is_full = job->full != FL_DIAGONAL;
+    const column_function evaluate = is_full ? f->full : f->of_want[job->want];
+    double total = 0;
+    for (ptrdiff_t end = first + count; first < end; first += rows) {
+        const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
+        load_tile(z, rows, &job->prediction, job, first, n);
+        load_elements(t, &job->target, job->n_inner, first, n);
+        for (ptrdiff_t i = n; i < padded; i++) t[i] = 1;
+        if (job->weight.data) {
+            load_weights(weight, job, first, n);
+            for (ptrdiff_t i = n; i < padded; i++) weight[i] = 0;
+            for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
+                if (weight[i] == 0) {
+                    t[i] = 1;
+                    for (ptrdiff_t k = 0; k < job->n_classes; k++) z[k * rows + i] = 0;
+                }
+        }
+        int hard;
+        const ptrdiff_t bad = job->check_target ? check_domain(t, n, domain, &hard) : -1;
+        if (bad >= 0) return first + bad;
+        for (ptrdiff_t i = 0; i < padded; i++) scaled[i] = (job->weight.data ? weight[i] : 1) * (real)job->scale;
+        if (job->full == FL_PRODUCT) load_tile(vector, rows, &job->vector, job, first, n);
+        const column_tile tile = {.z = z,
+                                  .t = t,
+                                  .scaled = scaled,
+                                  .value = value,
+                                  .gradient = gradient,
+                                  .hessian = hessian,
+                                  .vector = job->full == FL_PRODUCT ? vector : NULL,
+                                  .p = job->coefficients,
+                                  .pitch = rows,
+                                  .n = padded,
+                                  .n_columns = job->n_classes,
+                                  .curvature = job->curvature};
+        evaluate(&tile);
+        if (job->gradient.data) store_tile(gradient, rows, &job->gradient, &wide, first, n, packed, NULL);
+        if (job->hessian.data) store_tile(hessian, rows, &job->hessian, job, first, n, packed, NULL);
+        if (!(job->want & FL_VALUE) || is_full) continue;
+        for (ptrdiff_t i = 0; job->weight.data && i < padded; i += WIDTH) {
+            vreal w = load(weight + i);
+            store(value + i, choose(eq(w, ZERO), ZERO, load(value + i) * w));
+        }
+        if (job->value.data)
+            store_elements(&job->value, job->n_inner, first, n, value);
+        else
+            total += sum_reals(value, n);
+    }
+    if (job->stream) stream_end();
+    *sum = total;
+    return -1;
+}
+
+/* Makes a loss of a formula of a row's few columns, or of each of its columns, whose number then is that of the coefficients. */
+#define DEFINE_COLUMNS_TILE(name, want, ...) \
+    static void name##_columns_##want(const column_tile *a) { __VA_ARGS__; }
+#define FOR_COLUMN_WANTS(CASE, ...) \
+    CASE(1, __VA_ARGS__) CASE(2, __VA_ARGS__) CASE(3, __VA_ARGS__) CASE(6, __VA_ARGS__) CASE(7, __VA_ARGS__)
+#define DEFINE_COLUMNS(name, n_columns_, domain_, n_coefficients_)                                                    \
+    static const column_formula name##_formula = {                                                                    \
+        {NULL, name##_columns_1, name##_columns_2, name##_columns_3, NULL, NULL, name##_columns_6, name##_columns_7}, \
+        name##_columns_full};                                                                                         \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)                   \
+    {                                                                                                                 \
+        return columns_block(job, first, count, sum, &name##_formula, domain_);                                       \
+    }                                                                                                                 \
+    FL_DEFINE_LOSS(name, .kind = FL_COLUMNS, .target = FL_REAL_TARGET, .domain = domain_, .n_columns = n_columns_,    \
+                   .n_coefficients = n_coefficients_, .outputs = FOR_ALL | FL_FULL_HESSIAN, .check = pointwise_check, \
+                   .scratch = columns_scratch, ONE_PASS(name))
+#define COLUMNS_OF(want, name, n_columns) DEFINE_COLUMNS_TILE(name, want, evaluate_columns(a, name, n_columns, want))
+#define COLUMNS(name, n_columns, domain, n_coefficients)               \
+    FOR_COLUMN_WANTS(COLUMNS_OF, name, n_columns)                      \
+    DEFINE_COLUMNS_TILE(name, full, evaluate_full(a, name, n_columns)) \
+    DEFINE_COLUMNS(name, n_columns, domain, n_coefficients)
+#define EACH_COLUMN_OF(want, name) DEFINE_COLUMNS_TILE(name, want, evaluate_each(a, name, want))
+#define EACH_COLUMN(name, domain)                                \
+    FOR_COLUMN_WANTS(EACH_COLUMN_OF, name)                       \
+    DEFINE_COLUMNS_TILE(name, full, evaluate_each_full(a, name)) \
+    DEFINE_COLUMNS(name, 0, domain, FL_ONE_A_COLUMN)
+
+#endif
