@@ -20,6 +20,7 @@ import sklearn
 
 import fastloss as fl
 from fastloss.__main__ import processor_name
+from fastloss._compare import study
 from fastloss._compare.problem import Problem
 from fastloss._compare.study import label_of, measure, prepare, usual
 from fastloss._compare.verdict import recommend, standings
@@ -94,13 +95,13 @@ def problem_of(kind, rows, seed):
 def verdicts(kind, rows, seed, quick):
     """Return what is recommended, and what one standard error without correction would have recommended."""
     problem = problem_of(kind, rows, seed)
-    study, pairs = prepare(problem, "linear", None, KINDS[kind][1], quick, seed)
-    for _ in measure(study, pairs):
+    prepared, pairs = prepare(problem, "linear", None, KINDS[kind][1], quick, seed)
+    for _ in measure(prepared, pairs):
         pass
-    main = standings(study)[study.metrics[0].name]
+    main = standings(prepared)[prepared.metrics[0].name]
     default = label_of(usual(problem.task))
     row = main.rows[default]
-    return recommend(study).label, default if row.worse_by <= row.error else main.best, default
+    return recommend(prepared).label, default if row.worse_by <= row.error else main.best, default
 
 
 def judge(kind, label, default):
@@ -116,7 +117,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--full", action="store_true", help="10 folds instead of 5, and more penalties")
+    parser.add_argument("--repeats", type=int, default=1, help="of the 5 folds; the command itself has 2")
     options = parser.parse_args()
+    study.QUICK_REPEATS = options.repeats
     began = time.perf_counter()
     total, lines = {}, []
     for kind in options.kinds:
@@ -134,7 +137,7 @@ def main():
         cells = [counts.get(("ours", found), 0) for found in ("right", "overlooked", "wrong")]
         print(f"| {name} | {' | '.join(map(str, cells))} | {counts.get(('one', 'right'), 0)} |")
     print(
-        f"\n{options.seeds} data sets of {options.rows} rows a kind, {date.today()}, fastloss {fl.__version__}, "
+        f"\n{options.seeds} data sets of {options.rows} rows a kind, {options.repeats} times 5 folds, {date.today()}, fastloss {fl.__version__}, "
         f"scikit-learn {sklearn.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores, "
         f"{processor_name()}; {time.perf_counter() - began:.0f} s"
     )

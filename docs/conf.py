@@ -1,5 +1,6 @@
 """Sphinx: `make docs`. Nothing is downloaded; pages of losses and peers are generated (catalogue.py)."""
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -52,8 +53,15 @@ plot_rcparams = {
     "axes.spines.right": False,
 }
 plot_apply_rcparams = True
+# Examples whose library is not there are shown without being run.
+MISSING = [
+    stem
+    for stem, library in {"digits_keras": "tensorflow", "digits_torch": "torch"}.items()
+    if importlib.util.find_spec(library) is None
+]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
+    "filename_pattern": rf"/plot_(?!{'|'.join([*MISSING, '$'])})",
     "gallery_dirs": "generated/gallery",
     "reset_argv": "catalogue.arguments_of_examples",
     "abort_on_example_error": True,
