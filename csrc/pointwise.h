@@ -8,8 +8,10 @@
 #ifndef FASTLOSS_POINTWISE_H
 #define FASTLOSS_POINTWISE_H
 
-#include "real.h"
+#include "checks.h"
+#include "formulas.h"
 #include "stored.h"
+#include "sums.h"
 
 enum { TILE = 512 }; /* elements: a tile of every array that a loss needs fits L1 */
 
@@ -43,100 +45,13 @@ typedef struct sigmoids {
 ALWAYS_INLINE sigmoids sharp_sigmoids(vreal e)
 {
     vreal whole = ONE + e, rest = e - (whole - ONE), quotient = ONE / whole;
-    vreal remainder = fmadd(-rest, quotient, -rest_of_product(whole, quotient, ONE));
-    vreal product = e * quotient, lost = rest_of_product(e, quotient, product);
+    vreal remainder = fmadd(-rest, quotient, -product_error(whole, quotient, ONE));
+    vreal product = e * quotient, lost = product_error(e, quotient, product);
     return (sigmoids){fmadd(quotient, remainder, quotient), product + fmadd(product, remainder, lost)};
-}
-
-/* A curvature that must not vanish with the probability: far below any that matters, and normal after scaling. */
-#define CURVATURE_FLOOR (FL_REAL == 32 ? 0x1p-80 : 0x1p-800)
-
-/* A psd curvature, which must not vanish with an underflow where the gradient does not. */
-ALWAYS_INLINE vreal not_flat(vreal hessian, vreal gradient)
-{
-    return choose(eq(gradient, ZERO), hessian, vmax(C(CURVATURE_FLOOR), hessian));
-}
-
-/* y, or x where that is nan */
-ALWAYS_INLINE vreal nan_or(vreal x, vreal y) { return choose(eq(x, x), y, x); }
-
-#define UNIFORM(c) splat((real)(c))
-
-/* x c and x - c for a number c that is none of the reals where these are narrow. */
-ALWAYS_INLINE vreal times(vreal x, double c)
-{
-    const real high = (real)c, low = (real)(c - (double)high);
-    return FL_REAL == 32 ? fmadd(x, splat(high), x * splat(low)) : x * splat(high);
-}
-
-ALWAYS_INLINE vreal minus(vreal x, double c)
-{
-    const real high = (real)c;
-    return (x - splat(high)) - splat((real)(c - (double)high));
-}
-
-ALWAYS_INLINE int is_moderate(double c) { return c > 0x1p-100 && c < 0x1p100; }
-
-ALWAYS_INLINE vreal divided_by(vreal x, double c)
-{
-    return FL_REAL == 32 && is_moderate(c) ? times(x, 1 / c) : x / UNIFORM(c);
-}
-
-/* x c^2 */
-ALWAYS_INLINE vreal times_square(vreal x, double c)
-{
-    return is_moderate(c * c) ? times(x, c * c) : UNIFORM(c) * (UNIFORM(c) * x);
 }
 
 /* t (1 - s) + s / 2: label smoothing of a binary target */
 ALWAYS_INLINE vreal smoothed(vreal t, double s) { return fmadd(t, UNIFORM(1 - s), UNIFORM(0.5 * s)); }
-
-/* A sum in double precision of LANES lanes of reals. */
-typedef struct lane_sums {
-#if FL_REAL == 32
-    vdouble low[GROUP], high[GROUP]; /* the lower and the upper half of each vector */
-#else
-    vreal lane[GROUP];
-#endif
-} lane_sums;
-
-ALWAYS_INLINE lane_sums no_sums(void) { return (lane_sums){0}; }
-
-ALWAYS_INLINE void add_lanes(lane_sums *s, int g, vreal x)
-{
-#if FL_REAL == 32
-    s->low[g] += low_half(x), s->high[g] += high_half(x);
-#else
-    s->lane[g] += x;
-#endif
-}
-
-ALWAYS_INLINE double total_of(const lane_sums *s)
-{
-    double lane[LANES], total = 0;
-    for (int j = 0; j < LANES; j++)
-#if FL_REAL == 32
-        lane[j] = j % WIDTH < WIDTH / 2 ? s->low[j / WIDTH][j % WIDTH] : s->high[j / WIDTH][j % WIDTH - WIDTH / 2];
-#else
-        lane[j] = s->lane[j / WIDTH][j % WIDTH];
-#endif
-    for (int n = LANES / 2; n; n /= 2)
-        for (int j = 0; j < n; j++) lane[j] += lane[j + n];
-    total = lane[0];
-    return total;
-}
-
-/* The sum of n reals. */
-SHARED double sum_reals(const real *x, ptrdiff_t n)
-{
-    lane_sums sums = no_sums();
-    ptrdiff_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int g = 0; g < GROUP; g++) add_lanes(&sums, g, load(x + i + g * WIDTH));
-    double total = total_of(&sums);
-    for (; i < n; i++) total += (double)x[i];
-    return total;
-}
 
 /* The tile as consecutive reals: the array itself where it can be used as it is, else a copy padded with 0. */
 SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
@@ -152,43 +67,16 @@ SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t f
 }
 
 /* Stores a tile, or begins to: what is streamed flows on while the next tile is computed. */
-SHARED outflow put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
-                        const real *tile)
+SHARED streaming_copy put_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t count, int dense,
+                               const real *tile)
 {
     real *to = (real *)(void *)array->data + first;
-    if (dense && job->stream) return start_outflow(to, tile, count);
+    if (dense && job->stream) return start_streaming(to, tile, count);
     if (!dense)
         store_elements(array, job->n_inner, first, count, tile);
     else if (to != tile)
         memcpy(to, tile, (size_t)count * sizeof(real));
-    return (outflow){0};
-}
-
-ALWAYS_INLINE vmask in_domain(vreal t, int domain)
-{
-    if (domain == FL_UNIT_INTERVAL) return both(le(ZERO, t), le(t, ONE));
-    return both(domain == FL_POSITIVE ? lt(ZERO, t) : le(ZERO, t), le(t, C(LARGEST)));
-}
-
-/* Position of the first target outside the domain (or nan), or -1; *hard says whether all are 0 or 1. */
-SHARED ptrdiff_t check_domain(const real *t, ptrdiff_t count, int domain, int *hard)
-{
-    ptrdiff_t padded = (count + LANES - 1) / LANES * LANES;
-    *hard = 0;
-    if (domain == FL_ANY) return -1;
-    if (domain == FL_UNIT_INTERVAL) {
-        vint soft = splat_int(0);
-        for (ptrdiff_t i = 0; i < padded; i += WIDTH) /* t^2 - t is +0 for 0, -0 and 1, and for nothing else */
-            soft |= bits(fmadd(load(t + i), load(t + i), -load(t + i)));
-        *hard = all_true(eq_int(soft, splat_int(0)));
-        if (*hard) return -1;
-    }
-    vmask ok = eq(ZERO, ZERO);
-    for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, in_domain(load(t + i), domain));
-    if (all_true(ok)) return -1;
-    for (ptrdiff_t i = 0; i < count; i++) /* the padding may lie outside */
-        if (!all_true(in_domain(splat(t[i]), domain))) return i;
-    return -1;
+    return (streaming_copy){0};
 }
 
 /* The arrays of a tile, all padded to whole lanes. */
@@ -205,14 +93,14 @@ typedef struct tile_arrays {
  * the next one and sends off the one before. */
 typedef struct traffic {
     const real *z_ahead, *t_ahead; /* the next tile's; NULL: there is none, or it is not dense */
-    outflow gradient, hessian;     /* what is left of the tile before */
+    streaming_copy gradient, hessian;     /* what is left of the tile before */
 } traffic;
 
 ALWAYS_INLINE void use_memory_meanwhile(traffic *t, ptrdiff_t i)
 {
     if (t->z_ahead) prefetch(t->z_ahead + i), prefetch(t->t_ahead + i);
-    step(&t->gradient);
-    step(&t->hessian);
+    advance_copy(&t->gradient);
+    advance_copy(&t->hessian);
 }
 
 ALWAYS_INLINE void run_stage(const tile_arrays *a, operands o, real *to, stage f, const int has_e)
@@ -334,17 +222,17 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
 
         const settings settings = {job->coefficients, job->curvature, hard && !a.q};
         evaluate(&a, &settings, &sums, !a.w && !a.q && !a.value && n == padded);
-        finish(&traffic.gradient);
-        finish(&traffic.hessian);
+        finish_copy(&traffic.gradient);
+        finish_copy(&traffic.hessian);
         if (job->gradient.data) traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
         if (job->hessian.data) traffic.hessian = put_tile(&job->hessian, job, first, n, hessian_dense, a.hessian);
         if (job->value.data) {
-            outflow value_flow = put_tile(&job->value, job, first, n, value_dense, value_tile);
-            finish(&value_flow);
+            streaming_copy value_flow = put_tile(&job->value, job, first, n, value_dense, value_tile);
+            finish_copy(&value_flow);
         }
     }
-    finish(&traffic.gradient);
-    finish(&traffic.hessian);
+    finish_copy(&traffic.gradient);
+    finish_copy(&traffic.hessian);
     if (job->stream) stream_end();
     *sum = total_of(&sums);
     return -1;
@@ -389,24 +277,6 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
     DEFINE_TILE(name, 1, __VA_ARGS__)                                                \
     static const pointwise_formula name##_formula = {{NULL, name##_tile_1}, domain}; \
     DEFINE_BLOCK(name, domain)
-
-ALWAYS_INLINE vmask is_weight(vreal w) { return both(le(ZERO, w), lt(w, C(REAL_INFINITY))); }
-
-/* The sum of at most TILE weights, and the tile of them; *bad becomes the position of the first that is negative or not
- * finite, if none was found before. */
-SHARED double sum_weights(real *tile, const fl_array *weight, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t n,
-                          ptrdiff_t *bad)
-{
-    load_elements(tile, weight, n_inner, first, n);
-    ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
-    for (ptrdiff_t i = n; i < padded; i++) tile[i] = 0;
-    vmask ok = eq(ZERO, ZERO);
-    for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, is_weight(load(tile + i)));
-    if (!all_true(ok) && *bad < 0)
-        for (ptrdiff_t i = n - 1; i >= 0; i--)
-            if (!all_true(is_weight(splat(tile[i])))) *bad = first + i;
-    return sum_reals(tile, n);
-}
 
 /* Targets inside the domain, weights finite and >= 0; adds the weights up. */
 SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, fl_checked *result)

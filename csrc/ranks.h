@@ -6,7 +6,9 @@
 #ifndef FASTLOSS_RANKS_H
 #define FASTLOSS_RANKS_H
 
-#include "rows.h"
+#include "row_targets.h"
+#include "sums.h"
+#include "tiles.h"
 
 enum ranked_kind { RANKED_HINGE, RANKED_ZERO_ONE };
 
@@ -17,15 +19,15 @@ typedef struct ranks {
     vreal undefined; /* nan where the row has a nan, two +inf or nothing but -inf; else 0 */
 } ranks;
 
-ALWAYS_INLINE vint choose_int(vmask m, vint a, vint b) { return bits(choose(m, from_bits(a), from_bits(b))); }
+ALWAYS_INLINE vint choose_int(vmask m, vint a, vint b) { return bits_of(choose(m, from_bits(a), from_bits(b))); }
 
-ALWAYS_INLINE ranks rank_rows(const real *z, ptrdiff_t rows, ptrdiff_t n_classes)
+ALWAYS_INLINE ranks rank_rows(const real *z, ptrdiff_t tile_stride, ptrdiff_t n_classes)
 {
-    ranks r = {.largest = C(-REAL_INFINITY), .second = C(-REAL_INFINITY), .third = C(-REAL_INFINITY)};
+    ranks r = {.largest = UNIFORM(-REAL_INFINITY), .second = UNIFORM(-REAL_INFINITY), .third = UNIFORM(-REAL_INFINITY)};
     r.at_largest = r.at_second = splat_int(0);
     r.undefined = ZERO;
     for (ptrdiff_t k = 0; k < n_classes; k++) {
-        vreal x = load(z + k * rows);
+        vreal x = load(z + k * tile_stride);
         vint at = splat_int((real_int)k);
         vmask over_largest = lt(r.largest, x), over_second = lt(r.second, x);
         r.third = choose(over_second, r.second, vmax(x, r.third));
@@ -35,8 +37,8 @@ ALWAYS_INLINE ranks rank_rows(const real *z, ptrdiff_t rows, ptrdiff_t n_classes
         r.at_largest = choose_int(over_largest, at, r.at_largest);
         r.undefined = choose(eq(x, x), r.undefined, x);
     }
-    vmask none = either(eq(r.largest, C(-REAL_INFINITY)), eq(r.second, C(REAL_INFINITY)));
-    r.undefined = choose(none, C(__builtin_nan("")), r.undefined);
+    vmask none = either(eq(r.largest, UNIFORM(-REAL_INFINITY)), eq(r.second, UNIFORM(REAL_INFINITY)));
+    r.undefined = choose(none, UNIFORM(__builtin_nan("")), r.undefined);
     return r;
 }
 
@@ -44,26 +46,26 @@ ALWAYS_INLINE ranks rank_rows(const real *z, ptrdiff_t rows, ptrdiff_t n_classes
  * It has no curvature of its own: psd is 1. majorize is 1 over the distance to where another piece of the maximum takes over:
  * pieces differ by vectors of length sqrt(2), so that no parabola of less curvature stays above both.
  */
-ALWAYS_INLINE void hinge_tile(const real *z, real *a, real *hessian, ptrdiff_t rows, ptrdiff_t n, const fl_job *job,
-                              row_stats *s)
+ALWAYS_INLINE void hinge_tile(const real *z, real *a, real *hessian, ptrdiff_t tile_stride, ptrdiff_t n,
+                              const fl_job *job, row_stats *s)
 {
     const ptrdiff_t n_classes = job->n_classes;
     const double margin = job->coefficients[0];
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        ranks r = rank_rows(z + i, rows, n_classes);
+        ranks r = rank_rows(z + i, tile_stride, n_classes);
         vreal w = load(s->weight + i), scaled = load(s->scaled + i);
         exact_sum value = {ZERO, ZERO}, to_largest = {ZERO, ZERO};
         vreal to_second = ZERO, curvature = ZERO;
         for (ptrdiff_t k = 0; k < n_classes; k++) {
             vmask is_largest = eq_int(r.at_largest, splat_int((real_int)k));
             vmask is_second = eq_int(r.at_second, splat_int((real_int)k));
-            vreal a_k = load(a + k * rows + i);
+            vreal a_k = load(a + k * tile_stride + i);
             vreal other = choose(is_largest, r.second, r.largest);
-            vreal mine = load(z + k * rows + i), distance = other - mine, back = distance - other;
+            vreal mine = load(z + k * tile_stride + i), distance = other - mine, back = distance - other;
             vreal lost = (other - (distance - back)) - (mine + back); /* what the difference rounds off */
-            vreal u = -minus(-distance, margin);
+            vreal u = -minus_number(-distance, margin);
             u += choose(eq(lost, lost), lost, ZERO);
-            vreal active = choose(lt(ZERO, u), a_k, nan_or(u, ZERO));
+            vreal active = choose(lt(ZERO, u), a_k, keep_nan(u, ZERO));
             vmask nothing = eq(a_k, ZERO);
             active = choose(nothing, ZERO, active);
             add_to(&value, choose(nothing, ZERO, a_k * vmax(ZERO, u)));
@@ -72,10 +74,10 @@ ALWAYS_INLINE void hinge_tile(const real *z, real *a, real *hessian, ptrdiff_t r
             if (job->curvature == FL_MAJORIZE) {
                 vreal next = choose(either(is_largest, is_second), r.third, r.second);
                 vreal gap = choose(lt(ZERO, u), vmin(other - next, vabs(u)), vabs(u));
-                curvature += choose(nothing, ZERO, a_k / vmax(C(SMALLEST_NORMAL), gap));
+                curvature += choose(nothing, ZERO, a_k / vmax(UNIFORM(SMALLEST_NORMAL), gap));
             } else if (job->curvature == FL_PSD)
                 curvature += a_k;
-            store(a + k * rows + i, -active);
+            store(a + k * tile_stride + i, -active);
         }
         store(s->value + i, choose(eq(w, ZERO), ZERO, (value_of(value) + r.undefined) * w));
         if (!(job->want & (FL_GRADIENT | FL_HESSIAN))) continue;
@@ -83,20 +85,20 @@ ALWAYS_INLINE void hinge_tile(const real *z, real *a, real *hessian, ptrdiff_t r
             vmask is_largest = eq_int(r.at_largest, splat_int((real_int)k));
             vmask is_second = eq_int(r.at_second, splat_int((real_int)k));
             vreal more = choose(is_largest, value_of(to_largest), choose(is_second, to_second, ZERO));
-            store(a + k * rows + i, ((load(a + k * rows + i) + more) + r.undefined) * scaled);
-            if (job->want & FL_HESSIAN) store(hessian + k * rows + i, (curvature + r.undefined) * scaled);
+            store(a + k * tile_stride + i, ((load(a + k * tile_stride + i) + more) + r.undefined) * scaled);
+            if (job->want & FL_HESSIAN) store(hessian + k * tile_stride + i, (curvature + r.undefined) * scaled);
         }
     }
 }
 
-ALWAYS_INLINE void zero_one_tile(const real *z, const real *a, ptrdiff_t rows, ptrdiff_t n, const fl_job *job,
+ALWAYS_INLINE void zero_one_tile(const real *z, const real *a, ptrdiff_t tile_stride, ptrdiff_t n, const fl_job *job,
                                  row_stats *s)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        ranks r = rank_rows(z + i, rows, job->n_classes);
+        ranks r = rank_rows(z + i, tile_stride, job->n_classes);
         vreal w = load(s->weight + i), value = r.undefined;
         for (ptrdiff_t k = 0; k < job->n_classes; k++)
-            value += choose(eq_int(r.at_largest, splat_int((real_int)k)), ZERO, load(a + k * rows + i));
+            value += choose(eq_int(r.at_largest, splat_int((real_int)k)), ZERO, load(a + k * tile_stride + i));
         store(s->value + i, choose(eq(w, ZERO), ZERO, value * w));
     }
 }
@@ -134,7 +136,8 @@ SHARED ptrdiff_t rows_ranked(const fl_job *job, ptrdiff_t first, ptrdiff_t count
     return -1;
 }
 
-static ptrdiff_t ranked_scratch(const fl_job *job) { return tiled_scratch(job); }
+/* Logits, targets, Hessian, and rows on their way out. */
+static ptrdiff_t ranked_scratch(const fl_job *job) { return bytes_of_tiles(job, 4); }
 
 #define RANKED(name, kind)                                                                          \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \

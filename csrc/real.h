@@ -43,25 +43,22 @@
 #endif
 
 #define REAL_INFINITY ((real)__builtin_inf())
-#define ZERO splat(0)
-#define ONE splat(1)
-#define C(x) splat((real)(x))
 
 /* fmadd with numbers for coefficients, so that a polynomial reads as one */
-#define HORNER(x, higher, c) fmadd(higher, x, C(c))
+#define HORNER(x, higher, c) fmadd(higher, x, UNIFORM(c))
 
 /* a b - product, where product is a b rounded; 0 where that is no number */
-ALWAYS_INLINE vreal rest_of_product(vreal a, vreal b, vreal product)
+ALWAYS_INLINE vreal product_error(vreal a, vreal b, vreal product)
 {
 #ifdef NOT_FUSED /* Dekker 1971: the products of the halves are exact */
-    const vreal splitter = C((real_int)1 << (MANTISSA_BITS / 2 + 1)) + ONE;
+    const vreal splitter = UNIFORM((real_int)1 << (MANTISSA_BITS / 2 + 1)) + ONE;
     vreal a_high = splitter * a - (splitter * a - a), b_high = splitter * b - (splitter * b - b);
     vreal a_low = a - a_high, b_low = b - b_high;
     vreal rest = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
 #else
     vreal rest = fmadd(a, b, -product);
 #endif
-    return choose(lt(vabs(rest), C(LARGEST)), rest, ZERO);
+    return choose(lt(vabs(rest), UNIFORM(LARGEST)), rest, ZERO);
 }
 
 #if FL_REAL == 32
@@ -90,10 +87,10 @@ ALWAYS_INLINE vreal rest_of_product(vreal a, vreal b, vreal product)
 ALWAYS_INLINE vreal exp_tail(vreal r)
 {
 #if FL_REAL == 32
-    vreal q = C(0x1.55559ap-3);
+    vreal q = UNIFORM(0x1.55559ap-3);
     q = HORNER(r, q, 0x1.00021ep-1);
 #else
-    vreal q = C(0x1.6c14ce049217cp-10);
+    vreal q = UNIFORM(0x1.6c14ce049217cp-10);
     q = HORNER(r, q, 0x1.11123ac01fd74p-7);
     q = HORNER(r, q, 0x1.55555558f6227p-5);
     q = HORNER(r, q, 0x1.555555548f71ap-3);
@@ -109,15 +106,15 @@ ALWAYS_INLINE vreal exp_tail(vreal r)
 ALWAYS_INLINE vreal exp_nonpositive(vreal x)
 {
     static const CACHE_ALIGNED real powers[16] = {POWERS_OF_2};
-    vreal rounded = fmadd(x, C(16 * LOG2_E), C(ROUND)); /* 16 k + i in the low bits */
-    vreal n = rounded - C(ROUND);
-    vreal r = fmadd(n, C(-LN2_16TH_HIGH), x);
-    r = fmadd(n, C(-LN2_16TH_LOW), r);
+    vreal rounded = fmadd(x, UNIFORM(16 * LOG2_E), UNIFORM(ROUND)); /* 16 k + i in the low bits */
+    vreal n = rounded - UNIFORM(ROUND);
+    vreal r = fmadd(n, UNIFORM(-LN2_16TH_HIGH), x);
+    r = fmadd(n, UNIFORM(-LN2_16TH_LOW), r);
     vreal u = exp_tail(r);
-    vint k = (bits(rounded) >> 4) << MANTISSA_BITS;
-    vreal power = from_bits(bits(look_up_16(powers, bits(rounded))) + k);
+    vint k = (bits_of(rounded) >> 4) << MANTISSA_BITS;
+    vreal power = from_bits(bits_of(look_up_16(powers, bits_of(rounded))) + k);
     vreal y = fmadd(power, u, power);
-    return choose(lt(x, C(EXP_UNDERFLOW)), ZERO, y);
+    return choose(lt(x, UNIFORM(EXP_UNDERFLOW)), ZERO, y);
 }
 
 /* exp(x) = power + rest to five bits more than a real holds, for any x: what cancels against the exponential is taken from
@@ -132,21 +129,21 @@ ALWAYS_INLINE exp_parts exp_of_sum(vreal x, vreal more)
 {
     static const CACHE_ALIGNED real powers[16] = {POWERS_OF_2}, missing[16] = {MISSING_OF_POWERS};
     /* k stops below the exponent of infinity: up to the largest result r may then be twice as long */
-    vreal rounded = vmin(C(ROUND + 16 * (EXPONENT_BIAS + 1) - 1), fmadd(x, C(16 * LOG2_E), C(ROUND)));
-    vreal n = rounded - C(ROUND);
-    vreal r = fmadd(n, C(-LN2_16TH_HIGH), x);
-    r = fmadd(n, C(-LN2_16TH_LOW), r) + more;
-    vreal scale = from_bits(((bits(rounded) >> 4) << MANTISSA_BITS) + bits(ONE));
-    vreal power = look_up_16(powers, bits(rounded)) * scale;
+    vreal rounded = vmin(UNIFORM(ROUND + 16 * (EXPONENT_BIAS + 1) - 1), fmadd(x, UNIFORM(16 * LOG2_E), UNIFORM(ROUND)));
+    vreal n = rounded - UNIFORM(ROUND);
+    vreal r = fmadd(n, UNIFORM(-LN2_16TH_HIGH), x);
+    r = fmadd(n, UNIFORM(-LN2_16TH_LOW), r) + more;
+    vreal scale = from_bits(((bits_of(rounded) >> 4) << MANTISSA_BITS) + bits_of(ONE));
+    vreal power = look_up_16(powers, bits_of(rounded)) * scale;
 #if FL_REAL == 64 /* twice as long is too long for the polynomial: by halves then */
-    vmask is_long = lt(C(0.0218), r);
-    vreal u = exp_tail(choose(is_long, C(0.5) * r, r));
+    vmask is_long = lt(UNIFORM(0.0218), r);
+    vreal u = exp_tail(choose(is_long, UNIFORM(0.5) * r, r));
     u = choose(is_long, fmadd(u, u, u + u), u);
 #else
     vreal u = exp_tail(r);
 #endif
-    vreal rest = fmadd(power, u, look_up_16(missing, bits(rounded)) * scale);
-    vmask nothing = lt(x, C(EXP_UNDERFLOW));
+    vreal rest = fmadd(power, u, look_up_16(missing, bits_of(rounded)) * scale);
+    vmask nothing = lt(x, UNIFORM(EXP_UNDERFLOW));
     return (exp_parts){choose(nothing, ZERO, power), choose(nothing, ZERO, rest)};
 }
 
@@ -156,8 +153,8 @@ ALWAYS_INLINE exp_parts exp_exact(vreal x) { return exp_of_sum(x, ZERO); }
 ALWAYS_INLINE exp_parts exp_of_product(double a, vreal x)
 {
     const real high = (real)a, low = (real)(a - (double)high);
-    vreal product = x * splat(high), more = fmadd(splat(low), x, rest_of_product(splat(high), x, product));
-    return exp_of_sum(product, choose(lt(vabs(product), C(LARGEST)), more, ZERO));
+    vreal product = x * splat(high), more = fmadd(splat(low), x, product_error(splat(high), x, product));
+    return exp_of_sum(product, choose(lt(vabs(product), UNIFORM(LARGEST)), more, ZERO));
 }
 
 /* exp(x), any x. At most 0.6 ulp (float32), 0.7 ulp (float64); 1.1 ulp where the rest is subnormal; 2.4 ulp in the last
@@ -172,13 +169,13 @@ ALWAYS_INLINE vreal exp_any(vreal x)
 ALWAYS_INLINE vreal expm1_nonpositive(vreal x)
 {
 #if FL_REAL == 32
-    vreal q = C(0x1.37f998p-10);
+    vreal q = UNIFORM(0x1.37f998p-10);
     q = HORNER(x, q, 0x1.0e7efcp-7);
     q = HORNER(x, q, 0x1.553764p-5);
     q = HORNER(x, q, 0x1.5554bcp-3);
     q = HORNER(x, q, 0x1.fffffep-2);
 #else
-    vreal q = C(0x1.d512735ddea4ep-30);
+    vreal q = UNIFORM(0x1.d512735ddea4ep-30);
     q = HORNER(x, q, 0x1.a760140852385p-26);
     q = HORNER(x, q, 0x1.27a0b646c91f3p-22);
     q = HORNER(x, q, 0x1.71daff3d98b6ap-19);
@@ -190,14 +187,14 @@ ALWAYS_INLINE vreal expm1_nonpositive(vreal x)
     q = HORNER(x, q, 0x1.5555555555555p-3);
     q = HORNER(x, q, 0x1.0000000000000p-1);
 #endif
-    return choose(lt(C(-0.35), x), fmadd(x * x, q, x), exp_nonpositive(x) - ONE);
+    return choose(lt(UNIFORM(-0.35), x), fmadd(x * x, q, x), exp_nonpositive(x) - ONE);
 }
 
 /* log1p of e in [0, 1], without branches or subnormals. At most 1.31 ulp (float32), 1.1 ulp (float64). */
 ALWAYS_INLINE vreal log1p_unit(vreal e)
 {
 #if FL_REAL == 32
-    vreal q = C(-0x1.af4baep-9);
+    vreal q = UNIFORM(-0x1.af4baep-9);
     q = HORNER(e, q, 0x1.491886p-6);
     q = HORNER(e, q, -0x1.d6b0f2p-5);
     q = HORNER(e, q, 0x1.b4ae20p-4);
@@ -209,9 +206,9 @@ ALWAYS_INLINE vreal log1p_unit(vreal e)
     return fmadd(e * q, e, e);
 #else
     /* a polynomial in e would need degree 21; in s = e / (2 + e), log1p(e) = 2 atanh(s) = e - s (e - z q(z)) */
-    vreal s = e / (C(2) + e);
-    vreal z = fmadd(s, s, C(0x1p-200)); /* never subnormal, and nothing beside e */
-    vreal q = C(0x1.5c8090b24c0f2p-3);
+    vreal s = e / (UNIFORM(2) + e);
+    vreal z = fmadd(s, s, UNIFORM(0x1p-200)); /* never subnormal, and nothing beside e */
+    vreal q = UNIFORM(0x1.5c8090b24c0f2p-3);
     q = HORNER(z, q, 0x1.55a7a1b2d8abep-4);
     q = HORNER(z, q, 0x1.efdab5bce159ap-4);
     q = HORNER(z, q, 0x1.10679a2681d97p-3);
@@ -229,7 +226,7 @@ ALWAYS_INLINE vreal log1p_unit(vreal e)
 #if FL_REAL == 32
 ALWAYS_INLINE vreal log1p_bend(vreal f)
 {
-    vreal q = C(-0x1.391208p-4);
+    vreal q = UNIFORM(-0x1.391208p-4);
     q = HORNER(f, q, 0x1.057868p-3);
     q = HORNER(f, q, -0x1.0d81c8p-3);
     q = HORNER(f, q, 0x1.22d5d0p-3);
@@ -242,14 +239,14 @@ ALWAYS_INLINE vreal log1p_bend(vreal f)
 
 ALWAYS_INLINE vreal log1p_tail(vreal f)
 {
-    f = choose(lt(vabs(f), C(0x1p-60)), ZERO, f); /* the tail is nothing there, but its square subnormal */
+    f = choose(lt(vabs(f), UNIFORM(0x1p-60)), ZERO, f); /* the tail is nothing there, but its square subnormal */
     return f * (f * log1p_bend(f));
 }
 #else
 /* 2 atanh(s) = 2 s + s z q(z), z = s^2 */
 ALWAYS_INLINE vreal atanh_tail(vreal z)
 {
-    vreal q = C(0x1.2f03b4d902b9dp-3);
+    vreal q = UNIFORM(0x1.2f03b4d902b9dp-3);
     q = HORNER(z, q, 0x1.39a1e94bc1bb8p-3);
     q = HORNER(z, q, 0x1.74663ce8a8562p-3);
     q = HORNER(z, q, 0x1.c71c521465ecep-3);
@@ -260,16 +257,16 @@ ALWAYS_INLINE vreal atanh_tail(vreal z)
 
 ALWAYS_INLINE vreal log1p_bend(vreal f)
 {
-    vreal inverse = ONE / (C(2) + f), s = f * inverse;
-    return fmadd(s, fmadd(inverse * inverse, atanh_tail(s * s), C(0.5)), C(-0.5));
+    vreal inverse = ONE / (UNIFORM(2) + f), s = f * inverse;
+    return fmadd(s, fmadd(inverse * inverse, atanh_tail(s * s), UNIFORM(0.5)), UNIFORM(-0.5));
 }
 
 ALWAYS_INLINE vreal log1p_tail(vreal f)
 {
-    f = choose(lt(vabs(f), C(0x1p-60)), ZERO, f); /* the tail is nothing there, but its square subnormal */
-    vreal s = f / (C(2) + f);
+    f = choose(lt(vabs(f), UNIFORM(0x1p-60)), ZERO, f); /* the tail is nothing there, but its square subnormal */
+    vreal s = f / (UNIFORM(2) + f);
     vreal z = s * s;
-    vreal half_square = C(0.5) * f * f;
+    vreal half_square = UNIFORM(0.5) * f * f;
     return fmadd(s, fmadd(z, atanh_tail(z), half_square), -half_square);
 }
 #endif
@@ -286,21 +283,21 @@ ALWAYS_INLINE log_parts split_log(vreal u, vreal rest)
      * and an unsigned shift will do: AVX2 has no signed one for 64 bits. */
     real_int offset = (real_int)((real_uint)EXPONENT_BIAS << MANTISSA_BITS);
     typedef real_uint vuint __attribute__((vector_size(VECTOR_BYTES)));
-    vint biased = bits(u) + (splat_int(offset) - bits(C(SQRT_HALF)));
+    vint biased = bits_of(u) + (splat_int(offset) - bits_of(UNIFORM(SQRT_HALF)));
     vint n = (vint)((vuint)biased >> MANTISSA_BITS) - splat_int(EXPONENT_BIAS);
     vint exponent = n << MANTISSA_BITS;
-    vreal exact = from_bits(bits(u) - exponent) - ONE;
-    vreal scale =
-        choose(lt(u, C(0x1p100)), from_bits(bits(ONE) - exponent), ZERO); /* 2^-n is no real for the largest n */
+    vreal exact = from_bits(bits_of(u) - exponent) - ONE;
+    vreal scale = choose(lt(u, UNIFORM(0x1p100)), from_bits(bits_of(ONE) - exponent),
+                         ZERO); /* 2^-n is no real for the largest n */
     vreal f = fmadd(rest, scale, exact);
-    vreal k = from_bits(n + bits(C(ROUND))) - C(ROUND);
+    vreal k = from_bits(n + bits_of(UNIFORM(ROUND))) - UNIFORM(ROUND);
     return (log_parts){k, f, fmadd(rest, scale, exact - f)};
 }
 
 ALWAYS_INLINE vreal log_of_sum(vreal u, vreal rest)
 {
     log_parts log = split_log(u, rest);
-    return fmadd(log.k, C(LN2_HIGH), log.f + fmadd(log.k, C(LN2_LOW), log1p_tail(log.f)));
+    return fmadd(log.k, UNIFORM(LN2_HIGH), log.f + fmadd(log.k, UNIFORM(LN2_LOW), log1p_tail(log.f)));
 }
 
 /* What 1 + s rounds off, where it is u. */
@@ -318,13 +315,13 @@ ALWAYS_INLINE vreal minus_log1p(vreal s)
 {
     vreal u = ONE + s;
     log_parts log = split_log(u, rounded_off(s, u));
-    vreal bend = log1p_bend(log.f), left = fmadd(log.k, C(-LN2_HIGH), s) - log.f;
-    vreal far = left - (log.lost + fmadd(log.k, C(LN2_LOW), log.f * log.f * bend));
+    vreal bend = log1p_bend(log.f), left = fmadd(log.k, UNIFORM(-LN2_HIGH), s) - log.f;
+    vreal far = left - (log.lost + fmadd(log.k, UNIFORM(LN2_LOW), log.f * log.f * bend));
     return choose(eq(log.k, ZERO), -bend, far);
 }
 
 /* log(x) for normal x > 0; -inf for x = 0. At most 1 ulp. */
-ALWAYS_INLINE vreal log_normal(vreal x) { return choose(eq(x, ZERO), C(-REAL_INFINITY), log_of_sum(x, ZERO)); }
+ALWAYS_INLINE vreal log_normal(vreal x) { return choose(eq(x, ZERO), UNIFORM(-REAL_INFINITY), log_of_sum(x, ZERO)); }
 
 /* x^n for a whole n >= 0 */
 ALWAYS_INLINE vreal whole_power(vreal x, int n)

@@ -6,6 +6,14 @@
  * come in through `spread`, the sum of S_k / (1 - p_k)^2, less the two that an entry has of its own; the largest, whose
  * 1 - p may be as small as you like, by itself.
  */
+#ifndef FASTLOSS_ROWS_FULL_H
+#define FASTLOSS_ROWS_FULL_H
+
+#include "row_targets.h"
+#include "rows_soft.h"
+#include "rows_tiled.h"
+#include "tiles.h"
+
 ALWAYS_INLINE ptrdiff_t packed_size(ptrdiff_t n_classes) { return n_classes * (n_classes + 1) / 2; }
 
 ALWAYS_INLINE fl_job job_of_output(const fl_job *job)
@@ -29,44 +37,44 @@ typedef struct full_class {
 } full_class;
 
 ALWAYS_INLINE full_class class_of(const row_stats *s, ptrdiff_t i, ptrdiff_t k, const real *e, const real *second,
-                                  ptrdiff_t rows)
+                                  ptrdiff_t tile_stride)
 {
     full_class c;
-    c.e = load(e + k * rows + i);
+    c.e = load(e + k * tile_stride + i);
     c.p = c.e * load(s->inverse + i);
     c.rest = rest_at(s, i, k, c.e);
-    c.bend = load(second + k * rows + i);
+    c.bend = load(second + k * tile_stride + i);
     c.largest = eq_int(load_int(s->target + i), splat_int((real_int)k));
     return c;
 }
 
 ALWAYS_INLINE vreal quotient_or_0(vreal x, vreal y) { return choose(eq(x, ZERO), ZERO, x / y); }
 
-SHARED void packed_tile(const real *e, const real *a, const real *second, real *out, ptrdiff_t rows, ptrdiff_t n,
+SHARED void packed_tile(const real *e, const real *a, const real *second, real *out, ptrdiff_t tile_stride, ptrdiff_t n,
                         const fl_job *job, const row_stats *s)
 {
     const ptrdiff_t n_classes = job->n_classes;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        const vreal scaled = load(s->scaled + i), spread = load(s->spread + i), others = load(s->others + i);
+        const vreal scaled = load(s->scaled + i), spread = load(s->spread + i), sum_others = load(s->sum_others + i);
         const vreal own_second = load(s->largest_second + i);
         const vreal total = job->curvature == FL_PSD ? load(s->magnitude + i) : load(s->total + i);
         real *to = out + i;
         for (ptrdiff_t j = 0; j < n_classes; j++) {
-            full_class x = class_of(s, i, j, e, second, rows);
+            full_class x = class_of(s, i, j, e, second, tile_stride);
             vreal own_spread = choose(x.largest, ZERO, quotient_or_0(x.bend, x.rest * x.rest));
             vreal diagonal = job->curvature == FL_PSD
                                  ? total * x.p * x.rest
-                                 : soft_hessian(s, i, j, x.e, load(a + j * rows + i), x.bend, FL_EXACT);
+                                 : soft_hessian(s, i, j, x.e, load(a + j * tile_stride + i), x.bend, FL_EXACT);
             store(to, diagonal * scaled);
-            to += rows;
-            for (ptrdiff_t k = j + 1; k < n_classes; k++, to += rows) {
-                full_class y = class_of(s, i, k, e, second, rows);
+            to += tile_stride;
+            for (ptrdiff_t k = j + 1; k < n_classes; k++, to += tile_stride) {
+                full_class y = class_of(s, i, k, e, second, tile_stride);
                 vreal product = x.p * y.p, entry = -(total * product);
                 if (job->curvature == FL_EXACT) {
                     vreal both_spread = own_spread + choose(y.largest, ZERO, quotient_or_0(y.bend, y.rest * y.rest));
                     entry = fmadd(product, spread - both_spread, entry);
                     entry -= quotient_or_0(x.bend, x.rest) * y.p + quotient_or_0(y.bend, y.rest) * x.p;
-                    vreal from_largest = own_second * quotient_or_0(x.e, others) * quotient_or_0(y.e, others);
+                    vreal from_largest = own_second * quotient_or_0(x.e, sum_others) * quotient_or_0(y.e, sum_others);
                     entry += choose(either(x.largest, y.largest), ZERO, from_largest);
                 }
                 store(to, entry * scaled);
@@ -75,44 +83,44 @@ SHARED void packed_tile(const real *e, const real *a, const real *second, real *
     }
 }
 
-SHARED void product_tile(const real *e, const real *second, const real *vector, real *out, ptrdiff_t rows, ptrdiff_t n,
-                         const fl_job *job, const row_stats *s)
+SHARED void product_tile(const real *e, const real *second, const real *vector, real *out, ptrdiff_t tile_stride,
+                         ptrdiff_t n, const fl_job *job, const row_stats *s)
 {
     const ptrdiff_t n_classes = job->n_classes;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        const vreal scaled = load(s->scaled + i), inverse = load(s->inverse + i), others = load(s->others + i);
+        const vreal scaled = load(s->scaled + i), inverse = load(s->inverse + i), sum_others = load(s->sum_others + i);
         const vreal total = job->curvature == FL_PSD ? load(s->magnitude + i) : load(s->total + i);
         const vint at_largest = load_int(s->target + i);
         vreal dot = ZERO, largest_v = ZERO, largest_p = ZERO; /* dot: p . v without the largest */
         for (ptrdiff_t k = 0; k < n_classes; k++) {
             vmask largest = eq_int(at_largest, splat_int((real_int)k));
-            vreal p = load(e + k * rows + i) * inverse, v = load(vector + k * rows + i);
+            vreal p = load(e + k * tile_stride + i) * inverse, v = load(vector + k * tile_stride + i);
             dot += choose(largest, ZERO, p * v);
             largest_v = choose(largest, v, largest_v), largest_p = choose(largest, p, largest_p);
         }
         vreal whole = fmadd(largest_p, largest_v, dot);
         /* S_k (q_k . v) of the largest class, and the sum of S_k (q_k . v) / (1 - p_k) of the others */
-        vreal rest_of_largest = others * inverse;
+        vreal rest_of_largest = sum_others * inverse;
         vreal pull = load(s->largest_second + i) * (quotient_or_0(dot, rest_of_largest) - largest_v), sum = ZERO;
         for (ptrdiff_t k = 0; k < n_classes; k++) {
-            full_class x = class_of(s, i, k, e, second, rows);
-            vreal v = load(vector + k * rows + i);
+            full_class x = class_of(s, i, k, e, second, tile_stride);
+            vreal v = load(vector + k * tile_stride + i);
             vreal along = fmadd(-x.p, v, whole) / x.rest - v;
             vreal t = choose(eq(x.bend, ZERO), ZERO, x.bend * along);
             sum += choose(x.largest, ZERO, quotient_or_0(t, x.rest));
         }
         for (ptrdiff_t k = 0; k < n_classes; k++) {
-            full_class x = class_of(s, i, k, e, second, rows);
-            vreal v = load(vector + k * rows + i);
+            full_class x = class_of(s, i, k, e, second, tile_stride);
+            vreal v = load(vector + k * tile_stride + i);
             vreal elsewhere = choose(x.largest, dot, fmadd(-x.p, v, whole)); /* p . v without class k */
             vreal result = total * x.p * fmadd(x.rest, v, -elsewhere);
             if (job->curvature == FL_EXACT) {
                 vreal along = elsewhere / x.rest - v, t = choose(eq(x.bend, ZERO), ZERO, x.bend * along);
                 vreal from_others = x.p * choose(x.largest, sum, sum - quotient_or_0(t, x.rest));
-                vreal from_largest = choose(x.largest, ZERO, quotient_or_0(x.e, others) * pull);
+                vreal from_largest = choose(x.largest, ZERO, quotient_or_0(x.e, sum_others) * pull);
                 result += from_others + from_largest - choose(x.largest, pull, t);
             }
-            store(out + k * rows + i, result * scaled);
+            store(out + k * tile_stride + i, result * scaled);
         }
     }
 }
@@ -126,7 +134,7 @@ SHARED ptrdiff_t rows_full(const fl_job *job, ptrdiff_t first, ptrdiff_t count, 
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64), *e = z + size, *a = e + size, *second = a + size;
     real *vector = second + size, *out = vector + size, *packed = out + round_up(rows * wide.n_classes, LANES);
     row_stats s;
-    outflow flow = {0};
+    streaming_copy flow = {0};
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
@@ -154,3 +162,5 @@ SHARED ptrdiff_t rows_full(const fl_job *job, ptrdiff_t first, ptrdiff_t count, 
     *sum = 0;
     return -1;
 }
+
+#endif

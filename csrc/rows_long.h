@@ -6,6 +6,13 @@
  * The exponentials wait in scratch until the factors are known. Going out they pass by the caches, and that is done for
  * a piece of the row before while a piece of this row comes in: memory reads and writes at the same time.
  */
+#ifndef FASTLOSS_ROWS_LONG_H
+#define FASTLOSS_ROWS_LONG_H
+
+#include "row_targets.h"
+#include "row_terms.h"
+#include "sums.h"
+#include "tiles.h"
 
 enum { PIECE = 16384 / sizeof(real) };
 enum { PACKED_CLASSES = 512 }; /* rows shorter than this go out together: their ends are not aligned */
@@ -13,15 +20,15 @@ enum { PART = 32 * LANES }; /* a lane makes that many additions / LANES before i
 
 /* What is known of a piece of a row. */
 typedef struct piece_sum {
-    double others; /* without the position left out */
-    double smaller, ties; /* for the Hessian: without those equal to the largest, and how many those are */
+    double sum_others; /* without the position left out */
+    double sum_below_max, ties; /* for the Hessian: without those equal to the largest, and how many those are */
 } piece_sum;
 
 /* to[0, n) = from[0, n), padded with -inf to whole lanes; returns the largest, behind which nan may hide. */
 SHARED real copy_and_find_largest(real *to, const real *from, ptrdiff_t n)
 {
     vreal largest[GROUP], also[GROUP];
-    for (int g = 0; g < GROUP; g++) largest[g] = also[g] = C(-REAL_INFINITY);
+    for (int g = 0; g < GROUP; g++) largest[g] = also[g] = UNIFORM(-REAL_INFINITY);
     ptrdiff_t i = 0;
     for (; i + 2 * LANES <= n; i += 2 * LANES)
         for (int g = 0; g < GROUP; g++) {
@@ -38,7 +45,7 @@ SHARED real copy_and_find_largest(real *to, const real *from, ptrdiff_t n)
     if (i < n)
         for (int g = 0; g < GROUP; g++) {
             const ptrdiff_t count = n - i - g * WIDTH;
-            vreal x = C(-REAL_INFINITY);
+            vreal x = UNIFORM(-REAL_INFINITY);
             if (count > 0) x = load_some_or(from + i + g * WIDTH, count < WIDTH ? count : WIDTH, -REAL_INFINITY);
             store(to + i + g * WIDTH, x);
             largest[g] = vmax(x, largest[g]);
@@ -58,19 +65,19 @@ SHARED ptrdiff_t find_first(const real *in, ptrdiff_t n, real x)
 }
 
 /* z -> exp(z - largest), n whole lanes, and their sum. Meanwhile what will be read next, `ahead`, comes in, and `flow` goes out. */
-ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const char *ahead, outflow *flow,
+ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const char *ahead, streaming_copy *flow,
                                     const int keep, const int want_smaller)
 {
-    outflow leaving = *flow;
-    vreal total[GROUP], smaller[GROUP], ties[GROUP];
-    for (int g = 0; g < GROUP; g++) total[g] = smaller[g] = ties[g] = ZERO;
+    streaming_copy leaving = *flow;
+    vreal total[GROUP], sum_below_max[GROUP], ties[GROUP];
+    for (int g = 0; g < GROUP; g++) total[g] = sum_below_max[g] = ties[g] = ZERO;
     for (ptrdiff_t start = 0; start < n; start += PART) {
         const ptrdiff_t end = start + PART < n ? start + PART : n;
         vreal part[GROUP], smaller_part[GROUP];
         for (int g = 0; g < GROUP; g++) part[g] = smaller_part[g] = ZERO;
         for (ptrdiff_t i = start; i < end; i += LANES) {
             prefetch_far(ahead + i * (ptrdiff_t)sizeof(real));
-            step(&leaving);
+            advance_copy(&leaving);
             for (int g = 0; g < GROUP; g++) {
                 vreal e = exp_nonpositive(load(z + i + g * WIDTH) - splat(largest));
                 part[g] += e;
@@ -82,18 +89,18 @@ ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const ch
                 }
             }
         }
-        for (int g = 0; g < GROUP; g++) total[g] += part[g], smaller[g] += smaller_part[g];
+        for (int g = 0; g < GROUP; g++) total[g] += part[g], sum_below_max[g] += smaller_part[g];
     }
     *flow = leaving;
-    return (piece_sum){.others = sum_lanes(total),
-                       .smaller = want_smaller ? sum_lanes(smaller) : 0,
+    return (piece_sum){.sum_others = sum_lanes(total),
+                       .sum_below_max = want_smaller ? sum_lanes(sum_below_max) : 0,
                        .ties = want_smaller ? sum_lanes(ties) : 0};
 }
 
-#define EXP_AND_SUM(name, keep, want_smaller)                                                   \
-    SHARED piece_sum name(real *z, ptrdiff_t n, real largest, const char *ahead, outflow *flow) \
-    {                                                                                           \
-        return exp_and_sum(z, n, largest, ahead, flow, keep, want_smaller);                     \
+#define EXP_AND_SUM(name, keep, want_smaller)                                                          \
+    SHARED piece_sum name(real *z, ptrdiff_t n, real largest, const char *ahead, streaming_copy *flow) \
+    {                                                                                                  \
+        return exp_and_sum(z, n, largest, ahead, flow, keep, want_smaller);                            \
     }
 EXP_AND_SUM(sum_only, 0, 0)
 EXP_AND_SUM(sum_and_keep, 1, 0)
@@ -196,7 +203,7 @@ ALWAYS_INLINE piece_sum exp_sum_and_put(const real *from, real *z, ptrdiff_t n, 
         }
         for (int g = 0; g < GROUP; g++) total[g] += part[g];
     }
-    return (piece_sum){.others = sum_lanes(total)};
+    return (piece_sum){.sum_others = sum_lanes(total)};
 }
 
 #define EXP_SUM_AND_PUT(name, keep, kind, streamed)                                                    \
@@ -257,7 +264,7 @@ SHARED void put_packed(const fl_array *array, ptrdiff_t n_classes, ptrdiff_t fir
         real *to = (real *)(void *)(array->data + (first + r) * array->outer);
         const ptrdiff_t count = together ? n * n_classes : n_classes;
         if (streamed)
-            stream_copy(to, packed + r * n_classes, count);
+            copy_streaming(to, packed + r * n_classes, count);
         else
             memcpy(to, packed + r * n_classes, (size_t)count * sizeof(real));
     }
@@ -275,7 +282,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
     const int weighted = is_weighted(job);
     row_stats s;
     CACHE_ALIGNED outgoing out[MAX_ROWS];
-    outflow flow = {0}; /* of packed rows */
+    streaming_copy flow = {0}; /* of packed rows */
     ptrdiff_t n_waiting = 0;
     double total = 0;
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
@@ -295,13 +302,13 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             }
             if (weighted && s.weight[r] == 0) { /* counts nowhere, whatever it holds */
                 for (ptrdiff_t k = 0; k < pitch; k++) row[k] = 0;
-                s.others[r] = s.own[r] = s.smaller[r] = 1, s.distance[r] = 0;
+                s.sum_others[r] = s.exp_target[r] = s.sum_below_max[r] = 1, s.distance[r] = 0;
                 continue;
             }
             real largest = copy_and_find_largest(row, real_row(&job->prediction, first + r), n_classes),
                  reported = largest;
             if (largest == REAL_INFINITY || largest == -REAL_INFINITY) {
-                settle_infinite_row(row, 1, n_classes, largest, kind);
+                replace_infinite_logits(row, 1, n_classes, largest, kind);
                 largest = 0;
             }
             /* One position is left out of the sum: the target's, or the largest one's. */
@@ -321,35 +328,36 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                                    : sum_only(row, pitch, largest, ahead, &flow);
             row = z + r * pitch;
             if (masked) {
-                p.others = p.smaller + (p.ties - 1);
+                p.sum_others = p.sum_below_max + (p.ties - 1);
             } else if (late) {
-                p.others -= 1;
-                if (p.others <
+                p.sum_others -= 1;
+                if (p.sum_others <
                     1) { /* the largest one's 1 was most of the sum: what is left of the others is rounding */
                     const ptrdiff_t at = find_first(row, n_classes, largest);
-                    outflow none = {0};
+                    streaming_copy none = {0};
                     const real aside = row[at];
                     row[at] = -REAL_INFINITY;
                     p = sum_only(row, pitch, largest, (const char *)row, &none);
                     row[at] = aside;
                 }
             }
-            s.others[r] = (real)p.others;
+            s.sum_others[r] = (real)p.sum_others;
             s.distance[r] = largest - own;
             s.first[r] = largest;
-            s.smaller[r] = (real)(own == largest ? p.smaller + p.ties : 0);
+            s.sum_below_max[r] = (real)(own == largest ? p.sum_below_max + p.ties : 0);
             if (want & FL_HESSIAN && own != largest)
-                s.smaller[r] = (real)(p.smaller + (p.ties - 1)); /* own is added below */
-            if (kind == ROW_LOSS) row[y] = -s.others[r];
+                s.sum_below_max[r] = (real)(p.sum_below_max + (p.ties - 1)); /* own is added below */
+            if (kind == ROW_LOSS) row[y] = -s.sum_others[r];
             if (kind == ROW_SOFTMAX) row[y] = 1;
             if (kind == ROW_LOGSUMEXP) s.value[r] = reported;
         }
-        finish(&flow);
-        for (ptrdiff_t r = n; r < padded; r++) s.others[r] = s.smaller[r] = 1, s.distance[r] = 0;
+        finish_copy(&flow);
+        for (ptrdiff_t r = n; r < padded; r++) s.sum_others[r] = s.sum_below_max[r] = 1, s.distance[r] = 0;
         for (ptrdiff_t r = 0; r < padded; r += WIDTH) {
             vreal distance = load(s.distance + r), own = exp_nonpositive(-distance);
-            store(s.own + r, own);
-            if (want & FL_HESSIAN) store(s.smaller + r, load(s.smaller + r) + choose(eq(distance, ZERO), ZERO, own));
+            store(s.exp_target + r, own);
+            if (want & FL_HESSIAN)
+                store(s.sum_below_max + r, load(s.sum_below_max + r) + choose(eq(distance, ZERO), ZERO, own));
             if (kind == ROW_LOGSUMEXP) store(s.distance + r, load(s.value + r));
         }
         if (kind == ROW_LOSS)
@@ -370,7 +378,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             }
             n_waiting = overlap && !last ? n : 0;
             if (pack && job->stream && !job->hessian.data && job->gradient.outer == n_classes * (ptrdiff_t)sizeof(real))
-                flow = start_outflow(gradient_row(job, first), packed, n * n_classes);
+                flow = start_streaming(gradient_row(job, first), packed, n * n_classes);
             else if (pack)
                 put_packed(&job->gradient, n_classes, first, n, packed, job->stream);
         }
@@ -389,7 +397,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                 total += sum_reals(s.value, n);
         }
     }
-    finish(&flow);
+    finish_copy(&flow);
     if (job->stream) stream_end();
     *sum = total;
     return -1;
@@ -432,7 +440,7 @@ ALWAYS_INLINE void put_target(const fl_job *job, const long_row *r, ptrdiff_t p)
 }
 
 /* A row whose largest logit is infinite: one +inf is probability 1; of two, or of none but -inf, nothing can be told. */
-SHARED void settle_infinite_long_row(const real *x, real *e, ptrdiff_t n, real largest, int kind, row_stats *s)
+SHARED void conclude_infinite_row(const real *x, real *e, ptrdiff_t n, real largest, int kind, row_stats *s)
 {
     const real nan = (real)__builtin_nan("");
     ptrdiff_t n_infinite = 0, at = -1;
@@ -444,11 +452,11 @@ SHARED void settle_infinite_long_row(const real *x, real *e, ptrdiff_t n, real l
     const int is_target = at == s->target[0];
     s->first[0] = 0;
     if (has_nan || (kind != ROW_LOGSUMEXP && n_infinite != 1)) {
-        s->others[0] = s->own[0] = s->distance[0] = nan;
+        s->sum_others[0] = s->exp_target[0] = s->distance[0] = nan;
         return;
     }
-    s->others[0] = kind == ROW_LOSS && !is_target ? 1 : 0;
-    s->own[0] = kind == ROW_LOSS && !is_target ? 0 : 1;
+    s->sum_others[0] = kind == ROW_LOSS && !is_target ? 1 : 0;
+    s->exp_target[0] = kind == ROW_LOSS && !is_target ? 0 : 1;
     s->distance[0] = kind == ROW_LOGSUMEXP ? largest : is_target ? 0 : REAL_INFINITY;
     if (e)
         for (ptrdiff_t k = 0; k < n; k++)
@@ -496,13 +504,13 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
             if (waiting.to) {
                 part[p] = take_and_put(z, e + start, padded, reference, &waiting, (const char *)(x + start + n), kind,
                                        job->stream)
-                              .others;
+                              .sum_others;
                 put_target(job, &before, p);
             } else {
-                outflow none = {0};
+                streaming_copy none = {0};
                 part[p] = (keep_exponentials ? sum_and_keep : sum_only)(z, padded, reference,
                                                                         (const char *)(x + start + n), &none)
-                              .others;
+                              .sum_others;
             }
             largest_of[p] = top;
             largest = top > largest ? top : largest;
@@ -511,30 +519,30 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
         if (!counts) largest = own = 0;
         for (ptrdiff_t p = 0; p < slots; p++) factor[p] = p < n_pieces ? largest_of[p] - largest : 0;
         for (ptrdiff_t p = 0; p < slots; p += WIDTH) store(factor + p, exp_nonpositive(load(factor + p)));
-        double others = 0;
-        for (ptrdiff_t p = 0; p < n_pieces; p++) others += part[p] * (double)factor[p];
+        double sum_others = 0;
+        for (ptrdiff_t p = 0; p < n_pieces; p++) sum_others += part[p] * (double)factor[p];
         if (kind != ROW_LOSS) {
             /* The largest one's 1 is in the sum. Where it is most of it, what is left when it is taken off would be what
              * rounding has left: sum its piece again without it. */
-            others -= 1;
-            if (others < 1) {
+            sum_others -= 1;
+            if (sum_others < 1) {
                 ptrdiff_t p = find_first(largest_of, n_pieces, largest), n = piece_length(job, p);
                 copy_and_find_largest(piece, x + p * PIECE, n);
                 piece[find_first(piece, n, largest)] = -REAL_INFINITY;
-                outflow none = {0};
-                others = sum_only(piece, round_up(n, LANES), largest, (const char *)piece, &none).others;
+                streaming_copy none = {0};
+                sum_others = sum_only(piece, round_up(n, LANES), largest, (const char *)piece, &none).sum_others;
                 for (ptrdiff_t q = 0; q < n_pieces; q++)
-                    if (q != p) others += part[q] * (double)factor[q];
+                    if (q != p) sum_others += part[q] * (double)factor[q];
             }
         }
-        s.others[0] = counts ? (real)others : 1;
+        s.sum_others[0] = counts ? (real)sum_others : 1;
         s.distance[0] = kind == ROW_LOSS ? largest - own : 0;
-        for (ptrdiff_t i = 1; i < LANES; i++) s.others[i] = 1, s.distance[i] = 0;
-        for (ptrdiff_t i = 0; i < LANES; i += WIDTH) store(s.own + i, exp_nonpositive(-load(s.distance + i)));
+        for (ptrdiff_t i = 1; i < LANES; i++) s.sum_others[i] = 1, s.distance[i] = 0;
+        for (ptrdiff_t i = 0; i < LANES; i += WIDTH) store(s.exp_target + i, exp_nonpositive(-load(s.distance + i)));
         s.first[0] = largest;
         if (kind == ROW_LOGSUMEXP) s.distance[0] = largest;
         if (counts && (largest == REAL_INFINITY || largest == -REAL_INFINITY)) {
-            settle_infinite_long_row(x, keep ? e : NULL, job->n_classes, largest, kind, &s);
+            conclude_infinite_row(x, keep ? e : NULL, job->n_classes, largest, kind, &s);
             for (ptrdiff_t p = 0; p < slots; p++) factor[p] = 1;
         }
         const real off = s.first[0];
@@ -547,7 +555,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
             before = (long_row){.factor = factor, .row = row, .target = y};
             before.out = (outgoing){.kind = kind, .largest = off, .log_sum = s.value[0], .factor = s.inverse[0]};
             if (kind == ROW_LOSS) before.out.factor = s.first[0] * s.inverse[0] * s.scaled[0];
-            before.at_target = -(s.others[0] * before.out.factor);
+            before.at_target = -(s.sum_others[0] * before.out.factor);
         }
         if (job->value.data)
             store_elements(&job->value, job->n_inner, row, 1, s.value);
@@ -564,3 +572,5 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
     *sum = total;
     return -1;
 }
+
+#endif

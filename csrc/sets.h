@@ -12,7 +12,10 @@
 #ifndef FASTLOSS_SETS_H
 #define FASTLOSS_SETS_H
 
-#include "rows.h"
+#include "checks.h"
+#include "formulas.h"
+#include "sums.h"
+#include "tiles.h"
 
 /* What the passes need of an element. */
 typedef struct set_element {

@@ -7,6 +7,7 @@
 #ifndef FASTLOSS_SIMD_H
 #define FASTLOSS_SIMD_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -88,15 +89,18 @@ ALWAYS_INLINE vreal load(const real *p) { return (vreal) * (const vreal_unaligne
 ALWAYS_INLINE void store(real *p, vreal v) { *(vreal_unaligned *)p = (vreal_unaligned)v; }
 ALWAYS_INLINE vint load_int(const real_int *p) { return (vint) * (const vint_unaligned *)p; }
 ALWAYS_INLINE vreal splat(real x) { return x - (vreal){0}; }
+#define ZERO splat(0)
+#define ONE splat(1)
+#define UNIFORM(x) splat((real)(x))
 ALWAYS_INLINE vint splat_int(real_int x) { return x - (vint){0}; }
-ALWAYS_INLINE vint bits(vreal x) { return (vint)x; }
+ALWAYS_INLINE vint bits_of(vreal x) { return (vint)x; }
 ALWAYS_INLINE vreal from_bits(vint x) { return (vreal)x; }
 
 #define SIGN_BIT splat_int((real_int)((real_uint)1 << (8 * sizeof(real) - 1)))
-ALWAYS_INLINE vreal vabs(vreal x) { return from_bits(bits(x) & ~SIGN_BIT); }
+ALWAYS_INLINE vreal vabs(vreal x) { return from_bits(bits_of(x) & ~SIGN_BIT); }
 ALWAYS_INLINE vreal with_sign_of(vreal magnitude, vreal sign)
 {
-    return from_bits(bits(magnitude) | (bits(sign) & SIGN_BIT));
+    return from_bits(bits_of(magnitude) | (bits_of(sign) & SIGN_BIT));
 }
 
 #if defined(COMPARE)
@@ -151,7 +155,7 @@ ALWAYS_INLINE vmask eq(vreal a, vreal b) { return (vmask)(a == b); }
 ALWAYS_INLINE vmask eq_int(vint a, vint b) { return (vmask)(a == b); }
 ALWAYS_INLINE vmask both(vmask a, vmask b) { return a & b; }
 ALWAYS_INLINE vmask either(vmask a, vmask b) { return a | b; }
-ALWAYS_INLINE vreal choose(vmask m, vreal a, vreal b) { return from_bits((m & bits(a)) | (~m & bits(b))); }
+ALWAYS_INLINE vreal choose(vmask m, vreal a, vreal b) { return from_bits((m & bits_of(a)) | (~m & bits_of(b))); }
 ALWAYS_INLINE vreal vmax(vreal a, vreal b) { return choose(lt(b, a), a, b); }
 ALWAYS_INLINE vreal vmin(vreal a, vreal b) { return choose(lt(a, b), a, b); }
 ALWAYS_INLINE int any_true(vmask m)

@@ -84,7 +84,7 @@ ALWAYS_INLINE int is_dense(const fl_array *array, ptrdiff_t n_outer, ptrdiff_t n
 }
 
 /* Copies past the caches: the destination is not read first, and what others have in the caches stays there. */
-SHARED void stream_copy(real *to, const real *from, ptrdiff_t count)
+SHARED void copy_streaming(real *to, const real *from, ptrdiff_t count)
 {
     ptrdiff_t head = (ptrdiff_t)((-(uintptr_t)to % VECTOR_BYTES) / sizeof(real));
     if (head > count) head = count;
@@ -97,30 +97,30 @@ SHARED void stream_copy(real *to, const real *from, ptrdiff_t count)
 }
 
 /* A streaming copy in small steps, between which something else is computed: its stores wait for memory meanwhile. */
-typedef struct outflow {
+typedef struct streaming_copy {
     const real *from;
     real *to; /* at the start of a cache line */
     ptrdiff_t left;
-} outflow;
+} streaming_copy;
 
-ALWAYS_INLINE outflow start_outflow(real *to, const real *from, ptrdiff_t count)
+ALWAYS_INLINE streaming_copy start_streaming(real *to, const real *from, ptrdiff_t count)
 {
     ptrdiff_t head = (ptrdiff_t)((-(uintptr_t)to % 64) / sizeof(real));
     if (head > count) head = count;
     for (ptrdiff_t i = 0; i < head; i++) to[i] = from[i];
-    return (outflow){from + head, to + head, count - head};
+    return (streaming_copy){from + head, to + head, count - head};
 }
 
-ALWAYS_INLINE void step(outflow *flow)
+ALWAYS_INLINE void advance_copy(streaming_copy *flow)
 {
     if (flow->left < LANES) return;
     for (int g = 0; g < GROUP; g++) stream(flow->to + g * WIDTH, load(flow->from + g * WIDTH));
     flow->from += LANES, flow->to += LANES, flow->left -= LANES;
 }
 
-SHARED void finish(outflow *flow)
+SHARED void finish_copy(streaming_copy *flow)
 {
-    while (flow->left >= LANES) step(flow);
+    while (flow->left >= LANES) advance_copy(flow);
     for (; flow->left > 0; flow->left--) *flow->to++ = *flow->from++;
 }
 

@@ -4,20 +4,25 @@
  * other. More classes: a square of WIDTH x WIDTH at a time, by the usual network of unpacks, 128 bits being the unit
  * inside which x86 shuffles at no extra cost. What is left over, and other processors, go element by element.
  */
+#ifndef FASTLOSS_TRANSPOSE_H
+#define FASTLOSS_TRANSPOSE_H
+
+#include "simd.h"
 
 enum { PICKED_CLASSES = 8 }; /* fewer than this are picked */
 
-ALWAYS_INLINE void rows_to_tile_plain(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t row_stride,
+ALWAYS_INLINE void rows_to_tile_plain(real *tile, ptrdiff_t tile_stride, const real *from, ptrdiff_t row_stride,
                                       ptrdiff_t n_classes, ptrdiff_t n)
 {
     for (ptrdiff_t i = 0; i < n; i++)
-        for (ptrdiff_t k = 0; k < n_classes; k++) tile[k * rows + i] = from[i * row_stride + k];
+        for (ptrdiff_t k = 0; k < n_classes; k++) tile[k * tile_stride + i] = from[i * row_stride + k];
 }
 
-ALWAYS_INLINE void tile_to_rows_plain(const real *tile, ptrdiff_t rows, real *to, ptrdiff_t n_classes, ptrdiff_t n)
+ALWAYS_INLINE void tile_to_rows_plain(const real *tile, ptrdiff_t tile_stride, real *to, ptrdiff_t n_classes,
+                                      ptrdiff_t n)
 {
     for (ptrdiff_t i = 0; i < n; i++)
-        for (ptrdiff_t k = 0; k < n_classes; k++) to[i * n_classes + k] = tile[k * rows + i];
+        for (ptrdiff_t k = 0; k < n_classes; k++) to[i * n_classes + k] = tile[k * tile_stride + i];
 }
 
 #if VECTOR_BYTES == 64
@@ -53,7 +58,7 @@ ALWAYS_INLINE void tile_to_rows_plain(const real *tile, ptrdiff_t rows, real *to
         result = picked_;                                                                                            \
     } while (0)
 
-ALWAYS_INLINE void pick_to_tile(real *tile, ptrdiff_t rows, const real *from, const int n_classes, ptrdiff_t n)
+ALWAYS_INLINE void pick_to_tile(real *tile, ptrdiff_t tile_stride, const real *from, const int n_classes, ptrdiff_t n)
 {
     for (ptrdiff_t i = 0; i + WIDTH <= n; i += WIDTH) {
         vreal in[PICKED_CLASSES], out;
@@ -61,16 +66,16 @@ ALWAYS_INLINE void pick_to_tile(real *tile, ptrdiff_t rows, const real *from, co
         _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
         {
             PICK_ALL(out, in, n_classes, j * n_classes + k);
-            store(tile + k * rows + i, out);
+            store(tile + k * tile_stride + i, out);
         }
     }
 }
 
-ALWAYS_INLINE void pick_to_rows(const real *tile, ptrdiff_t rows, real *to, const int n_classes, ptrdiff_t n)
+ALWAYS_INLINE void pick_to_rows(const real *tile, ptrdiff_t tile_stride, real *to, const int n_classes, ptrdiff_t n)
 {
     for (ptrdiff_t i = 0; i + WIDTH <= n; i += WIDTH) {
         vreal in[PICKED_CLASSES], out;
-        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) in[k] = load(tile + k * rows + i);
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) in[k] = load(tile + k * tile_stride + i);
         _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++)
         {
             PICK_ALL(out, in, n_classes, (k * WIDTH + j) % n_classes * WIDTH + (k * WIDTH + j) / n_classes);
@@ -206,7 +211,7 @@ ALWAYS_INLINE void store_few(real *to, const vreal *g, const int n_classes, ptrd
     if (n < WIDTH) memcpy(to, last, (size_t)(n * n_classes) * sizeof(real));
 }
 
-SHARED void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t row_stride, ptrdiff_t n_classes,
+SHARED void rows_to_tile(real *tile, ptrdiff_t tile_stride, const real *from, ptrdiff_t row_stride, ptrdiff_t n_classes,
                          ptrdiff_t n)
 {
     ptrdiff_t whole = 0;
@@ -214,7 +219,7 @@ SHARED void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t
     if (n_classes < PICKED_CLASSES && row_stride == n_classes) {
         switch (n_classes) {
 #define CASE(k) \
-    case k: whole = n / WIDTH * WIDTH, pick_to_tile(tile, rows, from, k, n); break;
+    case k: whole = n / WIDTH * WIDTH, pick_to_tile(tile, tile_stride, from, k, n); break;
             FOR_PICKED_CLASSES(CASE)
 #undef CASE
         }
@@ -229,26 +234,26 @@ SHARED void rows_to_tile(real *tile, ptrdiff_t rows, const real *from, ptrdiff_t
                 _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) v[i] =
                     load_some_or(from + (whole + i) * row_stride + k, count, 0);
                 transpose(v);
-                real *to = tile + k * rows + whole;
+                real *to = tile + k * tile_stride + whole;
                 _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++)
                 {
                     if (i == count) break;
-                    store(to + i * rows, v[i]);
+                    store(to + i * tile_stride, v[i]);
                 }
             }
 #endif
-    rows_to_tile_plain(tile + whole, rows, from + whole * row_stride, row_stride, n_classes, n - whole);
+    rows_to_tile_plain(tile + whole, tile_stride, from + whole * row_stride, row_stride, n_classes, n - whole);
 }
 
 /* May write up to a vector past the last row's end. */
-SHARED void tile_to_rows(const real *tile, ptrdiff_t rows, real *to, ptrdiff_t n_classes, ptrdiff_t n)
+SHARED void tile_to_rows(const real *tile, ptrdiff_t tile_stride, real *to, ptrdiff_t n_classes, ptrdiff_t n)
 {
     ptrdiff_t whole = 0;
 #if CAN_PICK
     if (n_classes < PICKED_CLASSES) {
         switch (n_classes) {
 #define CASE(k) \
-    case k: whole = n / WIDTH * WIDTH, pick_to_rows(tile, rows, to, k, n); break;
+    case k: whole = n / WIDTH * WIDTH, pick_to_rows(tile, tile_stride, to, k, n); break;
             FOR_PICKED_CLASSES(CASE)
 #undef CASE
         }
@@ -263,11 +268,13 @@ SHARED void tile_to_rows(const real *tile, ptrdiff_t rows, real *to, ptrdiff_t n
                 const ptrdiff_t count = n_classes - k < WIDTH ? n_classes - k : WIDTH;
                 vreal v[WIDTH];
                 _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) v[i] =
-                    i < count ? load(tile + (k + i) * rows + whole) : ZERO;
+                    i < count ? load(tile + (k + i) * tile_stride + whole) : ZERO;
                 transpose(v);
                 real *out = to + whole * n_classes + k;
                 _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) store(out + i * n_classes, v[i]);
             }
 #endif
-    tile_to_rows_plain(tile + whole, rows, to + whole * n_classes, n_classes, n - whole);
+    tile_to_rows_plain(tile + whole, tile_stride, to + whole * n_classes, n_classes, n - whole);
 }
+
+#endif

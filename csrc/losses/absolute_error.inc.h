@@ -9,7 +9,7 @@ ALWAYS_INLINE point absolute_error(operands o)
     vreal hessian = o.curvature == FL_EXACT ? ZERO
                     : o.curvature == FL_PSD
                         ? ONE
-                        : ONE / choose(lt(distance, C(SMALLEST_NORMAL)), C(SMALLEST_NORMAL), distance);
+                        : ONE / choose(lt(distance, UNIFORM(SMALLEST_NORMAL)), UNIFORM(SMALLEST_NORMAL), distance);
     /* nan has no sign */
     return (point){.value = distance, .gradient = choose(eq(r, r), sign, r), .hessian = choose(eq(r, r), hessian, r)};
 }

@@ -23,7 +23,7 @@ ALWAYS_INLINE point binary_focal_margin(operands o, vreal m, vreal a)
     vreal power = gamma <= 64 && gamma == (int)gamma
                       ? whole_power(rho, (int)gamma)
                       : exp_nonpositive(-g * choose(right, o.l + vabs(m), o.l)); /* log rho = -softplus(m) */
-    vreal s_loss = s * vmin(C(LARGEST), loss); /* where s is 0 and the loss infinite, 0 */
+    vreal s_loss = s * vmin(UNIFORM(LARGEST), loss); /* where s is 0 and the loss infinite, 0 */
     vreal scale = a * power;
     vreal slope = scale * fmadd(g, s_loss, rho);
 
@@ -61,7 +61,7 @@ ALWAYS_INLINE point binary_focal(operands o)
     if (o.curvature == FL_MAJORIZE) {
         vmask is_hard = either(eq(t, ZERO), eq(other, ZERO));
         vreal bound = UNIFORM(0.25 + o.p[0] / 6) * fmadd(t, positive, other * negative);
-        hessian = choose(is_hard, hessian, nan_or(o.z, bound));
+        hessian = choose(is_hard, hessian, keep_nan(o.z, bound));
     }
     return (point){.value = one.value + zero.value, .gradient = one.gradient - zero.gradient, .hessian = hessian};
 }

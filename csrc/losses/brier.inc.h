@@ -23,7 +23,7 @@ ALWAYS_INLINE point brier(operands o)
     } else if (o.curvature == FL_PSD)
         hessian = not_flat((slope + slope) * slope, error * slope);
     else
-        hessian = nan_or(o.z, C(BRIER_LARGEST_CURVATURE));
+        hessian = keep_nan(o.z, UNIFORM(BRIER_LARGEST_CURVATURE));
     return (point){.value = error * error, .gradient = (error + error) * slope, .hessian = hessian};
 }
 POINTWISE(brier, FL_UNIT_INTERVAL, STAGE(sharp_exp_of_distance, FOR_ALL), NULL, 0)

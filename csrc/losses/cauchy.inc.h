@@ -6,35 +6,35 @@
 
 ALWAYS_INLINE vreal cauchy_ratio(operands o)
 {
-    return vmin(C(LARGEST), divided_by(vmin(C(LARGEST), vabs(o.z - o.t)), o.p[0]));
+    return vmin(UNIFORM(LARGEST), divided_by(vmin(UNIFORM(LARGEST), vabs(o.z - o.t)), o.p[0]));
 }
 
 ALWAYS_INLINE vreal cauchy_value(operands o)
 {
     vreal r = vabs(o.z - o.t), x = cauchy_ratio(o), square = x * x, u = ONE + square;
-    vmask far = lt(C(CAUCHY_FAR), x);
-    vreal scaled = divided_by(vmin(C(LARGEST), r) * C(0x1p-64), o.p[0]); /* finite where x may not be */
+    vmask far = lt(UNIFORM(CAUCHY_FAR), x);
+    vreal scaled = divided_by(vmin(UNIFORM(LARGEST), r) * UNIFORM(0x1p-64), o.p[0]); /* finite where x may not be */
     vreal log = log_of_sum(choose(far, scaled, u), choose(far, ZERO, rounded_off(square, u)));
-    return nan_or(r, choose(far, log + C(64 * 0.693147180559945309), C(0.5) * log));
+    return keep_nan(r, choose(far, log + UNIFORM(64 * 0.693147180559945309), UNIFORM(0.5) * log));
 }
 
 ALWAYS_INLINE point cauchy(operands o)
 {
     vreal c = UNIFORM(o.p[0]);
     vreal r = o.z - o.t, x = cauchy_ratio(o);
-    vmask far = lt(C(CAUCHY_FAR), x);
-    vreal near = vmin(C(CAUCHY_FAR), x), inverse = ONE / choose(far, x, fmadd(near, near, ONE));
+    vmask far = lt(UNIFORM(CAUCHY_FAR), x);
+    vreal near = vmin(UNIFORM(CAUCHY_FAR), x), inverse = ONE / choose(far, x, fmadd(near, near, ONE));
     vreal w = choose(far, inverse * inverse, inverse);
     vreal hessian;
     if (o.curvature == FL_EXACT)
         hessian = choose(far, -w, (ONE - near) * w * ((ONE + near) * w));
     else
-        hessian = vmax(C(CURVATURE_FLOOR), w);
+        hessian = vmax(UNIFORM(CURVATURE_FLOOR), w);
     vreal value = times_square(o.e, o.p[0]);
     vreal gradient = with_sign_of(c * choose(far, inverse, near * w), r);
-    vmask infinite = eq(vabs(r), C(REAL_INFINITY));
+    vmask infinite = eq(vabs(r), UNIFORM(REAL_INFINITY));
     return (point){.value = choose(infinite, vabs(r), value),
-                   .gradient = nan_or(r, choose(infinite, ZERO, gradient)),
-                   .hessian = nan_or(r, hessian)};
+                   .gradient = keep_nan(r, choose(infinite, ZERO, gradient)),
+                   .hessian = keep_nan(r, hessian)};
 }
 POINTWISE(cauchy, FL_ANY, STAGE(cauchy_value, FL_VALUE), NULL, 0)

@@ -3,6 +3,6 @@
  */
 ALWAYS_INLINE terms cross_entropy(probability y)
 {
-    return (terms){.value = y.loss, .first = ONE, .second = ZERO, .bound = C(0.5)};
+    return (terms){.value = y.loss, .first = ONE, .second = ZERO, .bound = UNIFORM(0.5)};
 }
 ROWWISE(cross_entropy)

@@ -5,6 +5,6 @@ ALWAYS_INLINE point expectile(operands o)
     vreal r = o.z - o.t;
     vreal weight = choose(lt(ZERO, r), UNIFORM(1 - q), UNIFORM(q)), doubled = weight + weight;
     vreal hessian = o.curvature == FL_MAJORIZE ? UNIFORM(q < 0.5 ? 2 * (1 - q) : 2 * q) : doubled;
-    return (point){.value = weight * r * r, .gradient = doubled * r, .hessian = nan_or(r, hessian)};
+    return (point){.value = weight * r * r, .gradient = doubled * r, .hessian = keep_nan(r, hessian)};
 }
 POINTWISE(expectile, FL_ANY, NO_STAGES)

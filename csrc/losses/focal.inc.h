@@ -14,7 +14,7 @@ ALWAYS_INLINE terms focal(probability y)
     vreal s_loss = choose(eq(s, ZERO), ZERO, s * y.loss);
     vreal ratio = choose(eq(rho, ZERO), s, s_loss / rho);
     vreal first = power * fmadd(g, ratio, ONE);
-    vreal bend = fmadd(C(2), s, -s_loss) + (g - ONE) * (s * ratio);
+    vreal bend = fmadd(UNIFORM(2), s, -s_loss) + (g - ONE) * (s * ratio);
     vreal value = choose(eq(power, ONE), y.loss, power * y.loss);
     return (terms){.value = value,
                    .first = first,

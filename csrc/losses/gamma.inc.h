@@ -5,13 +5,13 @@
 ALWAYS_INLINE point gamma(operands o)
 {
     exp_parts e = exp_exact(-o.z);
-    vreal large = o.t * e.power, small = fmadd(o.t, e.rest, rest_of_product(o.t, e.power, large));
-    small = choose(lt(large, C(REAL_INFINITY)), small, ZERO); /* inf - inf is no number */
+    vreal large = o.t * e.power, small = fmadd(o.t, e.rest, product_error(o.t, e.power, large));
+    small = choose(lt(large, UNIFORM(REAL_INFINITY)), small, ZERO); /* inf - inf is no number */
     vreal ratio = large + small;
     vreal hessian = ratio;
     if (o.curvature == FL_MAJORIZE) hessian = vmax(ONE, hessian);
-    if (o.curvature != FL_EXACT) hessian = vmax(C(CURVATURE_FLOOR), hessian);
-    vreal value = choose(eq(ratio, C(REAL_INFINITY)), ratio, (o.z + large) + small);
+    if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
+    vreal value = choose(eq(ratio, UNIFORM(REAL_INFINITY)), ratio, (o.z + large) + small);
     return (point){.value = value, .gradient = (ONE - large) - small, .hessian = hessian};
 }
 POINTWISE(gamma, FL_POSITIVE, NO_STAGES)

@@ -5,8 +5,9 @@ ALWAYS_INLINE point hinge_of_margin(vreal m, operands o)
 {
     vreal u = ONE - m;
     vreal hessian = o.curvature == FL_EXACT ? ZERO : o.curvature == FL_PSD ? ONE : hinge_majorizer(u);
-    return (point){
-        .value = vmax(ZERO, u), .gradient = choose(lt(ZERO, u), C(-1), nan_or(u, ZERO)), .hessian = nan_or(u, hessian)};
+    return (point){.value = vmax(ZERO, u),
+                   .gradient = choose(lt(ZERO, u), UNIFORM(-1), keep_nan(u, ZERO)),
+                   .hessian = keep_nan(u, hessian)};
 }
 
 ALWAYS_INLINE point hinge(operands o) { return mixture_of_margins(o, hinge_of_margin); }

@@ -11,6 +11,6 @@ ALWAYS_INLINE point huber(operands o)
     vreal c = vmax(-delta, vmin(delta, r)); /* operands in this order keep nan */
     vreal slope = o.curvature == FL_EXACT ? ZERO : delta / vmax(distance, delta);
     vreal hessian = choose(le(distance, delta), ONE, choose(eq(r, r), slope, r));
-    return (point){.value = c * fmadd(C(-0.5), c, r), .gradient = c, .hessian = hessian};
+    return (point){.value = c * fmadd(UNIFORM(-0.5), c, r), .gradient = c, .hessian = hessian};
 }
 POINTWISE(huber, FL_ANY, NO_STAGES)

@@ -4,7 +4,7 @@
 ALWAYS_INLINE terms kl_divergence(probability y)
 {
     /* t log t is nothing where t is not normal; a target of 0 counts nothing at all */
-    vreal value = y.loss + log_normal(vmax(C(SMALLEST_NORMAL), y.amount));
-    return (terms){.value = value, .first = ONE, .second = ZERO, .bound = C(0.5)};
+    vreal value = y.loss + log_normal(vmax(UNIFORM(SMALLEST_NORMAL), y.amount));
+    return (terms){.value = value, .first = ONE, .second = ZERO, .bound = UNIFORM(0.5)};
 }
 ROWWISE(kl_divergence)

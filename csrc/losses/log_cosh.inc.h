@@ -4,13 +4,13 @@
  * sqrt(1 / 8). 1 - tanh^2 is 4 e / (1 + e)^2. majorize is tanh(r) / r, of the parabola that touches the loss here and lies
  * above it everywhere.
  */
-ALWAYS_INLINE vreal exp_of_residual(operands o) { return exp_nonpositive(C(-2) * vabs(o.z - o.t)); }
+ALWAYS_INLINE vreal exp_of_residual(operands o) { return exp_nonpositive(UNIFORM(-2) * vabs(o.z - o.t)); }
 
 /* log(cosh(r)) of r^2 = x <= 1 */
 ALWAYS_INLINE vreal log_cosh_near(vreal x)
 {
 #if FL_REAL == 32
-    vreal q = C(-0x1.b91e0ap-16);
+    vreal q = UNIFORM(-0x1.b91e0ap-16);
     q = HORNER(x, q, 0x1.76b3f8p-13);
     q = HORNER(x, q, -0x1.66183ap-11);
     q = HORNER(x, q, 0x1.1ba1aap-9);
@@ -18,7 +18,7 @@ ALWAYS_INLINE vreal log_cosh_near(vreal x)
     q = HORNER(x, q, 0x1.6c1468p-6);
     q = HORNER(x, q, -0x1.555550p-4);
 #else
-    vreal q = C(-0x1.3bf224fd81f5ep-29);
+    vreal q = UNIFORM(-0x1.3bf224fd81f5ep-29);
     q = HORNER(x, q, 0x1.a3eae8110732cp-26);
     q = HORNER(x, q, -0x1.19f38708934ccp-23);
     q = HORNER(x, q, 0x1.09125e0b8622bp-21);
@@ -41,12 +41,12 @@ ALWAYS_INLINE vreal log_cosh_near(vreal x)
 ALWAYS_INLINE vreal log1p_eighth(vreal e)
 {
 #if FL_REAL == 32
-    vreal q = C(0x1.324ee0p-3);
+    vreal q = UNIFORM(0x1.324ee0p-3);
     q = HORNER(e, q, -0x1.f3609ep-3);
     q = HORNER(e, q, 0x1.550058p-2);
     q = HORNER(e, q, -0x1.fffe72p-2);
 #else
-    vreal q = C(0x1.74ed5c2beef2fp-5);
+    vreal q = UNIFORM(0x1.74ed5c2beef2fp-5);
     q = HORNER(e, q, -0x1.61d577ba31aa6p-4);
     q = HORNER(e, q, 0x1.bce19c5c28e69p-4);
     q = HORNER(e, q, -0x1.fec93c49020efp-4);
@@ -64,12 +64,12 @@ ALWAYS_INLINE vreal log1p_eighth(vreal e)
 ALWAYS_INLINE vreal tanh_near(vreal x)
 {
 #if FL_REAL == 32
-    vreal q = C(0x1.3cfaeep-6);
+    vreal q = UNIFORM(0x1.3cfaeep-6);
     q = HORNER(x, q, -0x1.b7f856p-5);
     q = HORNER(x, q, 0x1.110b6ap-3);
     q = HORNER(x, q, -0x1.55554cp-2);
 #else
-    vreal q = C(0x1.efa71655db26ap-12);
+    vreal q = UNIFORM(0x1.efa71655db26ap-12);
     q = HORNER(x, q, -0x1.76d06f226c798p-10);
     q = HORNER(x, q, 0x1.d66951b7130f6p-9);
     q = HORNER(x, q, -0x1.226c4f1c269bcp-7);
@@ -85,15 +85,15 @@ ALWAYS_INLINE point log_cosh(operands o)
 {
     vreal r = o.z - o.t, distance = vabs(r), x = distance * distance;
     vreal inverse = ONE / (ONE + o.e), above = tanh_near(x);
-    vmask near = lt(x, C(0.125));
+    vmask near = lt(x, UNIFORM(0.125));
     vreal tanh = choose(near, fmadd(distance, above, distance), (ONE - o.e) * inverse);
     vreal hessian;
     if (o.curvature == FL_MAJORIZE)
         hessian = choose(near, ONE + above, tanh / distance);
     else
-        hessian = C(4) * o.e * inverse * inverse;
-    if (o.curvature != FL_EXACT) hessian = vmax(C(CURVATURE_FLOOR), hessian);
-    vreal far = (distance - C(LN2_HIGH)) + (log1p_eighth(o.e) - C(LN2_LOW));
+        hessian = UNIFORM(4) * o.e * inverse * inverse;
+    if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
+    vreal far = (distance - UNIFORM(LN2_HIGH)) + (log1p_eighth(o.e) - UNIFORM(LN2_LOW));
     return (point){.value = choose(lt(distance, ONE), log_cosh_near(x), far),
                    .gradient = with_sign_of(tanh, r),
                    .hessian = hessian};

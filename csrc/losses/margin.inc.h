@@ -23,8 +23,8 @@ ALWAYS_INLINE point mixture_of_margins(operands o, point (*of_margin)(vreal m, o
 /* 1 / (2 |u|): the curvature of the parabola that touches max(0, u) here and lies nowhere below it (Hunter & Lange 2004). */
 ALWAYS_INLINE vreal hinge_majorizer(vreal u)
 {
-    vreal distance = vmax(C(SMALLEST_NORMAL), vabs(u));
-    return C(0.5) / distance;
+    vreal distance = vmax(UNIFORM(SMALLEST_NORMAL), vabs(u));
+    return UNIFORM(0.5) / distance;
 }
 
 #endif

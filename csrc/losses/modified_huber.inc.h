@@ -7,11 +7,11 @@
 
 ALWAYS_INLINE point modified_huber_of_margin(vreal m, operands o)
 {
-    vreal u = vmax(ZERO, ONE - m), c = vmin(C(2), u);
-    vreal beyond = o.curvature == FL_MAJORIZE ? C(2) : ZERO;
-    vreal straight = o.curvature == FL_EXACT ? ZERO : vmax(C(CURVATURE_FLOOR), C(4) / u);
-    vreal hessian = choose(lt(C(2), u), straight, choose(lt(ZERO, u), C(2), beyond));
-    return (point){.value = c * (u + (u - c)), .gradient = C(-2) * c, .hessian = nan_or(u, hessian)};
+    vreal u = vmax(ZERO, ONE - m), c = vmin(UNIFORM(2), u);
+    vreal beyond = o.curvature == FL_MAJORIZE ? UNIFORM(2) : ZERO;
+    vreal straight = o.curvature == FL_EXACT ? ZERO : vmax(UNIFORM(CURVATURE_FLOOR), UNIFORM(4) / u);
+    vreal hessian = choose(lt(UNIFORM(2), u), straight, choose(lt(ZERO, u), UNIFORM(2), beyond));
+    return (point){.value = c * (u + (u - c)), .gradient = UNIFORM(-2) * c, .hessian = keep_nan(u, hessian)};
 }
 
 ALWAYS_INLINE point modified_huber(operands o) { return mixture_of_margins(o, modified_huber_of_margin); }

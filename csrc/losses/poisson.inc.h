@@ -8,11 +8,11 @@ ALWAYS_INLINE point poisson(operands o)
 {
     exp_parts e = exp_exact(o.z);
     vreal rate = e.power + e.rest, product = o.t * o.z;
-    vreal value = (e.power - product) + (e.rest - rest_of_product(o.t, o.z, product));
-    vmask alone = either(eq(o.t, ZERO), eq(rate, C(REAL_INFINITY))); /* 0 inf and inf - inf are no numbers */
+    vreal value = (e.power - product) + (e.rest - product_error(o.t, o.z, product));
+    vmask alone = either(eq(o.t, ZERO), eq(rate, UNIFORM(REAL_INFINITY))); /* 0 inf and inf - inf are no numbers */
     vreal hessian = rate;
     if (o.curvature == FL_MAJORIZE) hessian = vmax(o.t, hessian);
-    if (o.curvature != FL_EXACT) hessian = vmax(C(CURVATURE_FLOOR), hessian);
+    if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
     return (point){.value = choose(alone, rate, value), .gradient = (e.power - o.t) + e.rest, .hessian = hessian};
 }
 POINTWISE(poisson, FL_NONNEGATIVE, NO_STAGES)

@@ -13,11 +13,11 @@ ALWAYS_INLINE terms poly1(probability y)
         value = fmadd(e, y.rest, y.loss);
         first = fmadd(e, y.p, ONE);
     } else {
-        vreal above = choose(lt(y.rest, C(0.29)), -(y.rest * y.rest) * log1p_bend(-y.rest), y.loss - y.rest);
+        vreal above = choose(lt(y.rest, UNIFORM(0.29)), -(y.rest * y.rest) * log1p_bend(-y.rest), y.loss - y.rest);
         value = fmadd(UNIFORM(1 + epsilon), y.rest, above);
         first = fmadd(-e, y.rest, UNIFORM(1 + epsilon));
     }
-    value = choose(lt(y.loss, C(REAL_INFINITY)), value, y.loss);
+    value = choose(lt(y.loss, UNIFORM(REAL_INFINITY)), value, y.loss);
     return (terms){.value = value,
                    .first = first,
                    .second = -e * y.p * (y.rest * y.rest),

@@ -6,13 +6,13 @@
 ALWAYS_INLINE point pseudo_huber(operands o)
 {
     vreal delta = UNIFORM(o.p[0]);
-    vreal r = o.z - o.t, distance = vmin(C(LARGEST), vabs(r));
-    vreal q = vmin(C(LARGEST), divided_by(distance, o.p[0]));
-    vmask far = lt(C(FL_REAL == 32 ? 0x1p30 : 0x1p60), q); /* where 1 + q^2 is q^2, and may overflow */
+    vreal r = o.z - o.t, distance = vmin(UNIFORM(LARGEST), vabs(r));
+    vreal q = vmin(UNIFORM(LARGEST), divided_by(distance, o.p[0]));
+    vmask far = lt(UNIFORM(FL_REAL == 32 ? 0x1p30 : 0x1p60), q); /* where 1 + q^2 is q^2, and may overflow */
     vreal square = fmadd(q, q, ONE), s = choose(far, q, vsqrt(square));
     vreal hessian = o.curvature == FL_MAJORIZE ? ONE / s : ONE / (square * s);
-    if (o.curvature != FL_EXACT) hessian = vmax(C(CURVATURE_FLOOR), hessian);
-    return (point){.value = choose(lt(vabs(r), C(REAL_INFINITY)), delta * (distance * (q / (s + ONE))), vabs(r)),
+    if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
+    return (point){.value = choose(lt(vabs(r), UNIFORM(REAL_INFINITY)), delta * (distance * (q / (s + ONE))), vabs(r)),
                    .gradient = with_sign_of(delta * (q / s), r),
                    .hessian = hessian};
 }

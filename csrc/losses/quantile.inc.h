@@ -7,9 +7,9 @@ ALWAYS_INLINE point quantile(operands o)
     vreal weight = choose(lt(ZERO, r), UNIFORM(1 - o.p[0]), UNIFORM(o.p[0]));
     vreal hessian = o.curvature == FL_EXACT ? ZERO
                     : o.curvature == FL_PSD ? ONE
-                                            : C(0.5) / vmax(C(SMALLEST_NORMAL), distance);
+                                            : UNIFORM(0.5) / vmax(UNIFORM(SMALLEST_NORMAL), distance);
     return (point){.value = distance * weight,
-                   .gradient = nan_or(r, choose(eq(r, ZERO), ZERO, with_sign_of(weight, r))),
-                   .hessian = nan_or(r, hessian)};
+                   .gradient = keep_nan(r, choose(eq(r, ZERO), ZERO, with_sign_of(weight, r))),
+                   .hessian = keep_nan(r, hessian)};
 }
 POINTWISE(quantile, FL_ANY, NO_STAGES)

@@ -2,6 +2,6 @@
 ALWAYS_INLINE point squared_error(operands o)
 {
     vreal r = o.z - o.t;
-    return (point){.value = r * r, .gradient = r + r, .hessian = choose(eq(r, r), C(2), r)};
+    return (point){.value = r * r, .gradient = r + r, .hessian = choose(eq(r, r), UNIFORM(2), r)};
 }
 POINTWISE(squared_error, FL_ANY, NO_STAGES)

@@ -9,12 +9,12 @@ ALWAYS_INLINE point tweedie(operands o)
     exp_parts up = exp_of_product(2 - power, o.z), down = exp_of_product(1 - power, o.z);
     vmask no_target = eq(o.t, ZERO); /* 0 inf is no number */
     vreal large = choose(no_target, ZERO, o.t * down.power);
-    vreal small = choose(no_target, ZERO, fmadd(o.t, down.rest, rest_of_product(o.t, down.power, large)));
-    small = choose(lt(large, C(REAL_INFINITY)), small, ZERO); /* nor is inf - inf */
+    vreal small = choose(no_target, ZERO, fmadd(o.t, down.rest, product_error(o.t, down.power, large)));
+    small = choose(lt(large, UNIFORM(REAL_INFINITY)), small, ZERO); /* nor is inf - inf */
     vreal first = up.power + up.rest, second = large + small;
     vreal hessian = o.curvature == FL_MAJORIZE ? vmax(first, second)
                                                : fmadd(UNIFORM(2 - power), first, UNIFORM(power - 1) * second);
-    if (o.curvature != FL_EXACT) hessian = vmax(C(CURVATURE_FLOOR), hessian);
+    if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
     return (point){.value = fmadd(UNIFORM(1 / (2 - power)), first, UNIFORM(1 / (power - 1)) * second),
                    .gradient = (up.power - large) + (up.rest - small),
                    .hessian = hessian};

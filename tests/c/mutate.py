@@ -43,7 +43,10 @@ import flags
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
 
-DRIVERS = "pointwise.h rows.h rows_tiled.h rows_long.h rows_full.h ranks.h sets.h stored.h transpose.h real.h".split()
+DRIVERS = (
+    "pointwise.h checks.h sums.h formulas.h row_terms.h row_targets.h rows.h rows_few.h rows_tiled.h rows_soft.h"
+    " rows_long.h rows_full.h ranks.h sets.h tiles.h stored.h transpose.h real.h"
+).split()
 POINTWISE = "binary_cross_entropy huber poisson sigmoid"
 ROWS = "cross_entropy focal softmax log_softmax logsumexp"
 # The losses that a file's mutants are compiled with: first the one before the bar, and if that notices nothing, all.
@@ -51,8 +54,12 @@ ROWS = "cross_entropy focal softmax log_softmax logsumexp"
 LOSSES = {
     "pointwise.h": f"binary_cross_entropy | {POINTWISE} brier epsilon_insensitive fair gamma multiclass_zero_one"
     " cauchy pseudo_huber cross_entropy",
-    "rows.h": f"cross_entropy | {ROWS} poly1",
-    "rows_tiled.h": f"cross_entropy | {ROWS}",
+    "checks.h": f"binary_cross_entropy | {POINTWISE} cross_entropy dice",
+    "sums.h": f"binary_cross_entropy | {POINTWISE} {ROWS} dice",
+    "formulas.h": f"cauchy | {POINTWISE} brier pseudo_huber generalized_cross_entropy cross_entropy",
+    **dict.fromkeys("rows.h row_terms.h row_targets.h".split(), f"cross_entropy | {ROWS} poly1"),
+    **dict.fromkeys("rows_few.h rows_tiled.h rows_soft.h".split(), f"cross_entropy | {ROWS}"),
+    "tiles.h": f"cross_entropy | {ROWS} dice multiclass_hinge",
     "rows_long.h": f"cross_entropy | {ROWS}",
     "rows_full.h": "focal | cross_entropy",
     "ranks.h": "multiclass_hinge | multiclass_zero_one",
@@ -135,12 +142,12 @@ FUNCTIONS = {
     "all_true": "any_true",
     "any_true": "all_true",
 }
-SWAPPED = ("choose", "nan_or", "lt", "le", "choose_int", "minus", "with_sign_of", "not_flat", "quotient_or_0")
+SWAPPED = ("choose", "keep_nan", "lt", "le", "choose_int", "minus_number", "with_sign_of", "not_flat", "quotient_or_0")
 STATEMENT = re.compile(r"^\s*(?!return\b|typedef\b|static\b|const\b|enum\b|struct\b|goto\b|case\b|#)[\w*(][^{}]*;\s*$")
 DECLARATION = re.compile(
     r"^\s*(?:const |static |CACHE_ALIGNED |struct )*(?:vreal|vint|vmask|real|real_int|int|double|ptrdiff_t|char|vuint|"
     r"long|"
-    r"int64_t|uint64_t|outflow|row_stats|row_curve|fl_job|fl_checked|tile_arrays|traffic|lane_sums|exact_sum|piece_sum|pending|"
+    r"int64_t|uint64_t|streaming_copy|row_stats|row_curve|fl_job|fl_checked|tile_arrays|traffic|lane_sums|exact_sum|piece_sum|pending|"
     r"outgoing|long_row|set_tiles|set_element|full_class|ranks|terms|point|operands|settings|exp_parts|log_parts|sigmoids|"
     r"probability|__m\w+|shape|size_t|region|tile_function|formula|stage)\b(?! *\()[ *]+\w"
 )
@@ -242,7 +249,7 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ("", "for (ptrdiff_t end = first + count; first < end;", "< -> <=", "a round of nothing at the end"),
     ("", "PICKED_CLASSES)", "", LATER),
     ("sets.h", "*bad_weight = -1;", "1 -> 2", "negative is all that is looked at"),
-    ("pointwise.h", "if (all_true(ok)) return -1;", "statement", LATER),
+    ("checks.h", "if (all_true(ok)) return -1;", "statement", LATER),
     ("binary_focal.inc.h", "o.p[1] == 0 || o.p[2] == 0)", "2 -> 3", LATER),
     ("pointwise.h", "const int fetches = ", "", "whether anything is fetched ahead"),
     ("rows_long.h", "put_piece(b.to, b.from, b.n, &b.out, 1, job->stream);", "1 -> 2", "only whether it is 0 counts"),
@@ -254,16 +261,16 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
         "<= -> <",
         "16 classes, then, in a more exact sum",
     ),
-    ("rows_tiled.h", "outflow flow = {0};", "0 -> 1", "with nothing left to send it is not looked at"),
+    ("rows_tiled.h", "streaming_copy flow = {0};", "0 -> 1", "with nothing left to send it is not looked at"),
     ("rows_long.h", "enum { PIECE = 16384", "", "another size of pieces"),
     ("rows_long.h", "* (ptrdiff_t)sizeof(real) + 64;", "64 -> 63", ROOM),
     ("rows_long.h", "for (ptrdiff_t j = n - i; j < LANES; j++) last[j] = 0;", "", NOT_READ),
     ("rows_long.h", "largest_of[p] = 0, part[p] = 0;", "0 -> 1", NOT_READ),
-    ("pointwise.h", "int is_moderate(", "", "the other way to divide, exact to the same ulps"),
-    ("pointwise.h", "is_moderate(c) ? times(x, 1 / c)", "32 -> 33", "likewise"),
-    ("pointwise.h", "*hard = 0;", "0 -> 1", "only for losses that do not look at it"),
+    ("formulas.h", "int is_moderate(", "", "the other way to divide, exact to the same ulps"),
+    ("formulas.h", "is_moderate(c) ? times_number(x, 1 / c)", "32 -> 33", "likewise"),
+    ("checks.h", "*hard = 0;", "0 -> 1", "only for losses that do not look at it"),
     (
-        "pointwise.h",
+        "checks.h",
         "i < padded; i++) tile[i] = 0;",
         "< -> <=",
         "one too many, on the stack: sanitizers see that",
@@ -274,8 +281,13 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
         "statement",
         "stores of one thread are in order all the same",
     ),
-    ("rows.h", "for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere", "< -> <=", "one more, of the padding"),
-    ("rows_tiled.h", "(array->outer == n_classes * size || n == 1)) {", "", LATER),
+    (
+        "row_targets.h",
+        "for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere",
+        "< -> <=",
+        "one more, of the padding",
+    ),
+    ("tiles.h", "(array->outer == n_classes * size || n == 1)) {", "", LATER),
     ("rows_tiled.h", "for (ptrdiff_t k = 1; k < n_classes; k++)", "1 -> 0", "the first once more"),
     (
         "rows_tiled.h",
@@ -288,41 +300,46 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ("rows_long.h", "ptrdiff_t head = streamed ?", "0 -> 1", LATER),
     ("rows_long.h", "&waiting, (const char *)(x + start + n)", "", "where is fetched ahead"),
     ("sets.h", "(ptrdiff_t)sizeof(lane_sums) + 64;", "64 -> 63", ROOM),
-    ("real.h", "f = choose(lt(vabs(f), C(0x1p-60)), ZERO, f);", "statement", "subnormal numbers: speed"),
+    ("real.h", "f = choose(lt(vabs(f), UNIFORM(0x1p-60)), ZERO, f);", "statement", "subnormal numbers: speed"),
     ("real.h", "#define SQRT_HALF", "", "another border between two ways"),
     ("smooth_l1.inc.h", "const double inverse = 1 / o.p[0] <", "1 -> 2", "another border between two ways"),
-    ("pointwise.h", "for (; i + LANES <= n; i += LANES)", "<= -> <", LATER),
-    ("pointwise.h", "for (ptrdiff_t i = n - 1; i >= 0; i--)", "", "some more, of the padding: 0 is a weight"),
-    ("pointwise.h", "all_true(in_domain(splat(", "all_true -> any_true", "all lanes are the same"),
-    ("pointwise.h", "all_true(is_weight(splat(", "all_true -> any_true", "all lanes are the same"),
+    ("sums.h", "for (; i + LANES <= n; i += LANES)", "<= -> <", LATER),
+    ("checks.h", "for (ptrdiff_t i = n - 1; i >= 0; i--)", "", "some more, of the padding: 0 is a weight"),
+    ("checks.h", "all_true(in_domain(splat(", "all_true -> any_true", "all lanes are the same"),
+    ("checks.h", "all_true(is_weight(splat(", "all_true -> any_true", "all lanes are the same"),
     ("pointwise.h", "product + fmadd(product, remainder, lost)", "other sign", "less than an ulp: below its tolerance"),
-    ("rows.h", "i < padded; i++) s->weight[i] = 0;", "0 -> 1", NOT_READ),
-    ("rows.h", "if (weight[i] == 0) t[i] = 1;", "1 -> 0", "0 is a probability, too"),
-    ("rows.h", "const int plain = ", "", LATER),
-    ("rows.h", "TILE_BYTES = 8192", "", "another size of tiles"),
-    ("rows.h", "job->target.type == FL_I64 && stride == 8", "8 -> 9", LATER),
-    ("rows_tiled.h", "(ptrdiff_t)sizeof(real) + 64) + 64;", "", ROOM),
-    ("rows_tiled.h", "for (ptrdiff_t k = 0; k < n_classes; k++)", "0 -> 1", NOT_READ),
-    ("rows_tiled.h", "n_classes > PARTIAL ? others + also : others", "> -> >=", "at the border the second half is 0"),
-    ("rows_tiled.h", "STATISTICS(statistics_", "0 -> 1", "computes or keeps more than is asked for: speed"),
-    ("rows_tiled.h", "if (array->type == REAL_TYPE && array->classes == size && job->n_inner", "", LATER),
-    ("rows_tiled.h", "stride % size == 0", "0 -> 1", LATER),
+    ("row_targets.h", "i < padded; i++) s->weight[i] = 0;", "0 -> 1", NOT_READ),
+    ("row_targets.h", "if (weight[i] == 0) t[i] = 1;", "1 -> 0", "0 is a probability, too"),
+    ("row_targets.h", "const int plain = ", "", LATER),
+    ("tiles.h", "TILE_BYTES = 8192", "", "another size of tiles"),
+    ("row_targets.h", "job->target.type == FL_I64 && stride == 8", "8 -> 9", LATER),
+    ("tiles.h", "(ptrdiff_t)sizeof(real) + 64) + 64;", "", ROOM),
+    ("rows_soft.h", "for (ptrdiff_t k = 0; k < n_classes; k++)", "0 -> 1", NOT_READ),
     (
-        "rows_tiled.h",
+        "rows_few.h",
+        "n_classes > PARTIAL ? sum_others + also : sum_others",
+        "> -> >=",
+        "at the border the second half is 0",
+    ),
+    ("rows_tiled.h", "STATISTICS(statistics_", "0 -> 1", "computes or keeps more than is asked for: speed"),
+    ("tiles.h", "if (array->type == REAL_TYPE && array->classes == size && job->n_inner", "", LATER),
+    ("tiles.h", "stride % size == 0", "0 -> 1", LATER),
+    (
+        "rows_few.h",
         "k = n_classes - 1; k >= 0; k--) /* the first of",
         "1 -> 0",
         "reads a register that holds nothing",
     ),
-    ("rows_tiled.h", "if (all_true(lt(vabs(largest), C(REAL_INFINITY)))) return largest;", "", LATER),
-    ("rows_tiled.h", "if (!(want & FL_HESSIAN)) continue;", "", "more is computed than is asked for"),
+    ("rows_tiled.h", "if (all_true(lt(vabs(largest), UNIFORM(REAL_INFINITY)))) return largest;", "", LATER),
+    ("rows_soft.h", "if (!(want & FL_HESSIAN)) continue;", "", "more is computed than is asked for"),
     ("rows_tiled.h", ": (want & FL_HESSIAN)   ? statistics_hessian", "& -> |", "more is computed than is asked for"),
     (
-        "rows_tiled.h",
+        "rows_few.h",
         "store_few(to + i * n_classes, out, n_classes, n - i)",
         "- -> +",
         "there is room behind the last row",
     ),
-    ("rows_tiled.h", "job->gradient.classes == size && job->gradient.outer", "== -> !=", LATER),
+    ("rows_few.h", "job->gradient.classes == size && job->gradient.outer", "== -> !=", LATER),
     ("rows_long.h", "job->n_classes, LANES) + PIECE + LANES + 2 * slots) +", "", ROOM),
     ("rows_long.h", "(ptrdiff_t)sizeof(double) * slots + 64;", "", ROOM),
     (
@@ -333,7 +350,7 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ),
     ("rows_long.h", "if (i < n)", "< -> <=", "a round of nothing at the end"),
     ("rows_long.h", "start < n; start += PART", "< -> <=", "a round of nothing at the end"),
-    ("rows_long.h", "if (others < 1) {", "< -> <=", "where it is 1, both ways are exact"),
+    ("rows_long.h", "if (sum_others < 1) {", "< -> <=", "where it is 1, both ways are exact"),
     (
         "rows_long.h",
         "real edge[2 * LANES];",
@@ -341,13 +358,13 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
         "writes beyond the end of it, on the stack: sanitizers see that",
     ),
     ("rows_long.h", "if (!counts) largest = own = 0;", "0 -> 1", NOT_READ),
-    ("rows_long.h", "s.others[0] = counts ? (real)others : 1;", "1 -> 2", NOT_READ),
-    ("rows_long.h", "s.others[r] = s.own[r] = s.smaller[r] = 1, s.distance[r] = 0;", "", NOT_READ),
-    ("rows_long.h", "r < padded; r++) s.others[r] = s.smaller[r] = 1, s.distance[r] = 0;", "", NOT_READ),
-    ("rows_long.h", "store(s.own + i, exp_nonpositive(-load(s.distance + i)));", "+ -> -", NOT_READ),
+    ("rows_long.h", "s.sum_others[0] = counts ? (real)sum_others : 1;", "1 -> 2", NOT_READ),
+    ("rows_long.h", "s.sum_others[r] = s.exp_target[r] = s.sum_below_max[r] = 1, s.distance[r] = 0;", "", NOT_READ),
+    ("rows_long.h", "r < padded; r++) s.sum_others[r] = s.sum_below_max[r] = 1, s.distance[r] = 0;", "", NOT_READ),
+    ("rows_long.h", "store(s.exp_target + i, exp_nonpositive(-load(s.distance + i)));", "+ -> -", NOT_READ),
     (
         "rows_long.h",
-        "s->others[0] = s->own[0] = s->distance[0] = nan;",
+        "s->sum_others[0] = s->exp_target[0] = s->distance[0] = nan;",
         "statement",
         "infinity minus infinity is nan, too",
     ),
@@ -360,7 +377,12 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
         "",
         "0 anyway; stays only where the row is nan in any case",
     ),
-    ("ranks.h", ".second = C(-REAL_INFINITY)", "- -> nothing", "the first logit pushes -inf, the old largest, into it"),
+    (
+        "ranks.h",
+        ".second = UNIFORM(-REAL_INFINITY)",
+        "- -> nothing",
+        "the first logit pushes -inf, the old largest, into it",
+    ),
     ("ranks.h", "if (job->want & FL_HESSIAN) store(hessian", "& -> |", "into scratch, where nobody looks"),
     ("sets.h", "job->n_classes + LANES, LANES);", "+ -> *", ROOM),
     ("stored.h", "column_only_ ? (first) + done :", "+ -> -", "done is 0 there"),
@@ -369,8 +391,8 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ("rows_long.h", "const int together = array->outer ==", "", LATER),
     ("pointwise.h", "traffic traffic = {0};", "", "set before it is read"),
     ("real.h", "#define SMALLEST_NORMAL", "", "another border, where all is nearly 0"),
-    ("real.h", "vmask is_long = lt(C(0.0218), r);", "", "another border between two ways"),
-    ("real.h", "return choose(lt(vabs(rest), C(LARGEST)), rest, ZERO);", "lt -> le", "infinity is still none"),
+    ("real.h", "vmask is_long = lt(UNIFORM(0.0218), r);", "", "another border between two ways"),
+    ("real.h", "return choose(lt(vabs(rest), UNIFORM(LARGEST)), rest, ZERO);", "lt -> le", "infinity is still none"),
     ("focal.inc.h", "gamma <= 64", "<= -> <", "at 64 the other way to raise to a power, exact to the same ulps"),
     ("cauchy.inc.h", "CAUCHY_FAR", "", "another border between two ways"),
     ("pseudo_huber.inc.h", "vmask far = ", "", "another border between two ways"),
