@@ -137,7 +137,8 @@ def main():
         cells = [counts.get(("ours", found), 0) for found in ("right", "overlooked", "wrong")]
         print(f"| {name} | {' | '.join(map(str, cells))} | {counts.get(('one', 'right'), 0)} |")
     print(
-        f"\n{options.seeds} data sets of {options.rows} rows a kind, {options.repeats} times 5 folds, {date.today()}, fastloss {fl.__version__}, "
+        f"\n{options.seeds} data sets of {options.rows} rows a kind, {options.repeats} times 5 folds, {date.today()}, "
+        f"fastloss {fl.__version__}, "
         f"scikit-learn {sklearn.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores, "
         f"{processor_name()}; {time.perf_counter() - began:.0f} s"
     )

@@ -27,7 +27,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_templates", "**/*.py", "**/*.ipynb"]
+exclude_patterns = ["_build", "_templates", "**/*.py", "**/*.ipynb", "generated/report"]
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(catboost|dask|lightgbm|numpy|scipy|sklearn|torch|xgboost)\..*"),  # their pages are not looked at
@@ -74,6 +74,7 @@ html_sidebars = {page: [] for page in ("start", "guide", "generated/api")}
 html_theme = "pydata_sphinx_theme"
 html_title = "fastloss"
 html_static_path = ["_static"]
+html_extra_path = ["generated/report"]  # what `fastloss compare` writes
 html_css_files = ["fastloss.css"]
 html_show_sourcelink = False
 html_theme_options = {

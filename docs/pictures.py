@@ -68,15 +68,18 @@ def _limit(axes, curves):
     axes.set_ylim(low - margin, high + margin)
 
 
-def loss(name):
+def loss(name, stacked=False):
     """Value, gradient and Hessian of a loss for some values of its parameter, and the three curvatures."""
     make = getattr(fl, name)
     parameter, values = VARIED.get(name, (None, [None]))
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 3.1))
+    shape, size = ((3, 1), (4.2, 7.8)) if stacked else ((1, 3), (10.5, 3.1))
+    figure, (left, middle, right) = plt.subplots(*shape, figsize=size)
     drawn = {left: [], middle: [], right: []}
     for position, value in enumerate(values):
         label, x, *curves = _curves(make(**{parameter: value}) if parameter else make())
         text = f"{parameter} = {value}" if parameter else None
+        if parameter == "gamma" and value == 0:
+            text += " (cross-entropy)"
         for axes, curve in zip((left, middle), curves, strict=False):
             axes.plot(x, curve, color=f"C{position}", linewidth=2 if position == 0 else 1.3, label=text)
             drawn[axes].append(curve)

@@ -2,10 +2,10 @@
 One in a thousand: what a detector is trained with
 ==================================================
 
-A detector looks at windows of an image, and one in a thousand holds what is sought. The windows are made: each has twelve
-measurements, of which an object shifts five, and a hard kind of background (one window in a hundred) looks half like it. A
-linear model of the measurements and their products is trained by plain cross-entropy, by focal loss, and by
-cross-entropy with the weight that balances the classes, on 60,000 windows, and looked at on 200,000 others.
+A detector looks at windows of an image, and one in a thousand holds what is sought. The windows are made: each has
+twelve measurements, of which an object shifts five, and a hard kind of background (one window in a hundred) looks
+half like it. A linear model of the measurements and their products is trained by plain cross-entropy, by focal loss,
+and by cross-entropy with the weight that balances the classes, on 60,000 windows, and looked at on 200,000 others.
 
 Does it rank objects before background (average precision)? How many of the objects are found, and at how many false
 alarms, if each finds as many windows as there are objects? Are its probabilities good (log loss)?

@@ -82,9 +82,8 @@ for q in (0.05, 0.95):
     model = make_pipeline(StandardScaler(), LossRegressor(loss=fl.Quantile(q=q), alpha=1e-4))
     bounds.append(model.fit(X[:-N_TEST, 1:], change[:-N_TEST]).predict(X_test))
 inside = np.mean((bounds[0] <= y_test) & (y_test <= bounds[1]))
-print(
-    f"\nthe interval holds {inside:.0%} of the last ten years' weeks, and is {np.mean(bounds[1] - bounds[0]):.2f} ppm wide"
-)
+width = np.mean(bounds[1] - bounds[0])
+print(f"\nthe interval holds {inside:.0%} of the weeks of the last ten years, and is {width:.2f} ppm wide")
 
 # %%
 # What came out

@@ -87,7 +87,7 @@ def how(study: Study) -> str:
     """Say how it was measured."""
     repeated = f", {study.repeats} times" if study.repeats > 1 else ""
     kind, tuned = ("Linear model", "penalty") if study.model.kind == "linear" else ("Gradient-boosted trees", "number")
-    needed = errors_needed(study.folds * study.repeats, len(study.results) - 1)
+    needed = errors_needed(len(study.results) - 1)
     return (
         f"{kind}, cross-validated in {study.folds} folds{repeated}; the {tuned} is chosen for each loss by "
         f"cross-validation within the training rows. *: the best, and what is not behind it by {needed:.1f} standard "

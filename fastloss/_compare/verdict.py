@@ -3,19 +3,19 @@
 Losses are compared fold by fold, on the same rows. Folds share most of their training rows, so the standard error of a
 mean difference over J folds is that of Nadeau and Bengio, "Inference for the generalization error", Mach. Learn. 52
 (2003), https://doi.org/10.1023/A:1024068626366: the variance of the differences times (1/J + test rows / training
-rows). The best of many losses is ahead by luck more easily than one of two: the difference has to be as many standard
-errors as Student's t with J - 1 degrees of freedom has at a level of 5 %, divided by the number of other losses
-(Bonferroni), and never fewer than two. And it has to matter: at least MATTERS of the way from the best constant to the
-best loss. Anything less is a tie, and of ties the usual choice is recommended.
+rows). The best of many losses is ahead by luck more easily than one of two: the difference has to be two of these
+standard errors, or as many as a normal variable exceeds in 5 % of all cases divided by the number of the other losses
+(Bonferroni). And it has to matter: at least MATTERS of the way from the best constant to the best loss. Anything less
+is a tie, and of ties the usual choice is recommended. How often that is right: benchmarks/compare_truth.py.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import t as student
 
 from .problem import Problem
 from .study import GROSS_BY, Study, label_of, usual
@@ -63,11 +63,9 @@ class Standing:
         return (1 if self.more_is_better else -1) * (self.rows[label].mean - self.baselines[self.best_baseline])
 
 
-def errors_needed(folds: int, others: int) -> float:
+def errors_needed(others: int) -> float:
     """Return how many standard errors a difference has to be, for the best of so many others not to be luck."""
-    if folds < 2 or others < 1:
-        return FEWEST_ERRORS
-    return max(FEWEST_ERRORS, float(student.ppf(1 - LEVEL / (2 * others), folds - 1)))
+    return max(FEWEST_ERRORS, NormalDist().inv_cdf(1 - LEVEL / (2 * max(others, 1))))
 
 
 def stand(
@@ -88,7 +86,7 @@ def stand(
     of_best = float(np.mean(costs[best]))
     constant = found.best_baseline
     matters = 0.0 if constant is None else MATTERS * abs(sign * constants[constant] - of_best)
-    needed = errors_needed(len(costs[best]), len(costs) - 1)
+    needed = errors_needed(len(costs) - 1)
     for label, cost in costs.items():
         with np.errstate(invalid="ignore"):
             difference = np.where(cost == costs[best], 0.0, cost - costs[best])  # also where both are infinite
@@ -287,7 +285,6 @@ def caveats(study: Study, main: Standing) -> list[str]:
     said += [
         f"{each.label} did not converge in {each.not_converged} fits." for each in study.results if each.not_converged
     ]
-    if (folds := study.folds * study.repeats) < 6:
-        needed = errors_needed(folds, len(main.rows) - 1)
-        said.append(f"Only {folds} folds: a difference has to be {needed:.1f} standard errors to count.")
+    if study.folds * study.repeats < 6:
+        said.append(f"Only {study.folds * study.repeats} folds: the standard errors are rough themselves.")
     return said
