@@ -53,9 +53,10 @@ FORBIDDEN = re.compile(r"-Ofast|/fp:fast|-f(fast|finite|unsafe)-math\S*")
 
 def absolute_readme():
     """The README as an index of packages shows it, where links and pictures of the checkout lead nowhere."""
-    repository = re.search(r'^Repository = "(.*)"$', Path("pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    project, text = (Path(file).read_text(encoding="utf-8") for file in ("pyproject.toml", "README.md"))
+    repository = re.search(r'^Repository = "(.*)"$', project, re.MULTILINE)[1]
     raw = repository.replace("//github.com/", "//raw.githubusercontent.com/")
-    text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\g<1>{raw}/main/", Path("README.md").read_text(encoding="utf-8"))
+    text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\g<1>{raw}/main/", text)
     return re.sub(r"(?<!\!)(\[[^]]*\]\()(?!https?:|#)(?=[\w./-]+\))", rf"\g<1>{repository}/blob/main/", text)
 
 

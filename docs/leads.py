@@ -52,7 +52,7 @@ LEADS = {
         "at-a-glance",
     ),
     "GeneralizedCrossEntropy": Lead(
-        "Between cross-entropy (q to 0) and the absolute error of the probability (q = 1): bounded, so that a row which "
+        "Between cross-entropy (q to 0) and the absolute error of the probability (q = 1): bounded, so that a row that "
         "looks impossible is given up in the end.",
         "Some labels are wrong: from crowds, from the web, from rules.",
         "Training begins far from a solution: the slope is small where the model is sure and wrong.",
