@@ -78,11 +78,11 @@ def lead(loss: type) -> str:
     instead = ", ".join(f"[{name}]({getattr(fl, name)().name}.md)" for name in given.instead)
     return f"""{given.what}
 
-**Take it** when: {given.when}
+**When.** {given.when}
 
-**Not** when: {given.when_not}
+**When not.** {given.when_not}
 
-**Look also at** {instead}; the guide on [this](../../guide.md#{given.see}).
+**Instead.** {instead}. The choice is discussed in [the guide](../../guide.md#{given.see}).
 """
 
 
@@ -97,7 +97,7 @@ def elsewhere(loss: type) -> str:
     ]
     if not rows:
         return ""
-    return "## Elsewhere\n\n| | there | here |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    return "## Elsewhere\n\n| | there | here |\n|---|---|---|\n" + "\n".join(dict.fromkeys(rows)) + "\n"
 
 
 def formula(loss: type) -> str:
