@@ -119,6 +119,7 @@ def picture(name: str, where: str) -> str:
     """The picture of a loss, side by side for screens and stacked for phones; the style sheet chooses."""
     return f"""```{{eval-rst}}
 .. plot::
+   :filename-prefix: {name}-{where}
    :alt: value, gradient and Hessian of {name}
    :class: for-{where}
 
