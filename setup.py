@@ -51,6 +51,15 @@ WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion"]
 FORBIDDEN = re.compile(r"-Ofast|/fp:fast|-f(fast|finite|unsafe)-math\S*")
 
 
+def absolute_readme():
+    """The README as an index of packages shows it, where links and pictures of the checkout lead nowhere."""
+    project, text = (Path(file).read_text(encoding="utf-8") for file in ("pyproject.toml", "README.md"))
+    repository = re.search(r'^Repository = "(.*)"$', project, re.MULTILINE)[1]
+    raw = repository.replace("//github.com/", "//raw.githubusercontent.com/")
+    text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\g<1>{raw}/main/", text)
+    return re.sub(r"(?<!\!)(\[[^]]*\]\()(?!https?:|#)(?=[\w./-]+\))", rf"\g<1>{repository}/blob/main/", text)
+
+
 def stop(*lines):
     """End the build with a message that stands out from pip's output."""
     width = max(map(len, lines))
@@ -207,6 +216,8 @@ class BuildKernels(build_ext):
 
 
 setup(
+    long_description=absolute_readme(),
+    long_description_content_type="text/markdown",
     ext_modules=[
         Extension(
             "fastloss._kernels",

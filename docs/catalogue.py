@@ -7,16 +7,20 @@ tests/test_peers_*.py); the table of measured errors, from the docstrings; the A
 """
 
 import ast
+import contextlib
 import inspect
+import io
 import re
 from pathlib import Path
 
 from equivalents import EQUIVALENTS, IMPORTS
 from formulas import FORMULAS, NAMES, typeset
+from leads import LEADS
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
 import fastloss as fl
+from fastloss.__main__ import main
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 GENERATED = CHECKOUT / "docs" / "generated"
@@ -67,6 +71,36 @@ def purpose(loss: type) -> str:
     return text[0].upper() + text[1:]
 
 
+def lead(loss: type) -> str:
+    """What a loss is, when to take it, when not, and where to look."""
+    if loss.__name__ not in LEADS:
+        return f"{purpose(loss)}.\n"
+    given = LEADS[loss.__name__]
+    instead = ", ".join(f"[{name}]({getattr(fl, name)().name}.md)" for name in given.instead)
+    return f"""{given.what}
+
+**When.** {given.when}
+
+**When not.** {given.when_not}
+
+**Instead.** {instead}. The choice is discussed in [the guide](../../guide.md#{given.see}).
+"""
+
+
+def elsewhere(loss: type) -> str:
+    """What other libraries call it, of the table of equivalents."""
+    pattern = re.compile(rf"fl\.(?:{loss().name}|{loss.__name__})\(")
+    rows = [
+        f"| [{PEERS[peer]}](../peers/{peer}.md) | `{row.theirs}` | `{row.ours}` |"
+        for peer in PEERS
+        for row in EQUIVALENTS[peer]
+        if pattern.search(row.ours)
+    ]
+    if not rows:
+        return ""
+    return "## Elsewhere\n\n| | there | here |\n|---|---|---|\n" + "\n".join(dict.fromkeys(rows)) + "\n"
+
+
 def formula(loss: type) -> str:
     given = FORMULAS[loss.__name__]
     lines = {
@@ -82,6 +116,20 @@ def formula(loss: type) -> str:
     return text
 
 
+def picture(name: str, where: str) -> str:
+    """The picture of a loss, side by side for screens and stacked for phones; the style sheet chooses."""
+    return f"""```{{eval-rst}}
+.. plot::
+   :filename-prefix: {name}-{where}
+   :alt: value, gradient and Hessian of {name}
+   :class: for-{where}
+
+   import pictures
+   pictures.loss("{name}", stacked={where == "phones"})
+```
+"""
+
+
 def loss_page(loss: type) -> str:
     name = loss.__name__
     function = loss().name
@@ -89,8 +137,7 @@ def loss_page(loss: type) -> str:
     head, rows = table_rows("docs/curvature.md", loss)
     return f"""# {name}
 
-{purpose(loss)}.
-
+{lead(loss)}
 ## Formula
 
 {NAMES[family(loss)]}.
@@ -98,19 +145,15 @@ def loss_page(loss: type) -> str:
 {formula(loss)}
 Of one {unit}, with a hard target; the docstring below has options and soft targets.
 
-```{{eval-rst}}
-.. plot::
-   :alt: value, gradient and Hessian of {name}
-
-   import pictures
-   pictures.loss("{name}")
-```
+{picture(name, "screens")}
+{picture(name, "phones")}
 
 ## Curvature
 
 {head}
 {chr(10).join(rows)}
 
+{elsewhere(loss)}
 ## Class and function
 
 ```{{eval-rst}}
@@ -218,12 +261,25 @@ def api() -> str:
     return "\n".join(parts)
 
 
+def write_comparison() -> None:
+    """The report that `fastloss compare` writes, for its page to show."""
+    page = GENERATED / "report" / "comparison.html"
+    if not page.exists():
+        page.parent.mkdir(parents=True, exist_ok=True)
+        losses = ["binary_cross_entropy", "binary_focal", "brier", "squared_hinge", "poly1"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            status = main(["compare", "--quick", "--data", "breast_cancer", "--html", str(page), "--losses", *losses])
+        if status:
+            raise RuntimeError("fastloss compare failed")
+
+
 def write_pages(app: Sphinx, config: Config) -> None:
     write("losses/index.md", losses_index())
     for loss in fl.losses():
         write(f"losses/{loss().name}.md", loss_page(loss))
     for peer in PEERS:
         write(f"peers/{peer}.md", peer_page(peer))
+    write_comparison()
     write("api.md", api())
     write("accuracy.inc", accuracy_table())
 

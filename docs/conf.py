@@ -1,5 +1,6 @@
 """Sphinx: `make docs`. Nothing is downloaded; pages of losses and peers are generated (catalogue.py)."""
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_templates", "**/*.py", "**/*.ipynb"]
+exclude_patterns = ["_build", "_templates", "**/*.py", "**/*.ipynb", "generated/report"]
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(catboost|dask|lightgbm|numpy|scipy|sklearn|torch|xgboost)\..*"),  # their pages are not looked at
@@ -52,8 +53,15 @@ plot_rcparams = {
     "axes.spines.right": False,
 }
 plot_apply_rcparams = True
+# Examples whose library is not there are shown without being run.
+MISSING = [
+    stem
+    for stem, library in {"digits_keras": "tensorflow", "digits_torch": "torch"}.items()
+    if importlib.util.find_spec(library) is None
+]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
+    "filename_pattern": rf"/plot_(?!{'|'.join([*MISSING, '$'])})",
     "gallery_dirs": "generated/gallery",
     "reset_argv": "catalogue.arguments_of_examples",
     "abort_on_example_error": True,
@@ -66,6 +74,7 @@ html_sidebars = {page: [] for page in ("start", "guide", "generated/api")}
 html_theme = "pydata_sphinx_theme"
 html_title = "fastloss"
 html_static_path = ["_static"]
+html_extra_path = ["generated/report"]  # what `fastloss compare` writes
 html_css_files = ["fastloss.css"]
 html_show_sourcelink = False
 html_theme_options = {

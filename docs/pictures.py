@@ -75,15 +75,18 @@ def _limit(axes, curves):
     axes.set_ylim(low - margin, high + margin)
 
 
-def loss(name):
+def loss(name, stacked=False):
     """Value, gradient and Hessian of a loss for some values of its parameter, and the three curvatures."""
     make = getattr(fl, name)
     parameter, values = VARIED.get(name, (None, [None]))
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 3.1))
+    shape, size = ((3, 1), (4.2, 7.8)) if stacked else ((1, 3), (10.5, 3.1))
+    figure, (left, middle, right) = plt.subplots(*shape, figsize=size)
     drawn = {left: [], middle: [], right: []}
     for position, value in enumerate(values):
         label, x, *curves = _curves(make(**{parameter: value}) if parameter else make())
         text = f"{parameter} = {value}" if parameter else None
+        if parameter == "gamma" and value == 0:
+            text += " (cross-entropy)"
         for axes, curve in zip((left, middle), curves, strict=False):
             axes.plot(x, curve, color=f"C{position}", linewidth=2 if position == 0 else 1.3, label=text)
             drawn[axes].append(curve)
@@ -99,3 +102,40 @@ def loss(name):
     if parameter:
         left.legend(frameon=False, fontsize=8)
     right.legend(frameon=False, fontsize=8)
+
+
+def convergence(steps=150):
+    """Accuracy on new digits against the steps of gradient descent of a linear model, by loss, from two starts."""
+    from sklearn.datasets import load_digits
+
+    pixels, digit = load_digits(return_X_y=True)
+    X = np.column_stack([pixels / 16, np.ones(len(pixels))])
+    rows = np.random.default_rng(0).permutation(len(X))
+    train, test = rows[: len(X) // 2], rows[len(X) // 2 :]
+    one_hot = np.eye(10)[digit]
+    losses = {
+        "cross-entropy": (fl.CrossEntropy(), digit),
+        "focal, gamma 2": (fl.Focal(), digit),
+        "hinge": (fl.MulticlassHinge(), digit),
+        "Brier": (fl.Brier(), one_hot),
+        "1 - p": (fl.GeneralizedCrossEntropy(q=1.0), digit),
+    }
+    starts = {
+        "begins at zero": np.zeros((65, 10)),
+        "begins sure and wrong": 3 * np.random.default_rng(1).normal(size=(65, 10)),
+    }
+    figure, axes = plt.subplots(2, 1, figsize=(5.6, 6.6), sharex=True, sharey=True)
+    for panel, (title, start) in zip(axes, starts.items(), strict=True):
+        for name, (loss, target) in losses.items():
+            best = np.zeros(1)
+            for rate in (0.3, 1.0, 3.0, 10.0, 30.0):
+                w, curve = start.copy(), []
+                for _ in range(steps):
+                    gradient = loss.gradient(X[train] @ w, target[train])
+                    w = w - rate * X[train].T @ gradient
+                    curve.append(np.mean((X[test] @ w).argmax(axis=1) == digit[test]))
+                best = max(best, np.array(curve), key=np.mean)
+            panel.plot(np.arange(1, steps + 1), best, label=f"{name}: {best[-1]:.0%}")
+        panel.set(title=title, ylabel="accuracy on new digits", ylim=(0, 1))
+        panel.legend(frameon=False, loc="lower right")
+    axes[1].set(xlabel="steps of gradient descent")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import platform
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,12 @@ import fastloss as fl
 from fastloss import _bench, _compare
 
 MISSING_LIBRARY = 2
+INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 # What a command needs besides NumPy; the extra of the same name brings it.
 LIBRARIES = {
     "bench": ("matplotlib", "rich"),
     "compare": ("matplotlib", "pandas", "rich", "scipy", "sklearn", "threadpoolctl"),
-    "demo": ("rich", "scipy", "sklearn"),
+    "demo": ("rich", "scipy", "sklearn", "threadpoolctl"),
 }
 
 
@@ -47,7 +50,8 @@ def info(options: argparse.Namespace) -> int:
     width = max(map(len, facts))
     for name, fact in facts.items():
         text = ", ".join(map(str, fact)) if isinstance(fact, (list, tuple)) else str(fact)
-        print(f"{name:<{width}}  {text}")
+        columns = shutil.get_terminal_size().columns
+        print(textwrap.fill(text, columns, initial_indent=f"{name:<{width}}  ", subsequent_indent=" " * (width + 2)))
     return 0
 
 
@@ -71,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser, one sub-command for each entry of COMMANDS."""
     result = argparse.ArgumentParser(
         prog="fastloss",
-        description="Loss functions with their gradients and Hessians, for NumPy arrays, at the speed of memory.",
+        description="Loss functions with their gradients and Hessians, for NumPy arrays: close to the speed of memory.",
         epilog="FASTLOSS_ISA=baseline|x86_v3|x86_v4|neon forces an instruction set, "
         "OMP_NUM_THREADS=1 keeps everything on one core.",
     )
@@ -85,13 +89,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 fine, 1 a comparison failed, 2 bad input, or a library is missing."""
+    """Run one command and return its exit code: 0, 1 (a comparison failed), 2 (bad input, no library), 130 (Ctrl-C)."""
     options = parser().parse_args(argv)
     if options.command is None:
         parser().print_help()
         return 0
     try:
         return COMMANDS[options.command][0](options)
+    except KeyboardInterrupt:
+        print(f"\nfastloss {options.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if library not in LIBRARIES.get(options.command, ()):

@@ -493,8 +493,8 @@ class CatBoostClassifier(_Classifier, catboost.CatBoostClassifier):  # type: ign
     `fit` takes probabilities of shape (n, 2) for soft or smoothed labels, too; the classes are then 0 and 1. CatBoost
     has no room for those of more classes, and calls Python once per row for rows of logits, which takes most of the
     time of training.
-    `predict_proba` is the posterior that the loss stands for: of a focal loss it is calibrated. Of hinge losses it
-    raises NotImplementedError; they have none.
+    `predict_proba` is the posterior that the loss stands for: of a focal loss not the sigmoid. After few trees, or if
+    they were stopped early, it may be far off. Of hinge losses it raises NotImplementedError; they have none.
 
     Examples
     --------

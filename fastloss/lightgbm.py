@@ -351,8 +351,8 @@ class LGBMClassifier(_Classifier, lightgbm.LGBMClassifier):  # type: ignore[misc
     -----
     `fit` takes probabilities of shape (n, K) for soft or smoothed labels, too; the classes are then 0 to K - 1.
     Given an `init_score` or `init_model`, training starts from that, and nothing is added to the trees.
-    `predict_proba` is the posterior that the loss stands for: of a focal loss it is calibrated. Of hinge losses it
-    raises NotImplementedError; they have none.
+    `predict_proba` is the posterior that the loss stands for: of a focal loss not the sigmoid. After few trees, or if
+    they were stopped early, it may be far off. Of hinge losses it raises NotImplementedError; they have none.
 
     Examples
     --------

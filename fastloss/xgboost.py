@@ -316,8 +316,8 @@ class XGBClassifier(_Classifier, xgboost.XGBClassifier):  # type: ignore[misc, u
     `fit` takes probabilities of shape (n, K) for soft or smoothed labels, too; the classes are then 0 to K - 1.
     XGBoost's `min_child_weight` (1 by default) bounds the sum of Hessians in a leaf from below. A focal loss with
     gamma = 2 has Hessians of about a tenth of those of cross-entropy; lower it accordingly.
-    `predict_proba` is the posterior that the loss stands for: of a focal loss it is calibrated. Of hinge losses it
-    raises NotImplementedError; they have none.
+    `predict_proba` is the posterior that the loss stands for: of a focal loss not the sigmoid. After few trees, or if
+    they were stopped early, it may be far off. Of hinge losses it raises NotImplementedError; they have none.
 
     Examples
     --------

@@ -11,13 +11,18 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
 # What single examples need beyond that.
-NEEDS = {"plot_boosting_objectives": ["lightgbm", "statsmodels"]}
+NEEDS = {
+    "plot_boosting_objectives": ["lightgbm", "statsmodels"],
+    "plot_digits_keras": ["tensorflow"],
+    "plot_digits_torch": ["torch"],
+    "plot_sensor_sequence": ["statsmodels"],
+}
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
 @pytest.mark.skipif(not EXAMPLES.exists(), reason="the tests stand alone, without the examples")
 def test_there_are_examples():
-    assert len(list(EXAMPLES.glob("plot_*.py"))) >= 3
+    assert len(list(EXAMPLES.glob("plot_*.py"))) >= 8
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("plot_*.py")), ids=lambda path: path.stem)

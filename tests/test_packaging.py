@@ -202,3 +202,15 @@ def test_import_from_the_checkout_says_what_to_do():
     assert process.returncode != 0
     assert "ImportError" in process.stderr
     assert "pip install" in process.stderr
+
+
+@pytest.mark.skipif(not (CHECKOUT / "setup.py").is_file(), reason="needs the source tree")
+def test_readme_of_the_package_has_absolute_links(monkeypatch):
+    """Of the build step alone: setup.py is read up to the call that builds."""
+    monkeypatch.chdir(CHECKOUT)
+    source = (CHECKOUT / "setup.py").read_text(encoding="utf-8")
+    names = {"Path": Path, "re": re}
+    exec(source[source.index("def absolute_readme") : source.index("def stop(")], names)
+    links = re.findall(r"\]\(([^)]+)\)", names["absolute_readme"]())
+    assert len(links) >= 10
+    assert all(link.startswith("https://") for link in links)

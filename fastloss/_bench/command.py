@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import re
 import sys
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table as RichTable
 
 import fastloss as fl
 from fastloss.__main__ import machine
 
+from .._terminal import print_table, unwritable
 from . import plan
 from .peers import LIBRARIES
 from .report import Table, comparison_table, sentences, tables_of
@@ -48,8 +49,11 @@ def bench(options: argparse.Namespace) -> int:
     if options.list:
         print("\n".join(case.name for case in cases))
         return 0
+    for path in (options.json, options.html, options.png):
+        if reason := unwritable(path):
+            return refuse(reason)
     tasks = plan.tasks_of(cases, installed(libraries), threads, options.quick)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
     console.print(machine(), highlight=False)
     columns = (BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -82,13 +86,9 @@ def refuse(reason: str) -> int:
 def show(console: Console, tables: list[Table], remarks: list[str]) -> None:
     """Print tables, then what has to be said of them."""
     for table in tables:
-        drawn = RichTable(
-            title=table.title, title_justify="left", caption=table.note, caption_justify="left", box=SIMPLE_HEAD
-        )
-        for position, head in enumerate(table.header):
-            drawn.add_column(head, justify="right" if position else "left", no_wrap=position == 0)
-        for row in table.rows:
-            drawn.add_row(*row)
-        console.print(drawn)
+        console.print(f"\n[bold]{escape(table.title)}[/]\n")
+        header, *rows = ([escape(cell) for cell in row] for row in (table.header, *table.rows))
+        print_table(console, header, rows)
+        console.print(table.note, style="dim", highlight=False, markup=False)
     for remark in remarks:
         console.print(remark, highlight=False, markup=False)

@@ -180,6 +180,8 @@ def dots(study: Study) -> Any:
                 capsize=3,
                 markersize=7,
             )
+        if (constant := standing.best_baseline) is not None:
+            axis.axvline(standing.baselines[constant], color="#999999", linewidth=1.2, linestyle=(0, (1, 2)))
         axis.set(title=standing.metric, xlabel=better[standing.metric], yticks=range(len(labels)), yticklabels=labels)
         axis.set_ylim(len(labels) - 0.4, -0.6)
         axis.xaxis.set_major_locator(MaxNLocator(5))
@@ -188,7 +190,8 @@ def dots(study: Study) -> Any:
             logarithmic(axis, axis.xaxis)
     for axis in axes.flat[len(found) :]:
         axis.set_axis_off()
-    figure.text(0.995, 0.003, "green circles: the best and its ties; bars: standard error of the difference from it",
+    figure.text(0.995, 0.003, "green circles: the best and its ties; bars: standard error of the difference from it; "
+                "dotted: the best constant",
                 ha="right", va="bottom", fontsize=9, color="#555555")  # fmt: skip
     figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))
     return figure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import pprint
 import re
 import warnings
 from collections.abc import Callable
@@ -40,7 +42,8 @@ class Problem:
     features: Any  # a pandas.DataFrame
     target: np.ndarray  # class indices, or numbers
     classes: tuple[str, ...]  # of a binary task: negative, positive
-    notes: tuple[str, ...]  # columns that were left out, rows that were not sampled
+    notes: tuple[str, ...]  # columns and rows that were left out, what was noticed of the file
+    code: str = ""  # reads X and y, as a model takes them
 
     @property
     def is_classification(self) -> bool:
@@ -58,28 +61,97 @@ class Problem:
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> Any:
-    """Read a table."""
+@dataclass(frozen=True)
+class Format:
+    """How a text file is written; what nobody says is noticed."""
+
+    sep: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+
+# A number with a decimal comma, and perhaps with points between the thousands.
+DECIMAL_COMMA = r"\s*[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),\d+(?:[eE][+-]?\d+)?\s*"
+WHOLE_NUMBER = r"\s*[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)\s*"
+ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def read(path: Path, given: Format) -> tuple[Any, str, list[str]]:
+    """Read a table; return it, the call of pandas that does, and notes on what was noticed and not said."""
+    name = str(path)
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            return pd.read_parquet(path)
+            return pd.read_parquet(path), f"pd.read_parquet({name!r})", []
+        options, notes = noticed(path, given)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-            return pd.read_csv(path, sep=separator(path), low_memory=False)
+            frame = pd.read_csv(path, low_memory=False, **options)
+            if given.decimal is None and options.get("sep") != "," and (commas := decimal_commas(frame)):
+                options |= {"decimal": ",", "thousands": "."}
+                frame = pd.read_csv(path, low_memory=False, **options)
+                notes.append(f"Decimal commas, noticed in {listed(commas)}; --decimal changes it.")
     except ImportError as error:
         raise BadInput(f"{path} needs a library that is not installed: {first_line(error)}") from error
-    except (OSError, ValueError, UnicodeError, pd.errors.EmptyDataError) as error:  # ParserError is a ValueError
+    except (OSError, ValueError, UnicodeError, LookupError, pd.errors.EmptyDataError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
         raise BadInput(f"cannot read {path}: {reason}") from error
+    arguments = "".join(f", {key}={value!r}" for key, value in options.items())
+    return frame, f"pd.read_csv({name!r}{arguments})", notes
 
 
-def separator(path: Path) -> str:
-    """Return the separator that the names of columns are full of."""
-    if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
-        return ","  # compressed: pandas opens it
-    with path.open(encoding="utf-8", errors="replace") as file:
-        header = file.readline()
-    return max(",;\t|", key=header.count)
+def noticed(path: Path, given: Format) -> tuple[dict[str, str], list[str]]:
+    """Return the options for pandas of a text file, as they were given or can be seen, and notes on the latter."""
+    options, notes = {}, []
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):  # others are compressed: pandas opens them
+        encoding = given.encoding or encoding_of(path)
+        if encoding != "utf-8":
+            options["encoding"] = encoding
+            if encoding != given.encoding and not encoding.startswith("utf-8"):
+                notes.append(f"Encoding {encoding}, noticed; --encoding changes it.")
+        with path.open(encoding=encoding, errors="replace") as file:
+            header = re.sub(r'"[^"]*"', "", file.readline())
+        found = max(",;\t|", key=header.count)
+        if given.sep is None and found != ",":
+            options["sep"] = found
+            notes.append(f"Columns separated by {found!r}, noticed; --sep changes it.")
+    if given.sep is not None:
+        options["sep"] = given.sep.replace("\\t", "\t")
+    if given.decimal is not None:
+        options["decimal"] = given.decimal
+    return options, notes
+
+
+def encoding_of(path: Path) -> str:
+    """Return the encoding of a text: what its first bytes say, UTF-8 if it is that, or that of Western Windows."""
+    with path.open("rb") as file:
+        start = file.read(1 << 20)
+    for mark, encoding in ENCODINGS.items():
+        if start.startswith(mark):
+            return encoding
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def decimal_commas(frame: Any) -> list[str]:
+    """Return the names of the columns that hold numbers with decimal commas, and nothing else."""
+    found = []
+    for position, name in enumerate(frame.columns):
+        column = frame.iloc[:, position]
+        if is_text(column):
+            texts = column.dropna().astype(str)
+            with_comma = texts.str.fullmatch(DECIMAL_COMMA)
+            if len(texts) and with_comma.any() and (with_comma | texts.str.fullmatch(WHOLE_NUMBER)).all():
+                found.append(str(name))
+    return found
+
+
+def listed(names: list[str], most: int = 5) -> str:
+    """Write names one after the other, the first few of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def first_line(error: BaseException) -> str:
@@ -87,33 +159,39 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def bundled(name: str) -> Any:
-    """Return one of scikit-learn's own data sets, with names of classes for their numbers."""
+def bundled(name: str) -> tuple[Any, str]:
+    """Return one of scikit-learn's own data sets, with names of classes for their numbers, and the code for that."""
     bunch = getattr(datasets, f"load_{name}")(as_frame=True)
+    code = f"sklearn.datasets.load_{name}(as_frame=True).frame"
     if name in ("breast_cancer", "iris", "wine"):
         bunch.frame["target"] = np.asarray(bunch.target_names)[bunch.frame["target"]]
-    return bunch.frame
+        names = dict(enumerate(map(str, bunch.target_names)))
+        code += f'\ntable["target"] = table["target"].map({names})'
+    return bunch.frame, code
 
 
-def table_of(data: str, target: str | None) -> tuple[str, Any, str]:
-    """Return a name, a table and the name of the target's column."""
-    path = Path(data)
+def table_of(data: str, target: str | None, given: Format) -> tuple[str, Any, str, str, list[str]]:
+    """Return a name, a table, the name of the target's column, the code that reads the table, and notes."""
+    path, notes = Path(data), []
     if data in BUNDLED and not path.exists():
-        name, frame = data, bundled(data)
+        name = data
+        frame, code = bundled(data)
         target = "target" if target is None else target
     else:
         if not path.exists():
             raise BadInput(f"there is no file {data!r}, and the bundled data sets are {', '.join(BUNDLED)}")
-        name, frame = path.name, read(path)
+        name = path.name
+        frame, code, notes = read(path, given)
     frame.columns = frame.columns.astype(str)
     columns = ", ".join(map(repr, frame.columns[:12])) + (", ..." if frame.shape[1] > 12 else "")
     if target is None:
         raise BadInput(f"--target must name the column to predict, one of {columns}")
     if target not in frame.columns:
-        raise BadInput(f"{name} has no column {target!r}; it has {columns}")
+        alone = "; is the separator another (--sep)?" if frame.shape[1] == 1 else ""
+        raise BadInput(f"{name} has no column {target!r}; it has {columns}{alone}")
     if list(frame.columns).count(target) > 1:
         raise BadInput(f"{name} has more than one column {target!r}")
-    return name, frame, target
+    return name, frame, target, code, notes
 
 
 # ---- the target ------------------------------------------------------------------------------------------------------
@@ -189,6 +267,8 @@ def usable(frame: Any) -> tuple[Any, list[str]]:
             left_out.append(f"{name} ({column.dtype})")
         elif column.nunique() < 2:
             left_out.append(f"{name} (constant)")
+        elif re.fullmatch(r"Unnamed: \d+", name) and counts_rows(column):
+            left_out.append(f"{name} (no name, and it counts the rows: an index)")
         elif is_number(column):
             kept[name] = column.astype(np.float64).replace([np.inf, -np.inf], np.nan)
         elif column.nunique() > MOST_CATEGORIES:
@@ -200,6 +280,11 @@ def usable(frame: Any) -> tuple[Any, list[str]]:
     if not kept:
         raise BadInput("there is no column to predict from: " + (", ".join(left_out) or "the target is the only one"))
     return pd.DataFrame(kept), [f"Columns left out: {', '.join(left_out)}."] if left_out else []
+
+
+def counts_rows(column: Any) -> bool:
+    """Whether a column is a number of each row, one after the other."""
+    return is_number(column) and bool((np.diff(column.to_numpy(np.float64, na_value=np.nan)) == 1).all())
 
 
 def is_text(column: Any) -> bool:
@@ -231,30 +316,29 @@ PREPARE: dict[str, Callable[[], Any]] = {"linear": for_linear, "trees": for_tree
 # ---- all together ----------------------------------------------------------------------------------------------------
 
 
-def load(data: str, target: str | None, task: str | None, rows: int, seed: int) -> Problem:
+def load(data: str, target: str | None, task: str | None, rows: int, seed: int, given: Format | None = None) -> Problem:
     """Read a problem; whatever is wrong with it is said as `BadInput`."""
     if seed < 0 or rows < FEWEST_ROWS:
         raise BadInput(f"--seed must be at least 0, and --rows at least {FEWEST_ROWS}")
-    name, frame, target = table_of(data, target)
+    name, frame, target, code, notes = table_of(data, target, given or Format())
     column = frame[target]
     missing = column.isna().to_numpy()
     if is_number(column):
         missing = ~np.isfinite(column.to_numpy(np.float64, na_value=np.nan))
-    if len(column) and missing.any():
-        raise BadInput(
-            f"the target {target!r} is missing or not finite in {missing.sum()} of {len(column)} rows, first in row "
-            f"{int(missing.argmax())}"
-        )
+    if missing.any():
+        notes.append(f"{missing.sum()} of {len(column)} rows have no target, and are left out.")
+        frame = frame[~missing].reset_index(drop=True)
+        column = frame[target]
     if len(column) < FEWEST_ROWS:
-        raise BadInput(f"{name} has {len(column)} rows; a comparison needs at least {FEWEST_ROWS}")
+        raise BadInput(f"{name} has {len(column)} rows with a target; a comparison needs at least {FEWEST_ROWS}")
     if column.nunique() == 1:
         raise BadInput(f"the target {target!r} is constant: {column.iloc[0]!s}")
-    notes = []
     if not is_number(column) and not types.is_bool_dtype(column.dtype) and not is_text(column):
         raise BadInput(f"the target {target!r} holds {column.dtype}: neither numbers nor classes")
     found, why = (task, "as asked for") if task else task_of(column)
     values, classes = encoded(column, found)
     features, left_out = usable(frame.drop(columns=target))
+    code = code_of(code, column, features, bool(missing.any()), classes)
     notes += left_out
     if len(column) > rows:
         some = np.sort(np.random.default_rng(seed).choice(len(column), rows, replace=False))
@@ -263,4 +347,31 @@ def load(data: str, target: str | None, task: str | None, rows: int, seed: int) 
         notes.append(f"A sample of {rows} of {len(column)} rows.")
         features, values = features.iloc[some], values[some]
     features.columns = [re.sub(r"\s+", " ", each) for each in features.columns]
-    return Problem(name, found, why, features.reset_index(drop=True), values, classes, tuple(notes))
+    return Problem(name, found, why, features.reset_index(drop=True), values, classes, tuple(notes), code)
+
+
+def code_of(code: str, column: Any, features: Any, drops_rows: bool, classes: tuple[str, ...]) -> str:
+    """Return lines that read X and y, and name the columns of numbers and of names."""
+    target = str(column.name)
+    lines = [f"table = {code}"]
+    if drops_rows and is_number(column):
+        lines.append(f"table = table[np.isfinite(table[{target!r}].astype(float))]")
+    elif drops_rows:
+        lines.append(f"table = table.dropna(subset=[{target!r}])")
+    of_kind = {"numbers": NUMBERS(features), "names": NAMES(features)}
+    for kind, columns in of_kind.items():
+        if columns:
+            lines.append(f"{kind} = {pprint.pformat(columns, width=100, compact=True)}")
+    parts = {
+        "numbers": "table[numbers].astype(float).replace([np.inf, -np.inf], np.nan)",
+        "names": "table[names].astype(str)",
+    }
+    lines += [f"X_{kind} = {part}" for kind, part in parts.items() if of_kind[kind]]
+    both = [f"X_{kind}" for kind in parts if of_kind[kind]]
+    lines.append(f"X = {both[0]}" if len(both) == 1 else f"X = {both[0]}.join({both[1]})")
+    y = f"table[{target!r}]" + ("" if is_number(column) else ".astype(str)")
+    if len(classes) == 2:
+        positive = classes[1] if is_number(column) else repr(classes[1])
+        y += f" == {positive}"
+    lines.append(f"y = {y}")
+    return "\n".join(lines)

@@ -6,29 +6,32 @@ import argparse
 import base64
 import json
 import math
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape as plain
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
-from .._demo import new_console, new_table, show_progress
-from .problem import BadInput, Problem, load
+from .._terminal import new_console, print_table, show_progress, unwritable
+from .problem import BadInput, Format, Problem, load
 from .study import Result, Study, measure, prepare
-from .verdict import Standing, Verdict, number, recommend, robustness, spoiling, standings
+from .verdict import MATTERS, Standing, Verdict, errors_needed, number, recommend, robustness, spoiling, standings
 
 
 def compare(options: argparse.Namespace) -> None:
     """Compare losses as the command line asks for; print, and write what is to be written."""
     console = new_console()
-    problem = load(options.data, options.target, options.task, options.rows, options.seed)
     for file in (options.json, options.html, options.png):
-        if file is not None and not Path(file).resolve().parent.is_dir():
-            raise BadInput(f"there is no folder {str(Path(file).parent)!r} to write {file!r} to")
+        if reason := unwritable(file):
+            raise BadInput(reason)
+    given = Format(options.sep, options.decimal, options.encoding)
+    problem = load(options.data, options.target, options.task, options.rows, options.seed, given)
     console.print(Panel.fit(Text(headline(problem)), title="[bold]fastloss compare[/]", border_style="cyan"))
     study, pairs = prepare(problem, options.model, options.losses, options.metric, options.quick, options.seed)
     with show_progress(console) as progress:
@@ -83,36 +86,68 @@ def headline(problem: Problem) -> str:
 def how(study: Study) -> str:
     """Say how it was measured."""
     repeated = f", {study.repeats} times" if study.repeats > 1 else ""
-    kind = "linear model" if study.model.kind == "linear" else "gradient-boosted trees"
+    kind, tuned = ("Linear model", "penalty") if study.model.kind == "linear" else ("Gradient-boosted trees", "number")
+    needed = errors_needed(len(study.results) - 1)
     return (
-        f"{kind.capitalize()}, cross-validated in {study.folds} folds{repeated}. "
-        f"*: the best, or less than a standard error of the difference from it."
+        f"{kind}, cross-validated in {study.folds} folds{repeated}; the {tuned} is chosen for each loss by "
+        f"cross-validation within the training rows. *: the best, and what is not behind it by {needed:.1f} standard "
+        f"errors (5 %, for {len(study.results) - 1} comparisons) and {MATTERS:.0%} of the gain over a constant. In "
+        f"parentheses: constants, which know no features."
     )
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
-Column = tuple[str, dict[str, str], list[str]]  # title, cell of each loss, and the losses that are marked
+@dataclass(frozen=True)
+class Column:
+    """A title, which way is better, the cell of each loss, and the losses that are marked."""
+
+    title: str
+    better: str
+    cells: dict[str, str]
+    marked: list[str]
 
 
 def tables_of(study: Study) -> dict[str, list[Column]]:
     """Return the columns of each table: what predictions are worth, and what else there is to know."""
 
     def column(title: str, standing: Standing) -> Column:
-        return title, {label: number(row.mean) for label, row in standing.rows.items()}, standing.ties
+        cells = {label: number(row.mean) for label, row in standing.rows.items()}
+        cells |= {constant_label(label): number(value) for label, value in standing.baselines.items()}
+        return Column(title, "higher" if standing.more_is_better else "lower", cells, standing.ties)
 
     errors = {each.label: each.calibration_error() for each in study.results}
     what = "flipped" if study.problem.is_classification else "gross"
     times = {each.label: f"{np.mean(each.seconds) * 1e3:,.0f} ms" for each in study.results}
+    settings = {each.label: f"{shown_setting(study, each):g}" for each in study.results}
+    setting = Column("alpha" if study.model.kind == "linear" else "trees", "", settings, [])
     return {
         "Metrics of rows that the model has not seen": [column(*each) for each in standings(study).items()],
-        f"Calibration, {study.robust_metric.name} with wrong training targets, and time": [
-            ("calibration error", {k: number(v) for k, v in errors.items() if not math.isnan(v)}, []),
+        f"Calibration, {study.robust_metric.name} with wrong training targets, and the fit": [
+            Column("calibration error", "lower", {k: number(v) for k, v in errors.items() if not math.isnan(v)}, []),
             *(column(f"{share:.0%} {what}", robustness(study, share)) for share in study.shares),
-            ("fit", times, []),
+            setting,
+            Column("fit time", "lower", times, []),
         ],
     }
+
+
+def shown_setting(study: Study, result: Result) -> float:
+    """Return the penalty, or the number of trees, that the printed program has."""
+    model = study.model
+    linear = model.kind == "linear"
+    return model.alpha(result.loss, len(study.problem.target), result.setting) if linear else result.setting
+
+
+def constant_label(label: str) -> str:
+    """Write the name of a constant as no loss is written."""
+    return f"({label})"
+
+
+def row_labels(study: Study) -> list[str]:
+    """Return the labels of the rows of all tables."""
+    return [each.label for each in study.results] + [constant_label(each.label) for each in study.baselines]
 
 
 def as_json(study: Study, verdict: Verdict) -> dict[str, Any]:
@@ -142,7 +177,8 @@ def as_json(study: Study, verdict: Verdict) -> dict[str, Any]:
             "calibration_error": result.calibration_error(),
             "not_converged": result.not_converged,
             "fit_seconds": float(np.mean(result.seconds)),
-            "code": study.model.code(result.loss, study.n_train),
+            "settings": result.settings,
+            "code": study.model.code(result.loss, result.setting),
         }
 
     whole: dict[str, Any] = finite(
@@ -165,6 +201,7 @@ def as_json(study: Study, verdict: Verdict) -> dict[str, Any]:
             "robustness_metric": study.robust_metric.name,
             "robustness_is_of": spoiling(study),
             "losses": {result.label: of_loss(result) for result in study.results},
+            "baselines": {each.label: each.metrics for each in study.baselines},
             "left_out": {result.label: result.refusal for result in study.refused},
             "recommendation": {
                 "loss": verdict.label,
@@ -181,21 +218,23 @@ def as_json(study: Study, verdict: Verdict) -> dict[str, Any]:
 
 
 def code_of(study: Study, label: str) -> str:
-    """Return the line that makes the recommended model."""
-    return next(study.model.code(each.loss, study.n_train) for each in study.results if each.label == label)
+    """Return the program that fits the recommended model."""
+    return next(study.model.code(each.loss, each.setting) for each in study.results if each.label == label)
 
 
 def show(console: Console, study: Study, verdict: Verdict) -> None:
     """Print table and recommendation."""
     for title, columns in tables_of(study).items():
-        table = new_table(["", *(name.replace(" ", "\n") for name, _, _ in columns)])
-        for result in study.results:
+        header = ["", *(f"{column.title} {column.better}".strip().replace(" ", "\n") for column in columns)]
+        rows = []
+        for label in row_labels(study):
             cells = []
-            for _, texts, marked in columns:
-                text = texts.get(result.label, "-")
-                cells.append(f"[bold green]{text}*[/]" if result.label in marked else f"{text} ")
-            table.add_row(result.label, *cells)
-        console.print(f"\n[bold]{title}[/]\n", table, sep="\n")
+            for column in columns:
+                text = column.cells.get(label, "-")
+                cells.append(f"[bold green]{text}*[/]" if label in column.marked else f"{text} ")
+            rows.append([plain(label), *cells])
+        console.print(f"\n[bold]{title}[/]\n")
+        print_table(console, header, rows)
     console.print(f"[dim]{how(study)}[/]\n")
     console.print(f"[bold]Recommended: [green]{verdict.label}[/][/]")
     for lines in (verdict.reasons, verdict.aims, verdict.caveats):
@@ -227,13 +266,15 @@ def as_html(study: Study, verdict: Verdict, drawings: dict[str, str]) -> str:
 
     tables = []
     for title, columns in tables_of(study).items():
-        head = "".join(f"<th>{escape(name)}</th>" for name in ["loss", *(name for name, _, _ in columns)])
+        head = "<th>loss</th>" + "".join(
+            f"<th>{escape(column.title)}<br><small>{column.better}</small></th>" for column in columns
+        )
         rows = []
-        for result in study.results:
-            cells = [f"<td><code>{escape(result.label)}</code></td>"]
-            for _, texts, marked in columns:
-                text = escape(texts.get(result.label, "-"))
-                cells.append(f'<td class="best">{text}*</td>' if result.label in marked else f"<td>{text}</td>")
+        for label in row_labels(study):
+            cells = [f"<td><code>{escape(label)}</code></td>"]
+            for column in columns:
+                text = escape(column.cells.get(label, "-"))
+                cells.append(f'<td class="best">{text}*</td>' if label in column.marked else f"<td>{text}</td>")
             rows.append(f"<tr>{''.join(cells)}</tr>")
         tables.append(
             f'<h2>{escape(title)}</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from sklearn import metrics as sk
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
+from sklearn.model_selection import KFold, RepeatedKFold, RepeatedStratifiedKFold, StratifiedKFold
 
 import fastloss as fl
 
 from .._kernels import RowwiseLoss
 from .._resolve import resolve
 from ..sklearn import LossClassifier, LossRegressor, hist_gradient_boosting_loss
-from .problem import NAMES, PREPARE, BadInput, Problem, first_line
+from .problem import NAMES, NUMBERS, PREPARE, BadInput, Problem, first_line
 
-FOLDS, REPEATS, QUICK_FOLDS = 5, 2, 3
+FOLDS, REPEATS, QUICK_REPEATS = 5, 2, 1
+# What a model is tuned by, on training rows alone: the penalty of a linear one as a multiple of that of scikit-learn's
+# LogisticRegression, the number of trees. From the simplest model on: of those that do as well the first is taken.
+INNER_FOLDS = 3
+PATHS = {"linear": tuple(float(f"{10.0**k:.2g}") for k in np.arange(3.0, -3.1, -0.75)), "trees": (20.0, 60.0, 180.0)}
+QUICK_PATHS = {"linear": (30.0, 1.0, 0.03), "trees": (20.0, 60.0)}
 FLIPPED, GROSS = (0.1, 0.2, 0.3), (0.02, 0.05, 0.1)  # shares of training targets
 # How far off a gross target is: this many spreads of the target, or of counts and amounts this many times the mean.
 GROSS_BY = 20.0
 BINS = 10
-TREES, QUICK_TREES = 100, 40
 # A residual of more spreads than this is an outlier: a normal one is in one of 500 million cases.
 FAR = 6.0
-# The spread of numbers whose median distance from the median is 1, if they are normal.
-NORMAL = 1.4826
 
 Predict = Callable[[Any], np.ndarray]
 
@@ -144,13 +148,23 @@ def slope_of(loss: Any, problem: Problem) -> float:
     return float(np.abs(gradient).mean()) / unit
 
 
+# Shares of the rows nearest to the median; where they say a spread of next to nothing beside that of more rows, most
+# targets are the same number (zeros, say), and the others are what has a spread.
+NEAREST = (0.5, 0.75, 0.9, 0.97, 1.0)
+NEXT_TO_NOTHING = 0.02
+
+
 def spread_of(numbers: np.ndarray) -> float:
     """Return the standard deviation of the middle of numbers, whatever their tails; never 0."""
     distance = np.abs(numbers - np.median(numbers))
-    for spread in (NORMAL * np.median(distance), np.mean(distance)):
-        if spread > 0:
-            return float(spread)
-    return 1.0
+    # A normal distance is below the quantile of (1 + share) / 2 with that share.
+    spreads = [
+        float(np.quantile(distance, each)) / NormalDist().inv_cdf((1 + min(each, 0.997)) / 2) for each in NEAREST
+    ]
+    for near, far in itertools.pairwise(spreads):
+        if near > NEXT_TO_NOTHING * far:
+            return near
+    return spreads[-1] or 1.0
 
 
 @dataclass(frozen=True)
@@ -169,37 +183,117 @@ class Model:
         x = self.problem.features
         return preparation.fit_transform(x.iloc[train]), preparation.transform(x.iloc[test])
 
-    def alpha(self, loss: Any, n_rows: int) -> float:
+    @property
+    def path(self) -> tuple[float, ...]:
+        """The settings that a model is tuned over."""
+        return (QUICK_PATHS if self.quick else PATHS)[self.kind]
+
+    def alpha(self, loss: Any, n_rows: int, setting: float = 1.0) -> float:
         """Return the penalty of a linear model."""
         if loss not in self.slopes:
             try:
                 self.slopes[loss] = max(slope_of(loss, self.problem), 1e-12)
             except (TypeError, ValueError):
                 self.slopes[loss] = 1.0  # the model itself says best why it cannot be fitted with this loss
-        return float(f"{self.slopes[loss] / n_rows:.3g}")
+        return float(f"{setting * self.slopes[loss] / n_rows:.3g}")
 
-    def of(self, loss: Any, n_rows: int) -> Any:
+    def of(self, loss: Any, n_rows: int, setting: float) -> Any:
         """Return the model, not yet fitted."""
         by_class = self.problem.is_classification
         if self.kind == "linear":
-            return (LossClassifier if by_class else LossRegressor)(loss=loss, alpha=self.alpha(loss, n_rows))
+            return (LossClassifier if by_class else LossRegressor)(loss=loss, alpha=self.alpha(loss, n_rows, setting))
         estimator = HistGradientBoostingClassifier if by_class else HistGradientBoostingRegressor
         return estimator(
             loss=hist_gradient_boosting_loss(loss),
-            max_iter=QUICK_TREES if self.quick else TREES,
+            max_iter=round(setting),
             early_stopping=False,
             categorical_features=list(range(len(NAMES(self.problem.features)))) or None,
             random_state=self.seed,
         )
 
-    def code(self, loss: Any, n_rows: int) -> str:
-        """Return the line that makes the model."""
-        name = label_of(loss)
+    def tuned(self, loss: Any, x: np.ndarray, target: np.ndarray, metric: Metric, fallback: Metric) -> float:
+        """Return the setting that does best in cross-validation within these rows, by a metric that the loss has."""
+        found = np.zeros((len(self.path), 2))
+        sure = True
+        for train, test in inner_splits(self.problem, target, self.seed):
+            model = self.of(loss, len(train), self.path[0])
+            for row, setting in enumerate(self.path):
+                if self.kind == "linear":  # each fit begins where the one before ended
+                    model.set_params(alpha=self.alpha(loss, len(train), setting), warm_start=True)
+                else:
+                    model = self.of(loss, len(train), setting)
+                fit(model, x[train], target[train])
+                p = predictions_of(model, x[test], self.problem)
+                sure = sure and getattr(p, metric.needs) is not None
+                for column, each in enumerate((metric, fallback) if sure else (fallback, fallback)):
+                    found[row, column] += (-1 if each.more_is_better else 1) * each.of(target[test], p)
+        return self.path[int(np.argmin(found[:, 0 if sure else 1]))]
+
+    def code(self, loss: Any, setting: float) -> str:
+        """Return a program that fits the model."""
+        name, classifier = label_of(loss), "Classifier" if self.problem.is_classification else "Regressor"
+        names, numbers = NAMES(self.problem.features), NUMBERS(self.problem.features)
+        imports = ["import numpy as np", "import pandas as pd", "import sklearn.datasets", "", "import fastloss as fl"]
+        if "sklearn.datasets" not in self.problem.code:
+            imports.remove("import sklearn.datasets")
+        elif "pd." not in self.problem.code:
+            imports.remove("import pandas as pd")
         if self.kind == "linear":
-            estimator = "LossClassifier" if self.problem.is_classification else "LossRegressor"
-            return f"fastloss.sklearn.{estimator}(loss=fl.{name}, alpha={self.alpha(loss, n_rows):g})"
-        estimator = f"HistGradientBoosting{'Classifier' if self.problem.is_classification else 'Regressor'}"
-        return f"{estimator}(loss=fastloss.sklearn.hist_gradient_boosting_loss(fl.{name}))"
+            imports += [
+                f"from fastloss.sklearn import Loss{classifier}",
+                "from sklearn.compose import make_column_transformer",
+                "from sklearn.impute import SimpleImputer",
+                "from sklearn.pipeline import make_pipeline",
+                "from sklearn.preprocessing import OneHotEncoder, StandardScaler",
+            ]
+            parts = [
+                '(make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers)' if numbers else "",
+                '(OneHotEncoder(handle_unknown="ignore", sparse_output=False), names)' if names else "",
+            ]
+            alpha = self.alpha(loss, len(self.problem.target), setting)
+            estimator = f"Loss{classifier}(loss=fl.{name}, alpha={alpha:g})"
+        else:
+            imports += [
+                "from fastloss.sklearn import hist_gradient_boosting_loss",
+                "from sklearn.compose import make_column_transformer",
+                f"from sklearn.ensemble import HistGradientBoosting{classifier}",
+                "from sklearn.pipeline import make_pipeline",
+                "from sklearn.preprocessing import OrdinalEncoder",
+            ]
+            unknown = 'handle_unknown="use_encoded_value", unknown_value=np.nan'
+            parts = [
+                f"(OrdinalEncoder({unknown}), names)" if names else "",
+                '("passthrough", numbers)' if numbers else "",
+            ]
+            categorical = f",\n        categorical_features=range({len(names)})" if names else ""
+            trees = f"max_iter={round(setting)}, early_stopping=False, random_state={self.seed}"
+            estimator = (
+                f"HistGradientBoosting{classifier}(\n        loss=hist_gradient_boosting_loss(fl.{name}),\n"
+                f"        {trees}{categorical},\n    )"
+            )
+        transformers = "".join(f"        {part},\n" for part in parts if part)
+        return "\n".join(
+            [
+                *imports,
+                "",
+                self.problem.code,
+                "model = make_pipeline(",
+                f"    make_column_transformer(\n{transformers}    ),",
+                f"    {estimator},",
+                ")",
+                "model.fit(X, y)",
+            ]
+        )
+
+
+def inner_splits(problem: Problem, target: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows that a model is tuned on and those that say how well, for every fold."""
+    folds, chosen = INNER_FOLDS, KFold
+    if problem.is_classification:
+        counts = np.bincount(target)
+        folds, chosen = max(2, min(folds, int(counts[counts > 0].min()))), StratifiedKFold
+    splitter = chosen(n_splits=folds, shuffle=True, random_state=seed)
+    return list(splitter.split(np.empty((len(target), 0)), target))
 
 
 # ---- metrics ---------------------------------------------------------------------------------------------------------
@@ -292,8 +386,14 @@ class Result:
     robustness: dict[float, list[float]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     pooled: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # what was said, what came
+    settings: list[float] = field(default_factory=list)  # of each fold, as it was tuned
     not_converged: int = 0
     refusal: str | None = None
+
+    @property
+    def setting(self) -> float:
+        """The setting in the middle of those of the folds."""
+        return sorted(self.settings)[len(self.settings) // 2]
 
     def reliability(self) -> dict[str, list[float]]:
         """Return means of what was said and of what came, for equally many rows in the order of what was said."""
@@ -319,6 +419,7 @@ class Study:
     robust_metric: Metric
     shares: tuple[float, ...]
     results: list[Result]
+    baselines: list[Result]  # constants: what a loss has to be better than
     refused: list[Result]
     spread: float  # of the targets around a fitted median
     share_far: float  # of targets that are outliers
@@ -357,8 +458,17 @@ def said_and_came(p: Predictions, target: np.ndarray, problem: Problem) -> tuple
 
 
 def spoiled(problem: Problem, target: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Return training targets, a share of them wrong: another class, or a gross number."""
+    """
+    Return training targets, a share of them wrong: another class, or a gross number. If a class is rare, the share is
+    of its rows, and as many are wrong in every other class: of all rows it would drown the rare one.
+    """
     wrong = rng.choice(len(target), round(share * len(target)), replace=False)
+    if problem.is_imbalanced:
+        counts = np.bincount(target)
+        n_wrong = max(1, round(share * counts[counts > 0].min()))
+        wrong = np.concatenate(
+            [rng.choice(np.flatnonzero(target == k), n_wrong, replace=False) for k in np.unique(target)]
+        )
     target = target.copy()
     if problem.is_classification:
         n_classes = len(problem.classes)
@@ -370,15 +480,14 @@ def spoiled(problem: Problem, target: np.ndarray, share: float, rng: np.random.G
     return target
 
 
-def fit(model: Any, x: np.ndarray, target: np.ndarray, result: Result) -> float:
-    """Fit, count a fit that did not converge, and return the seconds."""
+def fit(model: Any, x: np.ndarray, target: np.ndarray) -> tuple[float, bool]:
+    """Fit; return the seconds, and whether the fit converged."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         began = time.perf_counter()
         model.fit(x, target)
         seconds = time.perf_counter() - began
-    result.not_converged += any(issubclass(each.category, ConvergenceWarning) for each in caught)
-    return seconds
+    return seconds, not any(issubclass(each.category, ConvergenceWarning) for each in caught)
 
 
 def residual_spread(model: Model, folds: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
@@ -388,8 +497,8 @@ def residual_spread(model: Model, folds: list[tuple[np.ndarray, np.ndarray]]) ->
     residuals = []
     for train, test in folds:
         x_train, x_test = model.prepared(train, test)
-        median = model.of(fl.AbsoluteError(), len(train))
-        fit(median, x_train, model.problem.target[train], Result(None, ""))
+        median = model.of(fl.AbsoluteError(), len(train), 1.0 if model.kind == "linear" else model.path[-1])
+        fit(median, x_train, model.problem.target[train])
         residuals.append(model.problem.target[test] - median.predict(x_test))
     residual = np.concatenate(residuals)
     spread = spread_of(residual)
@@ -398,7 +507,7 @@ def residual_spread(model: Model, folds: list[tuple[np.ndarray, np.ndarray]]) ->
 
 def splits(problem: Problem, quick: bool, seed: int) -> tuple[list[tuple[np.ndarray, np.ndarray]], int, int]:
     """Return training and test rows of all folds, the number of folds and that of repeats."""
-    folds, repeats = (QUICK_FOLDS, 1) if quick else (FOLDS, REPEATS)
+    folds, repeats = FOLDS, QUICK_REPEATS if quick else REPEATS
     if problem.is_classification:
         folds = min(folds, int(np.bincount(problem.target).min()))
     chosen = RepeatedStratifiedKFold if problem.is_classification else RepeatedKFold
@@ -444,6 +553,7 @@ def prepare(
         robust or (by_name["MAE"] if problem.task == "regression" else metrics[0]),
         shares[1:2] if quick else shares,
         [Result(loss, label) for label, loss in {label_of(loss): loss for loss in losses}.items()],
+        [Result(None, name) for name in (("majority",) if problem.is_classification else ("mean", "median"))],
         [],
         spread,
         share_far,
@@ -455,34 +565,54 @@ def prepare(
     return study, pairs
 
 
+def constant(name: str, target: np.ndarray, n_rows: int, problem: Problem) -> Predictions:
+    """Return what a model says that knows no features: the shares of classes, the mean or the median."""
+    if not problem.is_classification:
+        return Predictions(np.full(n_rows, float(np.mean(target) if name == "mean" else np.median(target))))
+    shares = np.bincount(target, minlength=len(problem.classes)) / len(target)
+    table = np.tile(shares, (n_rows, 1))
+    score = np.zeros(n_rows) if problem.task == "binary" else table
+    return Predictions(np.full(n_rows, int(np.argmax(shares))), table, score)
+
+
 def measure(study: Study, pairs: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[str]:
-    """Fit and measure; yields what is next before each loss in each fold."""
+    """Tune, fit and measure; yields what is next before each loss in each fold."""
     problem, model = study.problem, study.model
     for number, (train, test) in enumerate(pairs):
         x_train, x_test = model.prepared(train, test)
         t_train, t_test = problem.target[train], problem.target[test]
+        for baseline in study.baselines:
+            note(study, baseline, t_test, constant(baseline.label, t_train, len(test), problem))
         for result in list(study.results):
             yield f"{result.label}, fold {number + 1} of {len(pairs)}"
             try:
-                estimator = model.of(result.loss, len(train))
-                seconds = fit(estimator, x_train, t_train, result)
+                setting = model.tuned(result.loss, x_train, t_train, study.metrics[0], study.robust_metric)
+                estimator = model.of(result.loss, len(train), setting)
+                seconds, converged = fit(estimator, x_train, t_train)
             except (TypeError, ValueError) as error:
                 result.refusal = first_line(error)
                 study.results.remove(result)
                 study.refused.append(result)
                 continue
+            result.settings.append(setting)
             result.seconds.append(seconds)
+            result.not_converged += not converged
             p = predictions_of(estimator, x_test, problem)
-            for metric in study.metrics:
-                if getattr(p, metric.needs) is not None:
-                    result.metrics.setdefault(metric.name, []).append(metric.of(t_test, p))
+            note(study, result, t_test, p)
             if (pair := said_and_came(p, t_test, problem)) is not None:
                 result.pooled.append(pair)
             if number >= study.folds:  # robustness is measured in the first repeat
                 continue
             for share in study.shares:
                 rng = np.random.default_rng([model.seed, number, round(1000 * share)])
-                estimator = model.of(result.loss, len(train))
-                fit(estimator, x_train, spoiled(problem, t_train, share, rng), result)
+                estimator = model.of(result.loss, len(train), setting)
+                fit(estimator, x_train, spoiled(problem, t_train, share, rng))
                 p = predictions_of(estimator, x_test, problem)
                 result.robustness.setdefault(share, []).append(study.robust_metric.of(t_test, p))
+
+
+def note(study: Study, result: Result, target: np.ndarray, p: Predictions) -> None:
+    """Take down every metric that predictions have."""
+    for metric in study.metrics:
+        if getattr(p, metric.needs) is not None:
+            result.metrics.setdefault(metric.name, []).append(metric.of(target, p))
