@@ -7,6 +7,8 @@
 #include "row_terms.h"
 #include "tiles.h"
 
+enum { PIECE = 16384 / sizeof(real) }; /* of a long row, which stays in L1 */
+
 /* Class indices of any type as int64; an uint64 beyond its range becomes one that is no class and not ignored either. */
 SHARED void load_integers(int64_t *tile, const fl_job *job, const char *from, ptrdiff_t stride, ptrdiff_t count)
 {
@@ -184,6 +186,30 @@ SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, p
             for (ptrdiff_t i = 0; i < n; i++)
                 if (s->weight[i] == 0) to[i] = 0;
     }
+    return -1;
+}
+
+/* The same for classes [start, start + PIECE) of one row, which counts or not; its class index, where targets are no
+ * probabilities. Whole lanes: beyond the last class 0. */
+SHARED ptrdiff_t load_amounts(real *a, const fl_job *job, ptrdiff_t row, real_int class_index, ptrdiff_t start,
+                              int counts)
+{
+    const ptrdiff_t left = job->n_classes - start, n = left < PIECE ? left : PIECE, padded = round_up(n, LANES);
+    const real keep = (real)(1 - job->label_smoothing), each = (real)(job->label_smoothing / (double)job->n_classes);
+    for (ptrdiff_t k = job->soft && counts ? n : 0; k < padded; k++) a[k] = 0;
+    if (!counts) return -1;
+    if (job->soft) {
+        const fl_array *t = &job->target;
+        int hard;
+        load_strided(a, t->data + row * t->outer + start * t->classes, t->classes, t->type, n);
+        const ptrdiff_t bad = job->check_target ? check_domain(a, n, FL_UNIT_INTERVAL, &hard) : -1;
+        if (bad >= 0) return place_of(job, row, start + bad);
+    } else if (class_index >= start && class_index < start + n)
+        a[class_index - start] = 1;
+    if (job->label_smoothing > 0)
+        for (ptrdiff_t k = 0; k < n; k++) a[k] = keep * a[k] + each;
+    if (job->class_weight)
+        for (ptrdiff_t k = 0; k < n; k++) a[k] *= (real)job->class_weight[start + k];
     return -1;
 }
 

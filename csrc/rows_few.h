@@ -86,7 +86,7 @@ ALWAYS_INLINE void few_function(const real *e, real *to, ptrdiff_t tile_stride, 
                                 const row_stats *s, int kind)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal out[FUSED_CLASSES], inverse = load(s->inverse + i), log_sum = load(s->value + i);
+        vreal out[FUSED_CLASSES], inverse = load(s->inverse + i), log_sum = load(s->log_sum + i);
         _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++)
         {
             vreal y = load(e + k * tile_stride + i);

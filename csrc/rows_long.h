@@ -11,12 +11,11 @@
 
 #include "row_targets.h"
 #include "row_terms.h"
+#include "rows_soft.h"
 #include "sums.h"
 #include "tiles.h"
 
-enum { PIECE = 16384 / sizeof(real) };
 enum { PACKED_CLASSES = 512 }; /* rows shorter than this go out together: their ends are not aligned */
-enum { PART = 32 * LANES }; /* a lane makes that many additions / LANES before its sum is put aside: less rounding */
 
 /* What is known of a piece of a row. */
 typedef struct piece_sum {
@@ -64,9 +63,9 @@ SHARED ptrdiff_t find_first(const real *in, ptrdiff_t n, real x)
     return 0;
 }
 
-/* z -> exp(z - largest), n whole lanes, and their sum. Meanwhile what will be read next, `ahead`, comes in, and `flow` goes out. */
-ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const char *ahead, streaming_copy *flow,
-                                    const int keep, const int want_smaller)
+/* e = exp(z - largest), n whole lanes, and their sum. Meanwhile what will be read next, `ahead`, comes in, and `flow` goes out. */
+ALWAYS_INLINE piece_sum exp_and_sum(const real *z, real *e, ptrdiff_t n, real largest, const char *ahead,
+                                    streaming_copy *flow, const int want_smaller)
 {
     streaming_copy leaving = *flow;
     vreal total[GROUP], sum_below_max[GROUP], ties[GROUP];
@@ -79,12 +78,12 @@ ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const ch
             prefetch_far(ahead + i * (ptrdiff_t)sizeof(real));
             advance_copy(&leaving);
             for (int g = 0; g < GROUP; g++) {
-                vreal e = exp_nonpositive(load(z + i + g * WIDTH) - splat(largest));
-                part[g] += e;
-                if (keep) store(z + i + g * WIDTH, e);
+                vreal y = exp_nonpositive(load(z + i + g * WIDTH) - splat(largest));
+                part[g] += y;
+                if (e) store(e + i + g * WIDTH, y);
                 if (want_smaller) {
-                    vmask top = eq(e, ONE);
-                    smaller_part[g] += choose(top, ZERO, e);
+                    vmask top = eq(y, ONE);
+                    smaller_part[g] += choose(top, ZERO, y);
                     ties[g] += choose(top, ONE, ZERO);
                 }
             }
@@ -97,15 +96,16 @@ ALWAYS_INLINE piece_sum exp_and_sum(real *z, ptrdiff_t n, real largest, const ch
                        .ties = want_smaller ? sum_lanes(ties) : 0};
 }
 
-#define EXP_AND_SUM(name, keep, want_smaller)                                                          \
-    SHARED piece_sum name(real *z, ptrdiff_t n, real largest, const char *ahead, streaming_copy *flow) \
-    {                                                                                                  \
-        return exp_and_sum(z, n, largest, ahead, flow, keep, want_smaller);                            \
+#define EXP_AND_SUM(name, z, e, want_smaller, ...)                                                         \
+    SHARED piece_sum name(__VA_ARGS__, ptrdiff_t n, real largest, const char *ahead, streaming_copy *flow) \
+    {                                                                                                      \
+        return exp_and_sum(z, e, n, largest, ahead, flow, want_smaller);                                   \
     }
-EXP_AND_SUM(sum_only, 0, 0)
-EXP_AND_SUM(sum_and_keep, 1, 0)
-EXP_AND_SUM(sum_for_hessian, 1, 1)
-EXP_AND_SUM(sum_without_largest, 0, 1)
+EXP_AND_SUM(sum_only, z, NULL, 0, real *z)
+EXP_AND_SUM(sum_and_keep, z, z, 0, real *z)
+EXP_AND_SUM(sum_without_largest, z, NULL, 1, real *z)
+EXP_AND_SUM(sum_apart, z, e, 0, const real *z, real *e)
+EXP_AND_SUM(sum_for_hessian, z, e, 1, const real *z, real *e)
 
 /* What becomes of the exponentials (or, for log_softmax, the logits) of a row on their way out. */
 typedef struct outgoing {
@@ -248,13 +248,6 @@ ALWAYS_INLINE ptrdiff_t medium_scratch(const fl_job *job)
     return 2 * ((rows_in_piece(job) + 1) * round_up(job->n_classes, LANES) + 2 * LANES) * (ptrdiff_t)sizeof(real) + 64;
 }
 
-ALWAYS_INLINE void put_hessian_row(real *to, const real *e, ptrdiff_t n, const row_stats *s, ptrdiff_t row,
-                                   int curvature)
-{
-    row_curve c = row_curve_at(s, row);
-    for (ptrdiff_t i = 0; i < n; i += WIDTH) store(to + i, other_hessian(load(e + i), &c, curvature));
-}
-
 /* `packed` rows to the rows of an array. */
 SHARED void put_packed(const fl_array *array, ptrdiff_t n_classes, ptrdiff_t first, ptrdiff_t n, const real *packed,
                        int streamed)
@@ -302,7 +295,7 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             }
             if (weighted && s.weight[r] == 0) { /* counts nowhere, whatever it holds */
                 for (ptrdiff_t k = 0; k < pitch; k++) row[k] = 0;
-                s.sum_others[r] = s.exp_target[r] = s.sum_below_max[r] = 1, s.distance[r] = 0;
+                s.sum_others[r] = s.exp_target[r] = 1, s.distance[r] = 0;
                 continue;
             }
             real largest = copy_and_find_largest(row, real_row(&job->prediction, first + r), n_classes),
@@ -321,7 +314,6 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             const char *ahead = (const char *)(real_row(&job->prediction, first + r) + rows * n_classes);
             piece_sum p = before.to
                               ? take_and_put(row, z + r * pitch, pitch, largest, &before, ahead, kind, job->stream)
-                          : (want & FL_HESSIAN) ? sum_for_hessian(row, pitch, largest, ahead, &flow)
                           : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE)
                               ? sum_and_keep(row, pitch, largest, ahead, &flow)
                           : masked ? sum_without_largest(row, pitch, largest, ahead, &flow)
@@ -343,16 +335,13 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
             }
             s.sum_others[r] = (real)p.sum_others;
             s.distance[r] = largest - own;
-            s.first[r] = largest;
-            s.sum_below_max[r] = (real)(own == largest ? p.sum_below_max + p.ties : 0);
-            if (want & FL_HESSIAN && own != largest)
-                s.sum_below_max[r] = (real)(p.sum_below_max + (p.ties - 1)); /* own is added below */
+            s.largest[r] = largest;
             if (kind == ROW_LOSS) row[y] = -s.sum_others[r];
             if (kind == ROW_SOFTMAX) row[y] = 1;
             if (kind == ROW_LOGSUMEXP) s.value[r] = reported;
         }
         finish_copy(&flow);
-        for (ptrdiff_t r = n; r < padded; r++) s.sum_others[r] = s.sum_below_max[r] = 1, s.distance[r] = 0;
+        for (ptrdiff_t r = n; r < padded; r++) s.sum_others[r] = 1, s.distance[r] = 0;
         for (ptrdiff_t r = 0; r < padded; r += WIDTH) {
             vreal distance = load(s.distance + r), own = exp_nonpositive(-distance);
             store(s.exp_target + r, own);
@@ -370,25 +359,18 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                 put_piece(gradient_row(job, first - rows + r), z + r * pitch, n_classes, &out[r], 1, job->stream);
             const int last = first + n == end;
             for (ptrdiff_t r = 0; r < n; r++) {
-                out[r] = (outgoing){.kind = kind, .largest = s.first[r], .log_sum = s.value[r], .factor = s.inverse[r]};
+                out[r] =
+                    (outgoing){.kind = kind, .largest = s.largest[r], .log_sum = s.log_sum[r], .factor = s.inverse[r]};
                 if (kind == ROW_LOSS) out[r].factor = s.first[r] * s.inverse[r] * s.scaled[r];
                 if (overlap && !last) continue;
                 put_piece(pack ? packed + r * n_classes : gradient_row(job, first + r), z + r * pitch, n_classes,
                           &out[r], !pack, job->stream);
             }
             n_waiting = overlap && !last ? n : 0;
-            if (pack && job->stream && !job->hessian.data && job->gradient.outer == n_classes * (ptrdiff_t)sizeof(real))
+            if (pack && job->stream && job->gradient.outer == n_classes * (ptrdiff_t)sizeof(real))
                 flow = start_streaming(gradient_row(job, first), packed, n * n_classes);
             else if (pack)
                 put_packed(&job->gradient, n_classes, first, n, packed, job->stream);
-        }
-        if (job->hessian.data) {
-            for (ptrdiff_t r = 0; r < n; r++) {
-                put_hessian_row(packed + r * n_classes, z + r * pitch, pitch, &s, r, job->curvature);
-                row_curve c = row_curve_at(&s, r);
-                packed[r * n_classes + s.target[r]] = own_hessian(&c, job->curvature)[0];
-            }
-            put_packed(&job->hessian, n_classes, first, n, packed, job->stream);
         }
         if (want & FL_VALUE) {
             if (job->value.data)
@@ -450,7 +432,7 @@ SHARED void conclude_infinite_row(const real *x, real *e, ptrdiff_t n, real larg
         has_nan |= x[k] != x[k];
     }
     const int is_target = at == s->target[0];
-    s->first[0] = 0;
+    s->largest[0] = 0;
     if (has_nan || (kind != ROW_LOGSUMEXP && n_infinite != 1)) {
         s->sum_others[0] = s->exp_target[0] = s->distance[0] = nan;
         return;
@@ -539,13 +521,13 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
         s.distance[0] = kind == ROW_LOSS ? largest - own : 0;
         for (ptrdiff_t i = 1; i < LANES; i++) s.sum_others[i] = 1, s.distance[i] = 0;
         for (ptrdiff_t i = 0; i < LANES; i += WIDTH) store(s.exp_target + i, exp_nonpositive(-load(s.distance + i)));
-        s.first[0] = largest;
+        s.largest[0] = largest;
         if (kind == ROW_LOGSUMEXP) s.distance[0] = largest;
         if (counts && (largest == REAL_INFINITY || largest == -REAL_INFINITY)) {
             conclude_infinite_row(x, keep ? e : NULL, job->n_classes, largest, kind, &s);
             for (ptrdiff_t p = 0; p < slots; p++) factor[p] = 1;
         }
-        const real off = s.first[0];
+        const real off = s.largest[0];
         if (kind == ROW_LOSS)
             f->terms(&s, LANES, job);
         else
@@ -553,7 +535,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
 
         if (keep) {
             before = (long_row){.factor = factor, .row = row, .target = y};
-            before.out = (outgoing){.kind = kind, .largest = off, .log_sum = s.value[0], .factor = s.inverse[0]};
+            before.out = (outgoing){.kind = kind, .largest = off, .log_sum = s.log_sum[0], .factor = s.inverse[0]};
             if (kind == ROW_LOSS) before.out.factor = s.first[0] * s.inverse[0] * s.scaled[0];
             before.at_target = -(s.sum_others[0] * before.out.factor);
         }

@@ -98,7 +98,7 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t tile_stride, ptrd
         store(s->exp_target + i, exp_target);
         store(s->distance + i, kind == ROW_LOGSUMEXP ? reported : -distance);
         if (want_smaller) store(s->sum_below_max + i, value_of(sum_below_max) + (ties - ONE));
-        if (kind == ROW_LOG_SOFTMAX) store(s->first + i, largest);
+        if (!by_target) store(s->largest + i, largest);
     }
     *flow = leaving;
 }
@@ -126,9 +126,9 @@ ALWAYS_INLINE void tile_hard(real *e, real *hessian, ptrdiff_t tile_stride, ptrd
         vint target = load_int(s->target + i);
         vreal others_gradient = load(s->first + i) * load(s->inverse + i) * load(s->scaled + i);
         vreal own_gradient = -(load(s->sum_others + i) * others_gradient);
-        row_curve c;
+        row_state c;
         vreal own_curvature = ZERO;
-        if (with_hessian) c = row_curves(s, i), own_curvature = own_hessian(&c, job->curvature);
+        if (with_hessian) c = rows_at(s, i), own_curvature = own_hessian(&c, job->curvature);
         for (ptrdiff_t k = 0; k < job->n_classes; k++) {
             vreal y = load(e + k * tile_stride + i);
             vmask mine = eq_int(target, splat_int((real_int)k));
@@ -203,7 +203,7 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
             if (job->hessian.data) store_tile(hessian, rows, &job->hessian, job, first, n, packed, NULL);
         } else if (kind != ROW_LOGSUMEXP) {
             for (ptrdiff_t i = 0; i < padded; i += WIDTH) {
-                vreal inverse = load(s.inverse + i), largest = load(s.first + i), log_sum = load(s.value + i);
+                vreal inverse = load(s.inverse + i), largest = load(s.largest + i), log_sum = load(s.log_sum + i);
                 for (ptrdiff_t k = 0; k < job->n_classes; k++) {
                     vreal y = load(z + k * rows + i);
                     store(z + k * rows + i, kind == ROW_SOFTMAX ? y * inverse : (y - largest) - log_sum);

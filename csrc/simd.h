@@ -93,6 +93,15 @@ ALWAYS_INLINE vreal splat(real x) { return x - (vreal){0}; }
 #define ONE splat(1)
 #define UNIFORM(x) splat((real)(x))
 ALWAYS_INLINE vint splat_int(real_int x) { return x - (vint){0}; }
+#if VECTOR_BYTES == 64 && FL_REAL == 32
+#define LANE_NUMBERS ((vint){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#elif VECTOR_BYTES * 8 / FL_REAL == 8
+#define LANE_NUMBERS ((vint){0, 1, 2, 3, 4, 5, 6, 7})
+#elif VECTOR_BYTES * 8 / FL_REAL == 4
+#define LANE_NUMBERS ((vint){0, 1, 2, 3})
+#else
+#define LANE_NUMBERS ((vint){0, 1})
+#endif
 ALWAYS_INLINE vint bits_of(vreal x) { return (vint)x; }
 ALWAYS_INLINE vreal from_bits(vint x) { return (vreal)x; }
 
