@@ -9,6 +9,17 @@
 
 enum { PIECE = 16384 / sizeof(real) }; /* of a long row, which stays in L1 */
 
+ALWAYS_INLINE const real *real_row(const fl_array *array, ptrdiff_t row)
+{
+    return (const real *)(const void *)(array->data + row * array->outer);
+}
+
+/* Whether the classes of a row follow each other in memory. */
+ALWAYS_INLINE int rows_are_dense(const fl_job *job)
+{
+    return job->n_inner == 1 && job->prediction.type == REAL_TYPE && job->prediction.classes == sizeof(real);
+}
+
 /* Class indices of any type as int64; an uint64 beyond its range becomes one that is no class and not ignored either. */
 SHARED void load_integers(int64_t *tile, const fl_job *job, const char *from, ptrdiff_t stride, ptrdiff_t count)
 {

@@ -231,11 +231,6 @@ ALWAYS_INLINE real *gradient_row(const fl_job *job, ptrdiff_t row)
     return (real *)(void *)(job->gradient.data + row * job->gradient.outer);
 }
 
-ALWAYS_INLINE const real *real_row(const fl_array *array, ptrdiff_t row)
-{
-    return (const real *)(const void *)(array->data + row * array->outer);
-}
-
 /* Rows that fit a piece: several at a time, so that what is done once a row is done for whole vectors of rows. */
 ALWAYS_INLINE ptrdiff_t rows_in_piece(const fl_job *job)
 {

@@ -88,6 +88,7 @@ typedef real_int vint_unaligned __attribute__((vector_size(VECTOR_BYTES), aligne
 ALWAYS_INLINE vreal load(const real *p) { return (vreal) * (const vreal_unaligned *)p; }
 ALWAYS_INLINE void store(real *p, vreal v) { *(vreal_unaligned *)p = (vreal_unaligned)v; }
 ALWAYS_INLINE vint load_int(const real_int *p) { return (vint) * (const vint_unaligned *)p; }
+ALWAYS_INLINE void store_int(real_int *p, vint v) { *(vint_unaligned *)p = (vint_unaligned)v; }
 ALWAYS_INLINE vreal splat(real x) { return x - (vreal){0}; }
 #define ZERO splat(0)
 #define ONE splat(1)
