@@ -186,21 +186,24 @@ ALWAYS_INLINE real take_largest(ranks *r, real_int *at)
     return largest;
 }
 
-/* Classes in lanes: of one row. */
-SHARED void rank_row(const fl_job *job, ptrdiff_t row, ptrdiff_t i, const row_stats *s, row_ranks *to)
+/* Classes in lanes: of one row. `piece`: for logits of another type. */
+SHARED void rank_row(const fl_job *job, ptrdiff_t row, ptrdiff_t i, const row_stats *s, row_ranks *to, real *piece)
 {
     const ptrdiff_t n_classes = job->n_classes;
-    const real *z = real_row(&job->prediction, row);
     ranks r[GROUP];
     for (int g = 0; g < GROUP; g++) r[g] = no_ranks();
-    for (ptrdiff_t k = 0; k < n_classes; k += LANES) {
-        prefetch_far(z + k + n_classes);
-        for (int g = 0; g < GROUP; g++) {
-            const ptrdiff_t at = k + g * WIDTH, left = n_classes - at;
-            if (left <= 0) break;
-            const vreal x = load_some_or(z + at, left < WIDTH ? left : WIDTH, -REAL_INFINITY);
-            insert_logit(r + g, x, splat_int((real_int)at) + LANE_NUMBERS);
+    for (ptrdiff_t start = 0; start < n_classes; start += PIECE) {
+        const ptrdiff_t n = n_classes - start < PIECE ? n_classes - start : PIECE;
+        const real *z = row_piece(&job->prediction, row, start, n, piece);
+        for (ptrdiff_t k = 0; k < n; k += LANES) {
+            prefetch_far(z + k + n_classes);
+            for (int g = 0; g < GROUP && k + g * WIDTH < n; g++) {
+                const ptrdiff_t at = k + g * WIDTH, left = n - at;
+                const vreal x = load_some_or(z + at, left < WIDTH ? left : WIDTH, -REAL_INFINITY);
+                insert_logit(r + g, x, splat_int((real_int)(start + at)) + LANE_NUMBERS);
+            }
         }
+        if (s->target[i] >= start && s->target[i] < start + n) to->target_logit[i] = z[s->target[i] - start];
     }
     vreal undefined = r[0].undefined;
     for (int g = 1; g < GROUP; g++) undefined += r[g].undefined;
@@ -212,7 +215,6 @@ SHARED void rank_row(const fl_job *job, ptrdiff_t row, ptrdiff_t i, const row_st
         all_true(eq(undefined, undefined)) && to->largest[i] > -REAL_INFINITY && to->second[i] < REAL_INFINITY
             ? 0
             : (real)__builtin_nan("");
-    to->target_logit[i] = z[s->target[i]];
     if (s->weight[i] == 0) /* counts nowhere, whatever it holds */
         to->largest[i] = to->second[i] = to->third[i] = to->target_logit[i] = to->undefined[i] = 0;
 }
@@ -261,23 +263,17 @@ SHARED void put_hinge_gradients(const fl_job *job, ptrdiff_t first, ptrdiff_t n,
                                 real *piece)
 {
     const fl_array *out = &job->gradient;
-    const ptrdiff_t size = sizeof(real), all = n * job->n_classes;
-    const int dense =
-        out->type == REAL_TYPE && out->classes == size && job->n_inner == 1 && out->outer == job->n_classes * size;
-    for (ptrdiff_t i = 0; dense && i < PIECE && i < all; i++) piece[i] = 0;
-    for (ptrdiff_t i = 0; dense && i < all; i += PIECE) {
-        real *to = (real *)(void *)(out->data + first * out->outer) + i;
-        const ptrdiff_t count = all - i < PIECE ? all - i : PIECE;
-        if (job->stream)
-            copy_streaming(to, piece, count);
-        else
-            memcpy(to, piece, (size_t)(count * size));
-    }
+    const ptrdiff_t size = size_of_type(out->type), all = n * job->n_classes;
+    const int packed = rows_are_packed(out, job, job->n_outer);
+    for (ptrdiff_t i = 0; packed && i < PIECE && i < all; i++) piece[i] = 0;
+    for (ptrdiff_t i = 0; packed && i < all; i += PIECE)
+        store_packed(out->data + first * out->outer + i * size, out->type, piece, all - i < PIECE ? all - i : PIECE,
+                     job->stream, NULL);
     for (ptrdiff_t i = 0; i < n; i++) {
         const int undefined = r->undefined[i] != r->undefined[i];
         const real active = r->active[i] * s->scaled[i], back = -active;
         const real_int y = s->target[i], other = y == r->at_largest[i] ? r->at_second[i] : r->at_largest[i];
-        if (!dense || undefined) fill_row(out, job, first + i, undefined ? r->undefined[i] * s->scaled[i] : 0, piece);
+        if (!packed || undefined) fill_row(out, job, first + i, undefined ? r->undefined[i] * s->scaled[i] : 0, piece);
         if (undefined || active == 0) continue;
         store_strided(class_of_row(out, job, first + i, other), size, out->type, &active, 1);
         store_strided(class_of_row(out, job, first + i, y), size, out->type, &back, 1);
@@ -289,7 +285,7 @@ enum { FEW_RANKED_CLASSES = 16 };
 
 ALWAYS_INLINE int are_ranked_by_target(const fl_job *job)
 {
-    return !is_soft(job) && job->n_classes > FEW_RANKED_CLASSES && rows_are_dense(job);
+    return !is_soft(job) && job->n_classes > FEW_RANKED_CLASSES && classes_are_dense(&job->prediction, job);
 }
 
 SHARED ptrdiff_t rows_ranked_by_target(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, int kind)
@@ -302,7 +298,7 @@ SHARED ptrdiff_t rows_ranked_by_target(const fl_job *job, ptrdiff_t first, ptrdi
     for (ptrdiff_t end = first + count; first < end; first += MAX_ROWS) {
         const ptrdiff_t n = end - first < MAX_ROWS ? end - first : MAX_ROWS;
         load_targets(job, first, n, &s);
-        for (ptrdiff_t i = 0; i < n; i++) rank_row(job, first + i, i, &s, &r);
+        for (ptrdiff_t i = 0; i < n; i++) rank_row(job, first + i, i, &s, &r, piece);
         conclude_ranks(job, n, &s, &r, kind);
         if (job->gradient.data) put_hinge_gradients(job, first, n, &s, &r, piece);
         for (ptrdiff_t i = 0; job->hessian.data && i < n; i++)

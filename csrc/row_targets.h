@@ -9,15 +9,19 @@
 
 enum { PIECE = 16384 / sizeof(real) }; /* of a long row, which stays in L1 */
 
-ALWAYS_INLINE const real *real_row(const fl_array *array, ptrdiff_t row)
+/* Whether the classes of an array's rows follow each other in memory. */
+ALWAYS_INLINE int classes_are_dense(const fl_array *array, const fl_job *job)
 {
-    return (const real *)(const void *)(array->data + row * array->outer);
+    return job->n_inner == 1 && array->classes == size_of_type(array->type);
 }
 
-/* Whether the classes of a row follow each other in memory. */
-ALWAYS_INLINE int rows_are_dense(const fl_job *job)
+/* Classes [start, start + n) of a row: where they are, or converted in `aside`. */
+ALWAYS_INLINE const real *row_piece(const fl_array *array, ptrdiff_t row, ptrdiff_t start, ptrdiff_t n, real *aside)
 {
-    return job->n_inner == 1 && job->prediction.type == REAL_TYPE && job->prediction.classes == sizeof(real);
+    const char *from = array->data + row * array->outer + start * array->classes;
+    if (array->type == REAL_TYPE) return (const real *)(const void *)from;
+    load_strided(aside, from, array->classes, array->type, n);
+    return aside;
 }
 
 /* Class indices of any type as int64; an uint64 beyond its range becomes one that is no class and not ignored either. */

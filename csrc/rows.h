@@ -15,10 +15,9 @@ enum regime { TILED, ALONG, MEDIUM, VERY_LONG };
 
 ALWAYS_INLINE enum regime regime_of(const fl_job *job)
 {
-    const ptrdiff_t size = sizeof(real);
-    const int row_after_row = job->n_inner == 1 && job->prediction.classes == size &&
-                              (!job->gradient.data || job->gradient.classes == size) &&
-                              (!job->hessian.data || job->hessian.classes == size);
+    const int row_after_row = classes_are_dense(&job->prediction, job) &&
+                              (!job->gradient.data || classes_are_dense(&job->gradient, job)) &&
+                              (!job->hessian.data || classes_are_dense(&job->hessian, job));
     if (job->n_classes <= FEW_CLASSES || !row_after_row) return TILED;
     if (is_soft(job) || (job->want & FL_HESSIAN)) return ALONG;
     return job->n_classes <= PIECE ? MEDIUM : VERY_LONG;

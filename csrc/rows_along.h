@@ -43,7 +43,7 @@ SHARED void take_row(const fl_job *job, ptrdiff_t row, ptrdiff_t r, const along_
         s->sum_others[r] = s->sum_below_max[r] = 1, s->distance[r] = s->largest[r] = 0;
         return;
     }
-    const real *from = real_row(&job->prediction, row);
+    const real *from = row_piece(&job->prediction, row, 0, job->n_classes, z);
     real largest = copy_and_find_largest(z, from, job->n_classes);
     if (largest == REAL_INFINITY || largest == -REAL_INFINITY) {
         replace_infinite_logits(z, 1, job->n_classes, largest, ROW_LOSS);

@@ -10,11 +10,10 @@
 
 ALWAYS_INLINE int is_few(const fl_job *job)
 {
-    const ptrdiff_t size = sizeof(real), pitch = job->n_classes * size;
-    return job->n_classes >= 2 && job->n_classes < FUSED_CLASSES && job->n_inner == 1 && !is_weighted(job) &&
-           !is_soft(job) && !(job->want & FL_HESSIAN) && job->prediction.classes == size &&
-           job->prediction.outer == pitch &&
-           (!job->gradient.data || (job->gradient.classes == size && job->gradient.outer == pitch));
+    const ptrdiff_t n = job->n_outer;
+    return job->n_classes >= 2 && job->n_classes < FUSED_CLASSES && !is_weighted(job) && !is_soft(job) &&
+           !(job->want & FL_HESSIAN) && rows_are_packed(&job->prediction, job, n) &&
+           (!job->gradient.data || rows_are_packed(&job->gradient, job, n));
 }
 
 enum { FEW_AHEAD = 12288 / sizeof(real) }; /* what comes in while this is computed */
@@ -130,13 +129,17 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
 {
     const ptrdiff_t n_classes = job->n_classes, rows = rows_in_tile(job);
     real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = e + rows * n_classes + LANES;
+    real *converted = packed + rows * n_classes + LANES; /* logits of another type */
     row_stats s;
     streaming_copy flow = {0};
     double total = 0;
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows;
-        const real *from = (const real *)(const void *)job->prediction.data + first * n_classes;
+        const char *at = job->prediction.data + first * job->prediction.outer;
+        const int is_real = job->prediction.type == REAL_TYPE;
+        const real *from = is_real ? (const real *)(const void *)at : converted;
+        if (!is_real) load_strided(converted, at, job->prediction.classes, job->prediction.type, n * n_classes);
         load_targets(job, first, n, &s);
         switch (n_classes) {
 #define CASE(k)                                                                     \
@@ -155,7 +158,7 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
         else
             sum_terms(&s, round_up(n, LANES), job, kind);
         if (job->gradient.data) {
-            real *gradient = (real *)(void *)job->gradient.data + first * n_classes, *to = packed;
+            real *to = packed;
             switch (n_classes) {
 #define CASE(k)                                         \
     case k:                                             \
@@ -167,10 +170,8 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
                 FOR_FUSED_CLASSES(CASE)
 #undef CASE
             }
-            if (job->stream)
-                flow = start_streaming(gradient, packed, n * n_classes);
-            else
-                memcpy(gradient, packed, (size_t)(n * n_classes) * sizeof(real));
+            store_packed(job->gradient.data + first * job->gradient.outer, job->gradient.type, packed, n * n_classes,
+                         job->stream, &flow);
         }
         if (job->value.data)
             store_elements(&job->value, job->n_inner, first, n, s.value);

@@ -247,15 +247,10 @@ ALWAYS_INLINE ptrdiff_t medium_scratch(const fl_job *job)
 SHARED void put_packed(const fl_array *array, ptrdiff_t n_classes, ptrdiff_t first, ptrdiff_t n, const real *packed,
                        int streamed)
 {
-    const int together = array->outer == n_classes * (ptrdiff_t)sizeof(real);
-    for (ptrdiff_t r = 0; r < n; r += together ? n : 1) {
-        real *to = (real *)(void *)(array->data + (first + r) * array->outer);
-        const ptrdiff_t count = together ? n * n_classes : n_classes;
-        if (streamed)
-            copy_streaming(to, packed + r * n_classes, count);
-        else
-            memcpy(to, packed + r * n_classes, (size_t)count * sizeof(real));
-    }
+    const int together = array->outer == n_classes * array->classes;
+    for (ptrdiff_t r = 0; r < n; r += together ? n : 1)
+        store_packed(array->data + (first + r) * array->outer, array->type, packed + r * n_classes,
+                     together ? n * n_classes : n_classes, streamed, NULL);
 }
 
 SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
@@ -264,9 +259,9 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
     const int want = job->want;
     const ptrdiff_t n_classes = job->n_classes, pitch = round_up(n_classes, LANES), rows = rows_in_piece(job);
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = z + rows * pitch + LANES;
-    const int pack = n_classes < PACKED_CLASSES;
+    const int is_short = n_classes < PACKED_CLASSES, pack = is_short || job->gradient.type != REAL_TYPE;
     /* Longer rows go out while those at the same place of the next group come in. */
-    const int overlap = job->gradient.data && !pack && !job->hessian.data;
+    const int overlap = job->gradient.data && !pack;
     const int weighted = is_weighted(job);
     row_stats s;
     CACHE_ALIGNED outgoing out[MAX_ROWS];
@@ -293,20 +288,20 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                 s.sum_others[r] = s.exp_target[r] = 1, s.distance[r] = 0;
                 continue;
             }
-            real largest = copy_and_find_largest(row, real_row(&job->prediction, first + r), n_classes),
-                 reported = largest;
+            const real *logits = row_piece(&job->prediction, first + r, 0, n_classes, row);
+            real largest = copy_and_find_largest(row, logits, n_classes), reported = largest;
             if (largest == REAL_INFINITY || largest == -REAL_INFINITY) {
                 replace_infinite_logits(row, 1, n_classes, largest, kind);
                 largest = 0;
             }
             /* One position is left out of the sum: the target's, or the largest one's. */
             const int late = kind == ROW_LOG_SOFTMAX || kind == ROW_LOGSUMEXP; /* which can be taken off afterwards */
-            const int masked = late && pack; /* or, where a second look would cost too much, on the way */
+            const int masked = late && is_short; /* or, where a second look would cost too much, on the way */
             if (kind == ROW_SOFTMAX) s.target[r] = (real_int)find_first(row, n_classes, largest);
             const ptrdiff_t y = late ? 0 : s.target[r];
             const real own = late ? largest : row[y];
             if (!late) row[y] = -REAL_INFINITY;
-            const char *ahead = (const char *)(real_row(&job->prediction, first + r) + rows * n_classes);
+            const char *ahead = job->prediction.data + (first + r + rows) * job->prediction.outer;
             piece_sum p = before.to
                               ? take_and_put(row, z + r * pitch, pitch, largest, &before, ahead, kind, job->stream)
                           : kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE)
@@ -362,8 +357,9 @@ SHARED ptrdiff_t rows_medium(const fl_job *job, ptrdiff_t first, ptrdiff_t count
                           &out[r], !pack, job->stream);
             }
             n_waiting = overlap && !last ? n : 0;
-            if (pack && job->stream && job->gradient.outer == n_classes * (ptrdiff_t)sizeof(real))
-                flow = start_streaming(gradient_row(job, first), packed, n * n_classes);
+            if (pack && job->gradient.outer == n_classes * job->gradient.classes)
+                store_packed(job->gradient.data + first * job->gradient.outer, job->gradient.type, packed,
+                             n * n_classes, job->stream, &flow);
             else if (pack)
                 put_packed(&job->gradient, n_classes, first, n, packed, job->stream);
         }
@@ -398,33 +394,41 @@ ALWAYS_INLINE ptrdiff_t piece_length(const fl_job *job, ptrdiff_t p)
 ALWAYS_INLINE ptrdiff_t long_scratch(const fl_job *job)
 {
     const ptrdiff_t slots = round_up(pieces_of(job), LANES);
-    return (ptrdiff_t)sizeof(real) * (round_up(job->n_classes, LANES) + PIECE + LANES + 2 * slots) +
+    return (ptrdiff_t)sizeof(real) * (round_up(job->n_classes, LANES) + 2 * (PIECE + LANES) + 2 * slots) +
            (ptrdiff_t)sizeof(double) * slots + 64;
 }
 
-/* Piece p of a row that waits. */
-ALWAYS_INLINE pending pending_piece(const fl_job *job, const long_row *r, ptrdiff_t p, const real *e)
+/* Piece p of a row that waits; `aside`, where it is to be converted. */
+ALWAYS_INLINE pending pending_piece(const fl_job *job, const long_row *r, ptrdiff_t p, const real *e, real *aside)
 {
-    pending b = {e + p * PIECE, gradient_row(job, r->row) + p * PIECE, piece_length(job, p), r->out};
+    real *to = job->gradient.type == REAL_TYPE ? gradient_row(job, r->row) + p * PIECE : aside;
+    pending b = {e + p * PIECE, to, piece_length(job, p), r->out};
     b.out.factor *= r->factor[p];
     return b;
 }
 
-/* After the row has gone out: what stands at the target is no product of an exponential. */
-ALWAYS_INLINE void put_target(const fl_job *job, const long_row *r, ptrdiff_t p)
+/* After the piece has gone out: what stands at the target is no product of an exponential. */
+ALWAYS_INLINE void finish_piece(const fl_job *job, const long_row *r, ptrdiff_t p, const pending *b)
 {
-    if (r->target >= p * PIECE && r->target < (p + 1) * PIECE) gradient_row(job, r->row)[r->target] = r->at_target;
+    const fl_array *to = &job->gradient;
+    if (r->target >= p * PIECE && r->target < (p + 1) * PIECE) b->to[r->target - p * PIECE] = r->at_target;
+    if (to->type != REAL_TYPE)
+        store_strided(to->data + r->row * to->outer + p * PIECE * to->classes, to->classes, to->type, b->to, b->n);
 }
 
 /* A row whose largest logit is infinite: one +inf is probability 1; of two, or of none but -inf, nothing can be told. */
-SHARED void conclude_infinite_row(const real *x, real *e, ptrdiff_t n, real largest, int kind, row_stats *s)
+SHARED void conclude_infinite_row(const fl_job *job, ptrdiff_t row, real *e, real *piece, real largest, int kind,
+                                  row_stats *s)
 {
     const real nan = (real)__builtin_nan("");
     ptrdiff_t n_infinite = 0, at = -1;
     int has_nan = 0;
-    for (ptrdiff_t k = 0; k < n; k++) {
-        if (x[k] == REAL_INFINITY) n_infinite++, at = k;
-        has_nan |= x[k] != x[k];
+    for (ptrdiff_t p = 0; p < pieces_of(job); p++) {
+        const real *x = row_piece(&job->prediction, row, p * PIECE, piece_length(job, p), piece);
+        for (ptrdiff_t k = 0; k < piece_length(job, p); k++) {
+            if (x[k] == REAL_INFINITY) n_infinite++, at = p * PIECE + k;
+            has_nan |= x[k] != x[k];
+        }
     }
     const int is_target = at == s->target[0];
     s->largest[0] = 0;
@@ -436,7 +440,7 @@ SHARED void conclude_infinite_row(const real *x, real *e, ptrdiff_t n, real larg
     s->exp_target[0] = kind == ROW_LOSS && !is_target ? 0 : 1;
     s->distance[0] = kind == ROW_LOGSUMEXP ? largest : is_target ? 0 : REAL_INFINITY;
     if (e)
-        for (ptrdiff_t k = 0; k < n; k++)
+        for (ptrdiff_t k = 0; k < job->n_classes; k++)
             e[k] = kind == ROW_LOG_SOFTMAX ? (k == at ? 0 : -REAL_INFINITY) : (real)(k == at);
 }
 
@@ -446,9 +450,10 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
     const int want = job->want;
     const ptrdiff_t n_pieces = pieces_of(job), slots = round_up(n_pieces, LANES);
     const int keep = kind == ROW_LOG_SOFTMAX || kind == ROW_SOFTMAX || (kind == ROW_LOSS && want != FL_VALUE);
+    const int streamed = job->stream && job->gradient.type == REAL_TYPE;
     const int keep_exponentials = keep && kind != ROW_LOG_SOFTMAX;
     real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *piece = e + round_up(job->n_classes, LANES);
-    real *largest_of = piece + PIECE + LANES, *factor = largest_of + slots;
+    real *aside = piece + PIECE + LANES, *largest_of = aside + PIECE + LANES, *factor = largest_of + slots;
     double *part = (double *)(void *)(factor + slots);
     long_row before = {.row = -1};
     row_stats s;
@@ -456,7 +461,6 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
 
     start_weights(job, LANES, &s);
     for (ptrdiff_t row = first; row < first + count; row++) {
-        const real *x = real_row(&job->prediction, row);
         real largest = -REAL_INFINITY, own = 0;
         load_targets(job, row, 1, &s);
         const ptrdiff_t y = kind == ROW_LOSS ? (ptrdiff_t)s.target[0] : -1;
@@ -464,30 +468,28 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
         for (ptrdiff_t p = 0; p < n_pieces; p++) {
             const ptrdiff_t start = p * PIECE, n = piece_length(job, p), padded = round_up(n, LANES);
             pending waiting = {.to = NULL};
-            if (before.row >= 0) waiting = pending_piece(job, &before, p, e);
+            if (before.row >= 0) waiting = pending_piece(job, &before, p, e, aside);
             if (!counts) { /* whatever it holds */
-                if (waiting.to) put_piece(waiting.to, waiting.from, n, &waiting.out, 1, job->stream);
-                if (waiting.to) put_target(job, &before, p);
+                if (waiting.to) put_piece(waiting.to, waiting.from, n, &waiting.out, 1, streamed);
+                if (waiting.to) finish_piece(job, &before, p, &waiting);
                 for (ptrdiff_t k = 0; keep && k < padded; k++) e[start + k] = 0;
                 largest_of[p] = 0, part[p] = 0;
                 continue;
             }
             /* with a row waiting, this one comes in by way of `piece`; its place is still taken */
             real *z = keep && !waiting.to ? e + start : piece;
-            const real top = copy_and_find_largest(z, x + start, n);
+            const real top = copy_and_find_largest(z, row_piece(&job->prediction, row, start, n, z), n);
+            const char *ahead =
+                job->prediction.data + row * job->prediction.outer + (start + n) * job->prediction.classes;
             if (y >= start && y < start + n) own = z[y - start], z[y - start] = -REAL_INFINITY;
             /* a piece of nothing but -inf has exponentials all the same; +inf is settled below */
             const real reference = top == REAL_INFINITY || top == -REAL_INFINITY ? 0 : top;
             if (waiting.to) {
-                part[p] = take_and_put(z, e + start, padded, reference, &waiting, (const char *)(x + start + n), kind,
-                                       job->stream)
-                              .sum_others;
-                put_target(job, &before, p);
+                part[p] = take_and_put(z, e + start, padded, reference, &waiting, ahead, kind, streamed).sum_others;
+                finish_piece(job, &before, p, &waiting);
             } else {
                 streaming_copy none = {0};
-                part[p] = (keep_exponentials ? sum_and_keep : sum_only)(z, padded, reference,
-                                                                        (const char *)(x + start + n), &none)
-                              .sum_others;
+                part[p] = (keep_exponentials ? sum_and_keep : sum_only)(z, padded, reference, ahead, &none).sum_others;
             }
             largest_of[p] = top;
             largest = top > largest ? top : largest;
@@ -504,7 +506,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
             sum_others -= 1;
             if (sum_others < 1) {
                 ptrdiff_t p = find_first(largest_of, n_pieces, largest), n = piece_length(job, p);
-                copy_and_find_largest(piece, x + p * PIECE, n);
+                copy_and_find_largest(piece, row_piece(&job->prediction, row, p * PIECE, n, piece), n);
                 piece[find_first(piece, n, largest)] = -REAL_INFINITY;
                 streaming_copy none = {0};
                 sum_others = sum_only(piece, round_up(n, LANES), largest, (const char *)piece, &none).sum_others;
@@ -519,7 +521,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
         s.largest[0] = largest;
         if (kind == ROW_LOGSUMEXP) s.distance[0] = largest;
         if (counts && (largest == REAL_INFINITY || largest == -REAL_INFINITY)) {
-            conclude_infinite_row(x, keep ? e : NULL, job->n_classes, largest, kind, &s);
+            conclude_infinite_row(job, row, keep ? e : NULL, piece, largest, kind, &s);
             for (ptrdiff_t p = 0; p < slots; p++) factor[p] = 1;
         }
         const real off = s.largest[0];
@@ -541,9 +543,9 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
     }
     if (before.row >= 0)
         for (ptrdiff_t p = 0; p < n_pieces; p++) {
-            pending b = pending_piece(job, &before, p, e);
-            put_piece(b.to, b.from, b.n, &b.out, 1, job->stream);
-            put_target(job, &before, p);
+            pending b = pending_piece(job, &before, p, e, aside);
+            put_piece(b.to, b.from, b.n, &b.out, 1, streamed);
+            finish_piece(job, &before, p, &b);
         }
     if (job->stream) stream_end();
     *sum = total;
