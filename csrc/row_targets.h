@@ -204,12 +204,12 @@ SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, p
     return -1;
 }
 
-/* The same for classes [start, start + PIECE) of one row, which counts or not; its class index, where targets are no
- * probabilities. Whole lanes: beyond the last class 0. */
+/* The same for classes [start, start + n) of one row, which counts or not; its class index, where targets are no probabilities.
+ * Whole lanes: beyond the last class 0. */
 SHARED ptrdiff_t load_amounts(real *a, const fl_job *job, ptrdiff_t row, real_int class_index, ptrdiff_t start,
-                              int counts)
+                              ptrdiff_t n, int counts)
 {
-    const ptrdiff_t left = job->n_classes - start, n = left < PIECE ? left : PIECE, padded = round_up(n, LANES);
+    const ptrdiff_t padded = round_up(n, LANES);
     const real keep = (real)(1 - job->label_smoothing), each = (real)(job->label_smoothing / (double)job->n_classes);
     for (ptrdiff_t k = job->soft && counts ? n : 0; k < padded; k++) a[k] = 0;
     if (!counts) return -1;

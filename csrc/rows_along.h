@@ -12,25 +12,37 @@
 #include "rows_long.h"
 #include "rows_soft.h"
 
-/* Scratch: logits, exponentials, a_k E_k of a few rows; what the classes of a piece weigh; what goes out. */
+/* Numbers of each kind that are worked on together: all of them together stay in L1. */
+enum { RUN = 8192 / sizeof(real) };
+
+/* Scratch: logits, exponentials (in their place, where the logits are not needed again), a_k E_k of a few rows; what the classes
+ * of a piece weigh; what goes out. */
 typedef struct along_scratch {
     real *z, *e, *bend, *a, *out;
     ptrdiff_t rows, pitch;
     real_int class_index[MAX_ROWS]; /* of smoothed targets */
 } along_scratch;
 
+ALWAYS_INLINE ptrdiff_t rows_along_together(const fl_job *job)
+{
+    const ptrdiff_t rows = RUN / round_up(job->n_classes, LANES);
+    return rows < 1 ? 1 : rows < LANES ? rows : rows / LANES * LANES;
+}
+
 ALWAYS_INLINE ptrdiff_t along_scratch_bytes(const fl_job *job)
 {
-    const ptrdiff_t rows = rows_in_piece(job) * round_up(job->n_classes, LANES);
-    return (3 * rows + 2 * (PIECE + 2 * LANES)) * (ptrdiff_t)sizeof(real) + 64;
+    const ptrdiff_t rows = rows_along_together(job) * round_up(job->n_classes, LANES);
+    const ptrdiff_t kinds = !is_soft(job) ? 1 : job->want & FL_HESSIAN ? 3 : 2;
+    return (kinds * rows + LANES + 2 * (RUN + 2 * LANES)) * (ptrdiff_t)sizeof(real) + 64;
 }
 
 ALWAYS_INLINE void divide_along_scratch(const fl_job *job, along_scratch *b)
 {
-    b->rows = rows_in_piece(job), b->pitch = round_up(job->n_classes, LANES);
-    b->z = (real *)round_up((ptrdiff_t)job->scratch, 64);
-    b->e = b->z + b->rows * b->pitch, b->bend = b->e + b->rows * b->pitch;
-    b->a = b->bend + b->rows * b->pitch, b->out = b->a + PIECE + 2 * LANES;
+    b->rows = rows_along_together(job), b->pitch = round_up(job->n_classes, LANES);
+    const ptrdiff_t size = b->rows * b->pitch;
+    b->a = (real *)round_up((ptrdiff_t)job->scratch, 64), b->out = b->a + RUN + 2 * LANES;
+    b->z = b->out + RUN + 2 * LANES, b->e = b->z + (is_soft(job) ? size : 0);
+    b->bend = b->e + size;
 }
 
 /* Row r of the group comes in. What is left out of its sum is the target's exponential or, where every class counts, the largest
@@ -54,16 +66,15 @@ SHARED void take_row(const fl_job *job, ptrdiff_t row, ptrdiff_t r, const along_
     const real target_logit = z[y];
     z[y] = -REAL_INFINITY;
     piece_sum sum = {0, 0, 0};
+    const char *next = job->prediction.data + (row + b->rows) * job->prediction.outer;
     for (ptrdiff_t start = 0; start < b->pitch; start += PIECE) {
         const ptrdiff_t n = b->pitch - start < PIECE ? b->pitch - start : PIECE;
-        const char *ahead = (const char *)(from + b->rows * job->n_classes + start);
         streaming_copy none = {0};
-        const piece_sum p =
-            (is_soft(job) ? sum_apart : sum_for_hessian)(z + start, e + start, n, largest, ahead, &none);
+        const piece_sum p = (is_soft(job) ? sum_apart : sum_for_hessian)(z + start, e + start, n, largest,
+                                                                         next + start * job->prediction.classes, &none);
         sum.sum_others += p.sum_others, sum.sum_below_max += p.sum_below_max, sum.ties += p.ties;
     }
-    z[y] = target_logit;
-    if (is_soft(job)) e[y] = 1;
+    if (is_soft(job)) z[y] = target_logit, e[y] = 1;
     s->largest[r] = largest, s->distance[r] = largest - target_logit, s->sum_others[r] = (real)sum.sum_others;
     /* without the target's exponential, which is added where it is none of the largest */
     s->sum_below_max[r] = (real)(sum.sum_below_max + (sum.ties - (target_logit != largest)));
@@ -85,10 +96,10 @@ SHARED void conclude_rows(const fl_job *job, ptrdiff_t n, row_stats *s, const ro
         f->terms(s, padded, job);
 }
 
-ALWAYS_INLINE class_run run_of(const along_scratch *b, ptrdiff_t r, ptrdiff_t start)
+ALWAYS_INLINE class_run run_of(const along_scratch *b, ptrdiff_t r, ptrdiff_t start, ptrdiff_t n)
 {
-    const ptrdiff_t at = r * b->pitch + start, n = b->pitch - start;
-    return (class_run){b->e + at, b->a, b->z + at, b->bend + at, start, n < PIECE ? n : PIECE};
+    const ptrdiff_t at = r * b->pitch + start;
+    return (class_run){b->e + at, b->a, b->z + at, b->bend + at, start, round_up(n, LANES)};
 }
 
 /* The formula at all classes of a row. The place of a target that is no probability, or -1. */
@@ -96,9 +107,10 @@ SHARED ptrdiff_t evaluate_row(const fl_job *job, ptrdiff_t row, ptrdiff_t r, con
                               const row_formula *f)
 {
     soft_totals totals = {0, 0, 0, 0, 0, 0};
-    for (ptrdiff_t start = 0; start < b->pitch; start += PIECE) {
-        const class_run run = run_of(b, r, start);
-        const ptrdiff_t bad = load_amounts(b->a, job, row, b->class_index[r], start, s->weight[r] != 0);
+    for (ptrdiff_t start = 0; start < b->pitch; start += RUN) {
+        const ptrdiff_t n = job->n_classes - start < RUN ? job->n_classes - start : RUN;
+        const class_run run = run_of(b, r, start, n);
+        const ptrdiff_t bad = load_amounts(b->a, job, row, b->class_index[r], start, n, s->weight[r] != 0);
         if (bad >= 0) return bad;
         f->soft_run(&run, s, r, job, &totals);
     }
@@ -144,26 +156,35 @@ SHARED void target_hessians(const class_run *c, const row_stats *s, ptrdiff_t r,
               choose(is_target_from(&row, c->start + i), of_target, other_hessian(load(c->e + i), &row, curvature)));
 }
 
-/* Gradients or Hessians of a group of rows. */
+/* Classes from `start` on that go out together: up to the start of a cache line first. */
+ALWAYS_INLINE ptrdiff_t classes_together(const fl_array *array, ptrdiff_t row, ptrdiff_t start, ptrdiff_t n_classes)
+{
+    const ptrdiff_t left = n_classes - start, size = size_of_type(array->type);
+    const uintptr_t to = (uintptr_t)(array->data + row * array->outer + start * size);
+    const ptrdiff_t head = (ptrdiff_t)(-to % 64) / size, n = left > RUN && head ? head : RUN;
+    return left < n ? left : n;
+}
+
+/* Gradients or Hessians of a group of rows; short ones go out as one. */
 SHARED void put_group(const fl_job *job, const fl_array *array, ptrdiff_t first, ptrdiff_t n, const along_scratch *b,
                       const row_stats *s)
 {
-    const int hessian = array == &job->hessian, soft = is_soft(job);
-    const ptrdiff_t n_classes = job->n_classes;
+    const int hessian = array == &job->hessian, soft = is_soft(job), together = job->n_classes <= RUN;
     for (ptrdiff_t r = 0; r < n; r++)
-        for (ptrdiff_t start = 0; start < n_classes; start += PIECE) {
-            const class_run run = run_of(b, r, start);
-            real *out = n_classes > PIECE ? b->out : b->out + r * n_classes;
+        for (ptrdiff_t start = 0, count; start < job->n_classes; start += count) {
+            count = classes_together(array, first + r, start, job->n_classes);
+            if (together) count = job->n_classes;
+            const class_run run = run_of(b, r, start, count);
+            real *out = b->out + (together ? r * job->n_classes : 0);
             if (hessian)
                 (soft ? soft_hessians : target_hessians)(&run, s, r, out, job->curvature);
             else
                 (soft ? soft_gradients : target_gradients)(&run, s, r, out);
-            if (n_classes <= PIECE) continue;
-            fl_array piece = *array;
-            piece.data += start * piece.classes;
-            put_packed(&piece, n_classes - start < PIECE ? n_classes - start : PIECE, first + r, 1, out, job->stream);
+            if (!together)
+                store_packed(array->data + (first + r) * array->outer + start * array->classes, array->type, out, count,
+                             job->stream, NULL);
         }
-    if (n_classes <= PIECE) put_packed(array, n_classes, first, n, b->out, job->stream);
+    if (together) put_packed(array, job->n_classes, first, n, b->out, job->stream);
 }
 
 SHARED ptrdiff_t rows_along(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f)

@@ -1,4 +1,4 @@
-/* Few classes, C-ordered rows that all count: from memory to registers and back, with one stop on the way for the exponentials. */
+/* Few classes, C-ordered rows: from memory to registers and back, with one stop on the way for the exponentials. */
 #ifndef FASTLOSS_ROWS_FEW_H
 #define FASTLOSS_ROWS_FEW_H
 
@@ -11,8 +11,8 @@
 ALWAYS_INLINE int is_few(const fl_job *job)
 {
     const ptrdiff_t n = job->n_outer;
-    return job->n_classes >= 2 && job->n_classes < FUSED_CLASSES && !is_weighted(job) && !is_soft(job) &&
-           !(job->want & FL_HESSIAN) && rows_are_packed(&job->prediction, job, n) &&
+    return job->n_classes >= 2 && job->n_classes < FUSED_CLASSES && !is_soft(job) && !(job->want & FL_HESSIAN) &&
+           rows_are_packed(&job->prediction, job, n) &&
            (!job->gradient.data || rows_are_packed(&job->gradient, job, n));
 }
 
@@ -75,8 +75,12 @@ ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t tile_stride, 
         vint target = load_int(s->target + i);
         vreal others_gradient = load(s->first + i) * load(s->inverse + i) * load(s->scaled + i);
         vreal own_gradient = -(load(s->sum_others + i) * others_gradient);
-        _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++) g[k] = choose(
-            eq_int(target, splat_int((real_int)k)), own_gradient, load(e + k * tile_stride + i) * others_gradient);
+        vmask nothing = eq(load(s->weight + i), ZERO); /* whatever the row holds */
+        _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++)
+        {
+            vreal other = load(e + k * tile_stride + i) * others_gradient;
+            g[k] = choose(nothing, ZERO, choose(eq_int(target, splat_int((real_int)k)), own_gradient, other));
+        }
         store_few(to + i * n_classes, g, n_classes, n - i);
     }
 }

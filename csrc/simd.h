@@ -197,6 +197,28 @@ ALWAYS_INLINE vreal vsqrt(vreal x)
 ALWAYS_INLINE vreal vsqrt(vreal x) { return OP(sqrt)(x); }
 #endif
 
+#if FL_REAL == 32 && VECTOR_BYTES == 64
+#define HAVE_HALVES
+ALWAYS_INLINE vreal load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+ALWAYS_INLINE void store_f16(uint16_t *p, vreal x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+#elif FL_REAL == 32 && defined(__F16C__)
+#define HAVE_HALVES
+ALWAYS_INLINE vreal load_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+ALWAYS_INLINE void store_f16(uint16_t *p, vreal x)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+#endif
+
 ALWAYS_INLINE void prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 ALWAYS_INLINE void prefetch_far(const void *p) { __builtin_prefetch(p, 0, 2); } /* into the second level */
 

@@ -59,7 +59,7 @@ ALWAYS_INLINE uint16_t to_f16(float x)
     const uint32_t bits = bits_of_float(x), rest = bits & 0x7fffffffu;
     const uint32_t moved = rest - (112u << 23), normal = (moved + 0xfffu + (moved >> 13 & 1)) >> 13;
     const uint32_t subnormal = bits_of_float(float_of_bits(rest) + 0.5f) - bits_of_float(0.5f); /* rounds to 2^-24 */
-    const uint32_t beyond = rest > 0x7f800000u ? 0x7e00u : 0x7c00u;
+    const uint32_t beyond = rest > 0x7f800000u ? 0x7e00u | (rest >> 13 & 0x3ffu) : 0x7c00u;
     const uint32_t y = rest >= 0x47800000u ? beyond : rest < 0x38800000u ? subnormal : normal;
     return (uint16_t)(y | (bits >> 16 & 0x8000u));
 }
@@ -73,9 +73,34 @@ ALWAYS_INLINE uint16_t to_bf16(float x)
     return (uint16_t)(y >> 16);
 }
 
+/* How many of `count` consecutive float16 the processor has converted itself, to the same bits. */
+ALWAYS_INLINE ptrdiff_t load_f16s(real *tile, const char *from, ptrdiff_t count)
+{
+    ptrdiff_t i = 0;
+#ifdef HAVE_HALVES
+    for (; i + WIDTH <= count; i += WIDTH) store(tile + i, load_f16((const uint16_t *)(const void *)from + i));
+#endif
+    (void)tile, (void)from, (void)count;
+    return i;
+}
+
+ALWAYS_INLINE ptrdiff_t store_f16s(char *to, const real *tile, ptrdiff_t count)
+{
+    ptrdiff_t i = 0;
+#ifdef HAVE_HALVES
+    for (; i + WIDTH <= count; i += WIDTH) store_f16((uint16_t *)(void *)to + i, load(tile + i));
+#endif
+    (void)to, (void)tile, (void)count;
+    return i;
+}
+
 /* tile[i] = the element at `from + i * stride` */
 SHARED void load_strided(real *tile, const char *from, ptrdiff_t stride, int type, ptrdiff_t count)
 {
+    if (type == FL_F16 && stride == 2) {
+        const ptrdiff_t done = load_f16s(tile, from, count);
+        tile += done, from += 2 * done, count -= done;
+    }
     switch (type) {
 #define CASE_BY(code, ctype, CONVERT)                                                                              \
     case code:                                                                                                     \
@@ -97,6 +122,10 @@ SHARED void load_strided(real *tile, const char *from, ptrdiff_t stride, int typ
 /* The element at `to + i * stride` = tile[i], rounded where it is narrower. */
 SHARED void store_strided(char *to, ptrdiff_t stride, int type, const real *tile, ptrdiff_t count)
 {
+    if (type == FL_F16 && stride == 2) {
+        const ptrdiff_t done = store_f16s(to, tile, count);
+        tile += done, to += 2 * done, count -= done;
+    }
     switch (type) {
 #define CASE(code, ctype, CONVERT)                                                                        \
     case code:                                                                                            \
