@@ -3,7 +3,7 @@ PYTHON ?= python3
 SECONDS ?= 60
 SEED ?= 0
 
-.PHONY: help build test lint doctest sanitize tsan fuzz freethreaded wheels ci harness coverage mutate nehalem haswell aarch64 docs clean
+.PHONY: help build test realistic lint doctest sanitize tsan fuzz freethreaded wheels ci harness coverage mutate nehalem haswell aarch64 docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -13,6 +13,9 @@ build:  ## build and install into the current environment, with what the tests n
 
 test:  ## run the tests against the installed package
 	pytest -n auto
+
+realistic:  ## the tests on data as people have them, in full: up to 20,000 x 50,000 features (minutes)
+	pytest -m realistic
 
 lint:  ## run every linter, as configured in .pre-commit-config.yaml
 	pre-commit run --all-files
@@ -30,7 +33,7 @@ DEBUG = -g1 -O1 -fno-omit-frame-pointer -fno-sanitize=null,object-size,pointer-o
 # Packaging, documentation, imports; other libraries and what is Python on top of the losses; how exact, after test_values:
 # nothing of it runs code in C that the rest does not.
 NOT_SANITIZED = packaging promises registry import env binary peers* sklearn* boosters *_module check_objective init_score \
-    accuracy derivatives
+    realistic accuracy derivatives
 SANITIZED = $(NOT_SANITIZED:%=--ignore-glob='tests/test_%.py')
 sanitize:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (SANITIZED="tests/test_errors.py ...")
 	$(PYTHON) -m venv .venv-$@

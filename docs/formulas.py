@@ -46,6 +46,7 @@ def _overlap(a: str, b: str) -> Formula:
 
 FORMULAS = {
     "AbsoluteError": Formula("abs(r)", "sign(r)", "0"),
+    "AbsolutePercentageError": Formula("abs(r) / s", "sign(r) / s", "0", {"s": "max(abs(t), epsilon)"}),
     "BinaryCrossEntropy": Formula("-t * log(p) - (1 - t) * log(1 - p)", "p - t", "p * (1 - p)"),
     "BinaryFocal": Formula(
         "-(1 - s)**gamma * log(s)",
@@ -83,6 +84,9 @@ FORMULAS = {
         "r if abs(r) <= delta else delta * sign(r)",
         "1 if abs(r) <= delta else 0",
     ),
+    "InverseGaussian": Formula(
+        "t * exp(-2 * z) / 2 - exp(-z)", "exp(-z) - t * exp(-2 * z)", "2 * t * exp(-2 * z) - exp(-z)"
+    ),
     "Jaccard": _overlap("1", "1"),
     "KLDivergence": Formula("sum_k(t_k * log(t_k / p_k))", "p_j - t_j", "p_j * (1 - p_j)"),
     "LogCosh": Formula("log(cosh(r))", "tanh(r)", "1 - tanh(r)**2"),
@@ -93,6 +97,12 @@ FORMULAS = {
     ),
     "MulticlassHinge": Formula(
         "max(0, margin + z_other - z_y)", "is_other - is_y if margin + z_other > z_y else 0", "0"
+    ),
+    "NegativeBinomial": Formula(
+        "log(1 + dispersion * m) / dispersion + t * log(1 + 1 / (dispersion * m))",
+        "(m - t) / (1 + dispersion * m)",
+        "m * (1 + dispersion * t) / (1 + dispersion * m)**2",
+        {"m": "exp(z)"},
     ),
     "Poisson": Formula("exp(z) - t * z", "exp(z) - t", "exp(z)"),
     "Poly1": Formula(
@@ -115,6 +125,12 @@ FORMULAS = {
     ),
     "SquaredError": Formula("r**2", "2 * r", "2"),
     "SquaredHinge": Formula("max(0, 1 - m)**2", "-2 * y * max(0, 1 - m)", "2 if m < 1 else 0"),
+    "Tukey": Formula(
+        "c**2 / 6 * (1 - (1 - x**2)**3) if abs(r) < c else c**2 / 6",
+        "r * (1 - x**2)**2 if abs(r) < c else 0",
+        "(1 - x**2) * (1 - 5 * x**2) if abs(r) < c else 0",
+        {"x": "r / c"},
+    ),
     "Tversky": _overlap("alpha", "beta"),
     "Tweedie": Formula(
         "exp((2 - power) * z) / (2 - power) - t * exp((1 - power) * z) / (1 - power)",

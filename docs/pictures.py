@@ -7,6 +7,7 @@ import fastloss as fl
 
 # One parameter of each loss that has any, and values to draw; the first is the default.
 VARIED = {
+    "AbsolutePercentageError": ("epsilon", [1.0, 0.5, 2.0]),
     "BinaryCrossEntropy": ("pos_weight", [None, 3.0]),
     "BinaryFocal": ("gamma", [2.0, 0.0, 0.5, 5.0]),
     "Cauchy": ("c", [1.0, 0.5, 2.0]),
@@ -18,6 +19,7 @@ VARIED = {
     "GeneralizedCrossEntropy": ("q", [0.7, 0.1, 1.0]),
     "Huber": ("delta", [1.0, 0.5, 2.0]),
     "MulticlassHinge": ("margin", [1.0, 2.0]),
+    "NegativeBinomial": ("dispersion", [1.0, 0.1, 10.0]),
     "Poly1": ("epsilon", [1.0, -0.5, 4.0]),
     "PseudoHuber": ("delta", [1.0, 0.5, 2.0]),
     "Quantile": ("q", [0.5, 0.1, 0.8]),
@@ -26,6 +28,7 @@ VARIED = {
     "SquaredEpsilonInsensitive": ("epsilon", [0.1, 0.5, 1.0]),
     "Dice": ("smooth", [1.0, 0.0, 5.0]),
     "Jaccard": ("smooth", [1.0, 0.0, 5.0]),
+    "Tukey": ("c", [4.685, 1.0, 2.0]),
     "Tversky": ("alpha", [0.5, 0.1, 0.9]),
     "Tweedie": ("power", [1.5, 1.1, 1.9]),
 }

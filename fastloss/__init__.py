@@ -46,9 +46,13 @@ from .binary import (
 )
 from .distribution import (
     Gamma,
+    InverseGaussian,
+    NegativeBinomial,
     Poisson,
     Tweedie,
     gamma,
+    inverse_gaussian,
+    negative_binomial,
     poisson,
     tweedie,
 )
@@ -80,6 +84,7 @@ from .overlap import (
 )
 from .regression import (
     AbsoluteError,
+    AbsolutePercentageError,
     Cauchy,
     EpsilonInsensitive,
     Expectile,
@@ -91,7 +96,9 @@ from .regression import (
     SmoothL1,
     SquaredEpsilonInsensitive,
     SquaredError,
+    Tukey,
     absolute_error,
+    absolute_percentage_error,
     cauchy,
     epsilon_insensitive,
     expectile,
@@ -105,6 +112,7 @@ from .regression import (
     smooth_l1,
     squared_epsilon_insensitive,
     squared_error,
+    tukey,
 )
 from .rowwise import (
     log_sigmoid,
@@ -124,6 +132,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AbsoluteError",
+    "AbsolutePercentageError",
     "BinaryCrossEntropy",
     "BinaryFocal",
     "Brier",
@@ -139,11 +148,13 @@ __all__ = [
     "GeneralizedCrossEntropy",
     "Hinge",
     "Huber",
+    "InverseGaussian",
     "Jaccard",
     "KLDivergence",
     "LogCosh",
     "ModifiedHuber",
     "MulticlassHinge",
+    "NegativeBinomial",
     "Poisson",
     "Poly1",
     "PseudoHuber",
@@ -153,9 +164,11 @@ __all__ = [
     "SquaredEpsilonInsensitive",
     "SquaredError",
     "SquaredHinge",
+    "Tukey",
     "Tversky",
     "Tweedie",
     "absolute_error",
+    "absolute_percentage_error",
     "binary_cross_entropy",
     "binary_focal",
     "brier",
@@ -174,6 +187,7 @@ __all__ = [
     "get_num_threads",
     "hinge",
     "huber",
+    "inverse_gaussian",
     "jaccard",
     "kl_divergence",
     "l2",
@@ -187,6 +201,7 @@ __all__ = [
     "modified_huber",
     "mse",
     "multiclass_hinge",
+    "negative_binomial",
     "num_threads",
     "poisson",
     "poly1",
@@ -201,6 +216,7 @@ __all__ = [
     "squared_epsilon_insensitive",
     "squared_error",
     "squared_hinge",
+    "tukey",
     "tversky",
     "tweedie",
     "zero_one",
@@ -215,7 +231,7 @@ def losses() -> list[type[_kernels.Loss]]:
     --------
     >>> import fastloss as fl
     >>> [loss.__name__ for loss in fl.losses()][:3]
-    ['AbsoluteError', 'BinaryCrossEntropy', 'BinaryFocal']
+    ['AbsoluteError', 'AbsolutePercentageError', 'BinaryCrossEntropy']
     """
     exported = [globals().get(name) for name in __all__]
     return [each for each in exported if isinstance(each, type) and issubclass(each, _kernels.Loss)]

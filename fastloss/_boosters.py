@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+import fastloss as fl
+
+from . import _labels
+from ._booster_parameters import check_parameters
 from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss
 from ._resolve import resolve
 from ._threads import get_num_threads, num_threads
@@ -14,12 +19,16 @@ from ._threads import get_num_threads, num_threads
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+OWN = ("loss", "curvature")  # parameters that the libraries' own estimators do not have
 CURVATURES = ("auto", "exact", "psd", "majorize")
 
 # Losses of which "auto" takes the majorizing curvature: as good at the best round, and better after too many. Psd falls
 # off faster than their gradient far from the target, or is next to nothing for some targets, and steps are too long.
 # All others take psd. benchmarks/curvature.py measures it, and docs/boosters.md has the table.
-MAJORIZED = ("binary_focal", "fair", "gamma", "log_cosh", "pseudo_huber", "tweedie")
+MAJORIZED = ("binary_focal", "fair", "gamma", "inverse_gaussian", "log_cosh", "pseudo_huber", "tweedie")
+
+# Probabilities of two classes that were rounded to half precision, or to three digits, still sum to 1.
+MOST_OFF_ONE = 2e-3
 
 # The same loss for two classes and for more, for those who give a name and leave the rest to us.
 BINARY_OF = {"cross_entropy": "binary_cross_entropy", "focal": "binary_focal", "multiclass_hinge": "hinge"}
@@ -69,38 +78,59 @@ def regression_loss(loss: Any) -> Any:
 class Targets(NamedTuple):
     """A target as the losses take it, and what its classes are called."""
 
-    values: NDArray[Any]  # (n,) class indices, probabilities or numbers; (n, K) probabilities
-    classes: NDArray[Any] | None
+    values: NDArray[Any]  # (n,) class indices, or (n, K) probabilities
+    classes: NDArray[Any]
 
 
-def classification_targets(y: ArrayLike, classes: NDArray[Any] | None = None) -> Targets:
+def classification_targets(y: ArrayLike, classes: NDArray[Any] | None = None, name: str = "y") -> Targets:
     """Encode labels as indices of their sorted classes; rows of probabilities (n, K) stay what they are."""
+    array = np.asarray(y)
+    if array.ndim != 2 or array.shape[1] == 1:
+        known, codes = _labels.encode(y, classes, name)
+        if len(known) < 2:
+            raise ValueError(f"{name} must hold two classes or more; got {known.tolist()}")
+        return Targets(codes, known)
+    n_classes = array.shape[1]
+    if classes is not None and len(classes) != n_classes:
+        raise ValueError(f"{name} has {n_classes} columns of probabilities, and there are {len(classes)} classes")
+    if not np.issubdtype(array.dtype, np.number) or not ((array >= 0) & (array <= 1)).all():
+        raise ValueError(
+            f"{name} has {n_classes} columns, which must be the probabilities of as many classes; labels of several "
+            "targets take a model each, as with sklearn.multioutput.MultiOutputClassifier"
+        )
+    return Targets(np.ascontiguousarray(array, np.float64), np.arange(n_classes) if classes is None else classes)
+
+
+def real_targets(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
+    """Return a real target of shape (n,); its domain is the loss's affair."""
     array = np.asarray(y)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim == 2:
-        n_classes = array.shape[1]
-        if classes is not None and len(classes) != n_classes:
-            raise ValueError(f"y has {n_classes} columns of probabilities, and there are {len(classes)} classes")
-        if not np.issubdtype(array.dtype, np.number):
-            raise TypeError(f"y of two dimensions must hold probabilities; its dtype is {array.dtype}")
-        return Targets(np.ascontiguousarray(array, np.float64), np.arange(n_classes) if classes is None else classes)
     if array.ndim != 1:
-        raise ValueError(f"y must be of shape (n,) with labels, or (n, K) with probabilities; got {array.shape}")
-    if classes is None:
-        classes, codes = np.unique(array, return_inverse=True)
-        return Targets(codes, classes)
-    codes = np.minimum(np.searchsorted(classes, array), len(classes) - 1)
-    if (unseen := np.asarray(classes)[codes] != array).any():
-        raise ValueError(f"y holds the label {array[unseen][0]!r}, which is none of the classes {classes}")
-    return Targets(codes, classes)
+        raise ValueError(
+            f"{name} must be of shape (n,); got {array.shape}. Several targets take a model each, as with "
+            "sklearn.multioutput.MultiOutputRegressor"
+        )
+    values = np.ascontiguousarray(array, np.float64)
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values)))
+        raise ValueError(f"{name}[{row}] = {values[row]} must be finite: leave rows without a target out")
+    return values
 
 
 def as_loss_takes(loss: Loss, targets: Targets) -> NDArray[Any]:
     """Of probabilities of two classes, a loss of one logit takes those of the second; of codes, real numbers."""
+    values = targets.values
     if isinstance(loss, RowwiseLoss):
-        return targets.values
-    values = targets.values[:, 1] if targets.values.ndim == 2 else targets.values
+        return values
+    if values.ndim == 2:
+        off = np.abs(values.sum(axis=1) - 1) > MOST_OFF_ONE
+        if off.any():
+            raise ValueError(
+                f"{loss!r} takes the probability of the second class alone, so the two must sum to 1; row "
+                f"{int(np.argmax(off))} of y is {values[off][0].tolist()}"
+            )
+        values = values[:, 1]
     return np.ascontiguousarray(values, np.float64)
 
 
@@ -263,3 +293,181 @@ def class_codes(loss: Any, z: NDArray[Any]) -> NDArray[np.intp]:
     else:
         middle = 0.5
     return np.asarray(p > middle if p.ndim == 1 else p.argmax(axis=1), np.intp)
+
+
+# ---------------------------------------------------------------------------------------------------- saved models
+
+
+class Record(NamedTuple):
+    """What a native model says of its loss and its classes."""
+
+    loss: Any  # None of a loss that is none of this package
+    shown: str
+    classes: NDArray[Any] | None
+
+
+def record(loss: Any, classes: NDArray[Any] | None) -> str:
+    """Write a loss and its classes down, for the attributes of a native model."""
+    is_ours = type(loss) in fl.losses()
+    return json.dumps(
+        {
+            "loss": loss.name if is_ours else None,
+            "parameters": loss.parameters if is_ours else {},
+            "shown": repr(loss),
+            "classes": None if classes is None or classes.dtype.kind not in "biufUO" else classes.tolist(),
+        },
+        default=lambda value: value.tolist() if hasattr(value, "tolist") else None,
+    )
+
+
+def read_record(text: str) -> Record:
+    """Return what `record` wrote."""
+    found = json.loads(text)
+    loss = None
+    if found["loss"] is not None:
+        loss = type(resolve(found["loss"]))(**found["parameters"])
+    return Record(loss, found["shown"], None if found["classes"] is None else np.array(found["classes"]))
+
+
+# ------------------------------------------------------------------------------------------------------ estimators
+
+
+class Fit(NamedTuple):
+    """What a fit is about, as far as it is the same for every booster."""
+
+    targets: NDArray[Any]
+    eval_targets: list[NDArray[Any]]
+    weight: NDArray[Any] | None  # of rows, class weights included
+    of_class: NDArray[Any] | None
+    start: NDArray[np.float64] | None  # None where the caller gave one, or a model to go on with
+
+
+class LossEstimator:
+    """
+    What the estimators of all boosters do alike: choose the loss, encode targets, weigh rows, find the start value.
+
+    A library's module adds what it does in its own way: its `fit`, which begins with `_begin`, how raw scores are asked
+    for, and where the start value and the record of the loss stand in the model. `Classification` and `Regression`
+    know the target.
+    """
+
+    library: ClassVar[str]
+    loss: Any
+    curvature: Any
+    loss_: Any
+    init_score_: NDArray[np.float64]
+    _labels: NDArray[Any]
+
+    def _given(self) -> dict[str, Any]:
+        """Return the parameters of the library's own estimator."""
+        return {name: value for name, value in self.get_params().items() if name not in OWN}  # type: ignore[attr-defined]
+
+    def _class_weights(self, codes: NDArray[Any] | None, sample_weight: Any) -> NDArray[Any] | None:
+        """Return what a row of each class weighs, or None; `codes` are None where y holds no labels."""
+        return None
+
+    def _n_outputs(self) -> int:
+        return n_outputs(self.loss_, self._n_labels())
+
+    def _begin(self, y: Any, sample_weight: Any, eval_targets: list[Any], start_is_given: bool) -> Fit:
+        """Check parameters, choose the loss, encode all targets, and find the constant to start from."""
+        parameters = self._given()
+        check_parameters(self.library, parameters)
+        start_is_given = start_is_given or parameters.get("boost_from_average") is False  # then it is 0
+        targets, codes = self._choose_loss(y)
+        evals = [self._encode(each, f"y of eval_set[{i}]") for i, each in enumerate(eval_targets)]
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        of_class = self._class_weights(codes, weight)
+        if of_class is not None and codes is not None:
+            weight = of_class[codes] if weight is None else weight * of_class[codes]
+        start = None if start_is_given else start_scores(self.loss_, targets, weight, self._n_outputs())
+        self.init_score_ = np.zeros(self._n_outputs()) if start is None else start
+        return Fit(targets, evals, weight, of_class, start)
+
+    def _take_record(self, text: str | None, outputs: int) -> None:
+        """Take the loss that a loaded model was trained on; of a model that does not say, the estimator's stands."""
+        found = None if text is None else read_record(text)
+        if found is not None and found.loss is None and repr(self.loss) != found.shown:
+            raise ValueError(
+                f"the model was trained on {found.shown}, which is no loss of this package: load it with an estimator "
+                "of that loss"
+            )
+        if found is not None and found.loss is not None:
+            self.loss = found.loss
+        self._take_classes(None if found is None else found.classes, outputs)
+
+    def _needs_labels(self, name: str, codes: NDArray[Any] | None) -> NDArray[Any]:
+        if codes is None:
+            raise ValueError(f"{name} must be None where y holds probabilities: multiply it into y")
+        return codes
+
+    # What the two tasks say.
+
+    def _n_labels(self) -> int:
+        raise NotImplementedError
+
+    def _choose_loss(self, y: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Set the loss that fits y; return y as the loss takes it, and its class codes, if it holds labels."""
+        raise NotImplementedError
+
+    def _encode(self, y: Any, name: str = "y") -> NDArray[Any]:
+        """Return a target as the loss takes it."""
+        raise NotImplementedError
+
+    def _take_classes(self, classes: NDArray[Any] | None, outputs: int) -> None:
+        """Set classes and loss of a loaded model."""
+        raise NotImplementedError
+
+    def _predicted(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """Return what `predict` makes of raw scores."""
+        raise NotImplementedError
+
+
+class Classification(LossEstimator):
+    """Of an estimator of classes: labels, probabilities, and the most probable class."""
+
+    def _set_classes(self, classes: NDArray[Any]) -> None:
+        self._labels = classes
+
+    def _n_labels(self) -> int:
+        return len(self._labels)
+
+    def _choose_loss(self, y: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        targets = classification_targets(y)
+        self.loss_ = classification_loss(self.loss, len(targets.classes))
+        self._set_classes(targets.classes)
+        return as_loss_takes(self.loss_, targets), targets.values if targets.values.ndim == 1 else None
+
+    def _encode(self, y: Any, name: str = "y") -> NDArray[Any]:
+        return as_loss_takes(self.loss_, classification_targets(y, self._labels, name))
+
+    def _take_classes(self, classes: NDArray[Any] | None, outputs: int) -> None:
+        n_classes = max(2, outputs)
+        self.loss_ = classification_loss(self.loss, n_classes)
+        self._set_classes(np.arange(n_classes) if classes is None else classes)
+
+    def _predicted(self, scores: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(self._labels[class_codes(self.loss_, scores)])
+
+    def _probabilities(self, scores: NDArray[Any]) -> NDArray[Any]:
+        return class_probabilities(self.loss_, scores)
+
+
+class Regression(LossEstimator):
+    """Of an estimator of numbers: predictions are on the scale of y."""
+
+    def _n_labels(self) -> int:
+        return 1
+
+    def _choose_loss(self, y: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        self.loss_ = regression_loss(self.loss)
+        return self._encode(y), None
+
+    def _encode(self, y: Any, name: str = "y") -> NDArray[Any]:
+        return real_targets(y, name)
+
+    def _take_classes(self, classes: NDArray[Any] | None, outputs: int) -> None:
+        self.loss_ = regression_loss(self.loss)
+
+    def _predicted(self, scores: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(self.loss_.inverse_link(scores))

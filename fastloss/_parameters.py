@@ -36,6 +36,7 @@ _RULES: dict[str, Callable[[float], bool]] = {
     "in [0, 1]": lambda number: 0.0 <= number <= 1.0,
     "in (0, 1]": lambda number: 0.0 < number <= 1.0,
     "in (0, 1)": lambda number: 0.0 < number < 1.0,
+    "in [1e-12, 1e12]": lambda number: 1e-12 <= number <= 1e12,
     "in (1, 2)": lambda number: 1.0 < number < 2.0,
 }
 

@@ -8,7 +8,7 @@ and `metric` are for CatBoost's own estimators.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
     raise ImportError('fastloss.catboost needs CatBoost: pip install "fastloss[catboost]"') from None
 
 from . import _boosters
+from ._booster_parameters import check_metrics
 from ._kernels import Loss, RowwiseLoss
 
 if TYPE_CHECKING:
@@ -162,14 +163,35 @@ def metric(loss: Loss | str) -> _Metric:
     return named(found)
 
 
-class _LossMixin:
-    """What the two estimators share: how they train, and where the start value goes."""
+CLASS_WEIGHTS = ("class_weights", "auto_class_weights", "scale_pos_weight")
+# What `fit` sets by itself, so that a loaded model is not to take it for the user's.
+SET_BY_FIT = ("loss_function", "eval_metric", "boost_from_average", "classes_count")
 
-    loss_: Any
-    init_score_: NDArray[np.float64]
+
+class _CatBoost(_boosters.LossEstimator):
+    """What CatBoost does in its own way: parameters stand in a dictionary, the model has a bias and metadata."""
+
+    library = "catboost"
     # CatBoost's
     _init_params: dict[str, Any]
     _canonized_params: dict[str, Any] | None
+    get_metadata: Any
+    get_scale_and_bias: Any
+    set_scale_and_bias: Any
+
+    @property
+    def loss(self) -> Any:
+        """The parameter."""
+        return self._init_params["loss"]
+
+    @loss.setter
+    def loss(self, loss: Any) -> None:
+        self._init_params["loss"] = loss
+
+    @property
+    def curvature(self) -> Any:
+        """The parameter."""
+        return self._init_params["curvature"]
 
     def __getstate__(self) -> dict[str, Any]:
         state: Any = super().__getstate__()
@@ -181,86 +203,251 @@ class _LossMixin:
         self.__dict__.update(state.pop("__fastloss", {}))
         super().__setstate__(state)  # type: ignore[misc]
 
-    def _fit_loss(
-        self,
-        X: Any,
-        y: Any,
-        encode: Callable[[Any], NDArray[Any]],
-        class_weight: Callable[[NDArray[Any]], NDArray[Any]] | None,
-        sample_weight: Any,
-        eval_set: Any,
-        options: dict[str, Any],
+    def fit(
+        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None, eval_set: Any = None, **options: Any
     ) -> Any:
-        """Train from the best constant, and make it the bias of the model."""
+        """
+        Train.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features; no Pool.
+        y : array_like of shape (n,) or (n, 2)
+            Of a classifier labels of any type, or probabilities; of a regressor numbers in the domain of the loss.
+        sample_weight : array_like of shape (n,), optional
+            Multiplies each row's loss, together with the class weights of a classifier.
+        eval_set : (X, y), Pool, or list of them, optional
+            What metrics are measured on. Class weights weigh it, too. The weights of a Pool count, and its labels must
+            be class codes: 0 to K - 1.
+        **options
+            As CatBoost's own `fit` takes them.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If y is not what the loss takes, or if a parameter or a metric would count for nothing here.
+        """
         if isinstance(X, catboost.Pool) or y is None:
             raise TypeError("X and y must be given apart, with cat_features=..., and not as a Pool")
-        loss = self.loss_
-        params = {name: value for name, value in self._init_params.items() if name not in ("loss", "curvature")}
-        if params.get("loss_function", params.get("objective")) is not None:
-            raise ValueError("loss_function or objective must be left alone: the loss is the objective")
-        pairs = [eval_set] if isinstance(eval_set, tuple) else list(eval_set or ())
-        if any(isinstance(pair, catboost.Pool) for pair in pairs):
-            raise TypeError("eval_set must be (X, y), or a list of such pairs, and no Pool")
-        targets = encode(y)
-        if targets.ndim == 2:
+        given = options.get("baseline") is not None or options.get("init_model") is not None
+        sets = [eval_set] if isinstance(eval_set, (tuple, catboost.Pool)) else list(eval_set or ())
+        labels = [each.get_label() if isinstance(each, catboost.Pool) else each[1] for each in sets]
+        fit = self._begin(y, sample_weight, labels, given)
+        if fit.targets.ndim == 2:
             raise ValueError(
-                f"y of probabilities is supported for losses of one logit, not for {loss!r}: "
+                f"y of probabilities is supported for losses of one logit, not for {self.loss_!r}: "
                 "CatBoost's targets are classes"
             )
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        if class_weight is not None:
-            weight = class_weight(targets) if weight is None else weight * class_weight(targets)
-        outputs = self._n_outputs(targets)
-        given = options.get("baseline") is not None or options.get("init_model") is not None
-        start = np.zeros(outputs) if given else _boosters.start_scores(loss, targets, weight, outputs)
-        self.init_score_ = start
-
-        def constant(n: int) -> NDArray[np.float64]:
-            return np.full(n, start[0]) if outputs == 1 else np.tile(start, (n, 1))
-
-        if not given:
-            options["baseline"] = constant(len(targets))
+        params = self._given()
+        for name in ("eval_metric", "custom_metric", "custom_loss"):
+            metrics = params.get(name)
+            listed = metrics if isinstance(metrics, (list, tuple)) else [] if metrics is None else [metrics]
+            check_metrics("catboost", self.loss_, listed)
         features = {
             name: params.get(name) if options.get(name) is None else options[name]
             for name in ("cat_features", "text_features", "embedding_features")
         }
-        pools = [
-            catboost.Pool(x, encode(label), baseline=None if given else constant(len(label)), **features)
-            for x, label in pairs
-        ]
-        if pools:
-            options["eval_set"] = pools
+        if sets:
+            options["eval_set"] = [
+                self._as_pool(f"eval_set[{i}]", each, label, target, fit, features)
+                for i, (each, label, target) in enumerate(zip(sets, labels, fit.eval_targets, strict=True))
+            ]
+        if fit.start is not None:
+            options["baseline"] = _constant(fit.start, len(fit.targets))
+        if isinstance(options.get("init_model"), catboost.CatBoost):
+            # CatBoost would go on with what it remembers of its training, which knows nothing of the bias.
+            options["init_model"] = options["init_model"].copy()
 
-        params["loss_function"] = objective(loss, self._init_params["curvature"])
-        params.setdefault("eval_metric", metric(loss))
+        params["loss_function"] = objective(self.loss_, self.curvature)
         params["boost_from_average"] = False
-        if outputs > 1:
-            params["classes_count"] = outputs
-        for name in ("class_weights", "auto_class_weights", "scale_pos_weight"):
+        if params.get("eval_metric") is None:
+            params["eval_metric"] = metric(self.loss_)
+        if self._n_outputs() > 1:
+            params["classes_count"] = self._n_outputs()
+        for name in CLASS_WEIGHTS:
             params.pop(name, None)
-
         params_of_user = self._init_params
         self._init_params, self._canonized_params = params, None
         try:
             with warnings.catch_warnings():
                 # CatBoost would like to compile Python objectives; these are compiled.
                 warnings.filterwarnings("ignore", message=".*numba", category=UserWarning)
-                warnings.filterwarnings("ignore", message="Can't optimi[sz]e method", category=UserWarning)
-                catboost.CatBoost.fit(self, X, targets, sample_weight=weight, **options)
+                warnings.filterwarnings("ignore", message="(Can't|Failed to) opti", category=UserWarning)
+                catboost.CatBoost.fit(self, X, fit.targets, sample_weight=fit.weight, **options)
         finally:
             self._init_params, self._canonized_params = params_of_user, None
-        if start.any():
-            self.set_scale_and_bias(1.0, start.tolist())  # type: ignore[attr-defined]
+        if fit.start is not None:
+            self.set_scale_and_bias(1.0, fit.start.tolist())
+        self.init_score_ = self._bias()
+        self.get_metadata()["fastloss"] = _boosters.record(self.loss_, self.__dict__.get("_labels"))
         return self
 
-    def _n_outputs(self, targets: NDArray[Any]) -> int:
-        raise NotImplementedError
+    def _as_pool(
+        self, name: str, given: Any, label: Any, target: NDArray[Any], fit: _boosters.Fit, features: dict[str, Any]
+    ) -> catboost.Pool:
+        """Return an evaluation set with its start value and its weights."""
+        weight = None if fit.of_class is None else fit.of_class[target.astype(np.intp)]
+        if isinstance(given, catboost.Pool):
+            if np.asarray(label).dtype.kind not in "biuf" or not np.array_equal(label, target):
+                raise ValueError(f"{name} is a Pool, whose labels must be class codes, 0 to K - 1; or give (X, y)")
+            pool = given.slice(np.arange(given.num_row()))
+            weight = np.asarray(pool.get_weight()) * (1 if weight is None else weight)
+        else:
+            pool = catboost.Pool(given[0], target, **features)
+        if weight is not None:
+            pool.set_weight(weight)
+        if fit.start is not None:
+            pool.set_baseline(_constant(fit.start, len(target)))
+        return pool
 
-    def _raw(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
+    def _bias(self) -> NDArray[np.float64]:
+        return np.atleast_1d(np.asarray(self.get_scale_and_bias()[1], np.float64))
+
+    def load_model(self, fname: Any = None, format: str = "cbm", stream: Any = None, blob: Any = None) -> Any:
+        """
+        Load a native model, with its start value, its loss and its classes.
+
+        Parameters
+        ----------
+        fname : str, optional
+            Its file; or give `stream` or `blob`.
+        format : str, default "cbm"
+            The format of the file.
+        stream : file-like, optional
+            Where to read the model.
+        blob : bytes, optional
+            The model itself.
+
+        Returns
+        -------
+        self
+            The estimator. The loss is that which the model was trained on; of a model of CatBoost's own objectives it
+            is the parameter.
+        """
+        own = {name: self._init_params[name] for name in _boosters.OWN}
+        super().load_model(fname, format, stream, blob)  # type: ignore[misc]
+        self._init_params = {name: value for name, value in self._init_params.items() if name not in SET_BY_FIT} | own
+        self.init_score_ = self._bias()
+        self._take_record(self.get_metadata().get("fastloss"), len(self.init_score_))
+        return self
+
+    def _made_of(self, prediction_type: str | None) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+        """Return what makes raw scores what is asked for; None where CatBoost does."""
+        return self._predicted if prediction_type in (None, "Class") else None
+
+    def predict(self, X: Any, prediction_type: str | None = None, **options: Any) -> NDArray[Any]:
+        """
+        Return the most probable class of each row, or the prediction on the scale of y.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or Pool of shape (n, d)
+            Features.
+        prediction_type : str, optional
+            What else: "RawFormulaVal" for raw scores; of a classifier "Class" (the default), "Probability" or
+            "LogProbability"; or what CatBoost has.
+        **options
+            As CatBoost's own `predict` takes them.
+
+        Returns
+        -------
+        ndarray
+            Of a classifier labels of shape (n,): of the most probable classes or, under a loss without probabilities,
+            of the largest scores. Of a regressor the inverse link of the scores. Or what `prediction_type` asks for.
+        """
+        made_of = self._made_of(prediction_type)
+        if made_of is None:
+            return np.asarray(catboost.CatBoost.predict(self, X, prediction_type=prediction_type, **options))
+        return self._of_rows(made_of, self._raw_scores(X, options))
+
+    def staged_predict(self, X: Any, prediction_type: str | None = None, **options: Any) -> Iterator[NDArray[Any]]:
+        """
+        Predict with the first trees, with more, and so on.
+
+        Parameters
+        ----------
+        X : array_like, DataFrame or Pool of shape (n, d)
+            Features.
+        prediction_type : str, optional
+            As for `predict`.
+        **options
+            As CatBoost's own `staged_predict` takes them.
+
+        Yields
+        ------
+        ndarray
+            What `predict` returns.
+        """
+        made_of = self._made_of(prediction_type)
+        asked_for = "RawFormulaVal" if made_of else prediction_type
+        for scores in catboost.CatBoost.staged_predict(self, X, prediction_type=asked_for, **options):
+            yield self._of_rows(made_of, np.asarray(scores)) if made_of else scores
+
+    def _raw_scores(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
         return np.asarray(catboost.CatBoost.predict(self, X, prediction_type="RawFormulaVal", **options))
 
+    def _of_rows(self, made_of: Callable[[NDArray[Any]], NDArray[Any]], scores: NDArray[Any]) -> NDArray[Any]:
+        """Apply a function of rows of scores; CatBoost takes the features of a single row, too."""
+        is_single = scores.ndim < (2 if self._n_outputs() > 1 else 1)
+        return np.asarray(made_of(scores[None])[0]) if is_single else made_of(scores)
 
-class CatBoostClassifier(_LossMixin, catboost.CatBoostClassifier):  # type: ignore[misc, unused-ignore]
+    def eval_metrics(self, data: Any, metrics: Any, *arguments: Any, **options: Any) -> Any:
+        """Measure metrics, as CatBoost does; those that would take raw scores for something else are refused."""
+        check_metrics("catboost", self.loss_, [metrics] if isinstance(metrics, str) else metrics)
+        return super().eval_metrics(data, metrics, *arguments, **options)  # type: ignore[misc]
+
+    def grid_search(self, *arguments: Any, **options: Any) -> Any:
+        """Refuse: CatBoost searches with its own objectives only."""
+        raise NotImplementedError(
+            "grid_search and randomized_search are CatBoost's, which train its own objectives only: take "
+            "sklearn.model_selection.GridSearchCV or RandomizedSearchCV"
+        )
+
+    randomized_search = grid_search
+
+    def select_features(self, *arguments: Any, **options: Any) -> Any:
+        """Refuse: CatBoost selects with its own objectives only."""
+        raise NotImplementedError(
+            "select_features is CatBoost's, which trains its own objectives only: take sklearn.feature_selection.RFE"
+        )
+
+
+class _Classifier(_CatBoost, _boosters.Classification):
+    @property
+    def classes_(self) -> Any:
+        """The labels of the classes; of a loaded model that does not know them, 0 to K - 1."""
+        return self.__dict__.get("_labels")
+
+    def _class_weights(self, codes: NDArray[Any] | None, sample_weight: Any) -> NDArray[Any] | None:
+        given = {name: self._init_params.get(name) for name in CLASS_WEIGHTS}
+        weighting = {name: value for name, value in given.items() if value is not None and str(value) != "None"}
+        if not weighting:
+            return None
+        if len(weighting) > 1:
+            raise ValueError(f"only one of {', '.join(weighting)} can be given")
+        codes = self._needs_labels(next(iter(weighting)), codes)
+        return _per_class(weighting, codes, sample_weight, self._labels)
+
+    def _made_of(self, prediction_type: str | None) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+        own = {"Probability": self._probabilities, "LogProbability": self._log_probabilities}
+        return own.get(str(prediction_type)) or super()._made_of(prediction_type)
+
+    def _log_probabilities(self, scores: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self._probabilities(scores)))
+
+
+class _Regressor(_CatBoost, _boosters.Regression):
+    pass
+
+
+class CatBoostClassifier(_Classifier, catboost.CatBoostClassifier):  # type: ignore[misc, unused-ignore]
     """
     CatBoost's classifier, trained on any loss for classes.
 
@@ -276,7 +463,8 @@ class CatBoostClassifier(_LossMixin, catboost.CatBoostClassifier):  # type: igno
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
         The second derivative that leaves are estimated with; "auto" is the kind that trained best with this loss.
     **kwargs
-        The parameters of ``catboost.CatBoostClassifier``, except `loss_function`.
+        The parameters of ``catboost.CatBoostClassifier``. Those of its own objectives are refused, with what to write
+        instead: `loss_function`, `class_names`, ...
 
     Attributes
     ----------
@@ -310,111 +498,9 @@ class CatBoostClassifier(_LossMixin, catboost.CatBoostClassifier):  # type: igno
         super().__init__(**kwargs)
         self._init_params.update(loss=loss, curvature=curvature)
 
-    def fit(
-        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None, eval_set: Any = None, **options: Any
-    ) -> CatBoostClassifier:
-        """
-        Train on labels, or on probabilities of shape (n, K).
-
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features; no Pool.
-        y : array_like of shape (n,) or (n, K)
-            Labels of any type; or probabilities.
-        sample_weight : array_like of shape (n,), optional
-            Multiplied with the class weights.
-        eval_set : (X, y) or list of (X, y), optional
-            What metrics are measured on.
-        **options
-            As ``catboost.CatBoostClassifier.fit`` takes them.
-
-        Returns
-        -------
-        CatBoostClassifier
-            Itself.
-        """
-        targets = _boosters.classification_targets(y)
-        classes = targets.classes
-        assert classes is not None
-        self.loss_ = loss = _boosters.classification_loss(self._init_params["loss"], len(classes))
-        self._labels = classes
-        weighting = {
-            name: self._init_params[name]
-            for name in ("class_weights", "auto_class_weights", "scale_pos_weight")
-            if self._init_params.get(name) not in (None, "None")
-        }
-        if len(weighting) > 1:
-            raise ValueError(f"only one of {', '.join(weighting)} can be given")
-        if weighting and targets.values.ndim == 2:
-            raise ValueError(f"{next(iter(weighting))} must be None where y holds probabilities")
-
-        def class_weight(codes: NDArray[Any]) -> NDArray[Any]:
-            codes = codes.astype(np.intp)
-            return np.asarray(_per_class(weighting, codes, sample_weight, classes)[codes])
-
-        def encode(labels: Any) -> NDArray[Any]:
-            return _boosters.as_loss_takes(loss, _boosters.classification_targets(labels, classes))
-
-        self._fit_loss(X, y, encode, class_weight if weighting else None, sample_weight, eval_set, options)
-        return self
-
-    def _n_outputs(self, targets: NDArray[Any]) -> int:
-        return _boosters.n_outputs(self.loss_, len(self._labels))
-
-    @property
-    def classes_(self) -> Any:
-        """The labels of the classes; of a loaded native model, which does not know them, 0 to K - 1."""
-        if "_labels" in self.__dict__ or not self.is_fitted():
-            return self.__dict__.get("_labels")
-        return np.arange(max(2, self._model_outputs()))
-
-    def _model_outputs(self) -> int:
-        return int(np.size(self.get_scale_and_bias()[1]))
-
-    def load_model(self, *args: Any, **kwargs: Any) -> CatBoostClassifier:
-        """Load a native model, with its start value; the loss is that of this estimator."""
-        super().load_model(*args, **kwargs)
-        self.__dict__.pop("_labels", None)
-        outputs = self._model_outputs()
-        self.loss_ = _boosters.classification_loss(self._init_params["loss"], max(2, outputs))
-        self.init_score_ = np.atleast_1d(np.asarray(self.get_scale_and_bias()[1], np.float64))
-        return self
-
     def decision_function(self, X: Any, **options: Any) -> NDArray[Any]:
         """Return raw scores, of shape (n,), or (n, K) of a loss of rows of logits."""
-        return self._raw(X, options)
-
-    def predict(self, X: Any, prediction_type: str = "Class", **options: Any) -> NDArray[Any]:
-        """
-        Return the most probable class of each row; of losses without probabilities, that of the largest score.
-
-        Parameters
-        ----------
-        X : array_like, DataFrame or Pool of shape (n, d)
-            Features.
-        prediction_type : str, default "Class"
-            "Class", "Probability", or what else CatBoost has: "RawFormulaVal", ...
-        **options
-            As ``catboost.CatBoostClassifier.predict`` takes them.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Labels, or what `prediction_type` asks for.
-        """
-        if prediction_type == "Class":
-            scores = self._raw(X, options)
-            return np.asarray(self.classes_[_boosters.class_codes(self.loss_, scores)])
-        if prediction_type == "Probability":
-            return self.predict_proba(X, **options)
-        if prediction_type == "LogProbability":
-            return np.asarray(np.log(self.predict_proba(X, **options)))
-        return np.asarray(catboost.CatBoost.predict(self, X, prediction_type=prediction_type, **options))
-
-    def score(self, X: Any, y: ArrayLike, sample_weight: Any = None) -> float:
-        """Return the accuracy of predictions."""
-        return float(np.average(self.predict(X) == np.asarray(y), weights=sample_weight))
+        return self._raw_scores(X, options)
 
     def predict_proba(self, X: Any, **options: Any) -> NDArray[Any]:
         """
@@ -437,11 +523,33 @@ class CatBoostClassifier(_LossMixin, catboost.CatBoostClassifier):  # type: igno
         NotImplementedError
             If the loss has no probabilities: hinge losses.
         """
-        scores = self._raw(X, options)
-        return _boosters.class_probabilities(self.loss_, scores)
+        return self.predict(X, "Probability", **options)
+
+    def predict_log_proba(self, X: Any, **options: Any) -> NDArray[Any]:
+        """Return the logarithms of the probabilities, as `predict_proba` returns these."""
+        return self.predict(X, "LogProbability", **options)
+
+    def staged_predict_proba(self, X: Any, **options: Any) -> Iterator[NDArray[Any]]:
+        """Yield probabilities by the first trees, by more, and so on."""
+        return self.staged_predict(X, "Probability", **options)
+
+    def staged_predict_log_proba(self, X: Any, **options: Any) -> Iterator[NDArray[Any]]:
+        """Yield the logarithms of what `staged_predict_proba` yields."""
+        return self.staged_predict(X, "LogProbability", **options)
+
+    def set_probability_threshold(self, binclass_probability_threshold: float | None = None) -> None:
+        """Refuse: CatBoost would compare the sigmoid of the score, which is not the probability of each loss."""
+        raise NotImplementedError(
+            "compare predict_proba with the threshold, or take sklearn.model_selection.FixedThresholdClassifier"
+        )
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the accuracy of predictions; a Pool knows its y."""
+        target = np.asarray(X.get_label() if y is None else y)
+        return float(np.average(self.predict(X) == target, weights=sample_weight))
 
 
-class CatBoostRegressor(_LossMixin, catboost.CatBoostRegressor):  # type: ignore[misc, unused-ignore]
+class CatBoostRegressor(_Regressor, catboost.CatBoostRegressor):  # type: ignore[misc, unused-ignore]
     """
     CatBoost's regressor, trained on any loss of real targets.
 
@@ -483,77 +591,16 @@ class CatBoostRegressor(_LossMixin, catboost.CatBoostRegressor):  # type: ignore
             del self._init_params["loss_function"]
         self._init_params.update(loss=loss, curvature=curvature)
 
-    def fit(
-        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None, eval_set: Any = None, **options: Any
-    ) -> CatBoostRegressor:
-        """
-        Train.
-
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features; no Pool.
-        y : array_like of shape (n,)
-            Targets in the domain of the loss.
-        sample_weight : array_like of shape (n,), optional
-            Multiplies each row's loss.
-        eval_set : (X, y) or list of (X, y), optional
-            What metrics are measured on.
-        **options
-            As ``catboost.CatBoostRegressor.fit`` takes them.
-
-        Returns
-        -------
-        CatBoostRegressor
-            Itself.
-        """
-        self.loss_ = _boosters.regression_loss(self._init_params["loss"])
-
-        def encode(target: Any) -> NDArray[Any]:
-            return np.ascontiguousarray(np.asarray(target, np.float64).reshape(len(target)))
-
-        self._fit_loss(X, y, encode, None, sample_weight, eval_set, options)
-        return self
-
-    def _n_outputs(self, targets: NDArray[Any]) -> int:
-        return 1
-
-    def load_model(self, *args: Any, **kwargs: Any) -> CatBoostRegressor:
-        """Load a native model, with its start value; the loss is that of this estimator."""
-        super().load_model(*args, **kwargs)
-        self.loss_ = _boosters.regression_loss(self._init_params["loss"])
-        self.init_score_ = np.atleast_1d(np.asarray(self.get_scale_and_bias()[1], np.float64))
-        return self
-
-    def predict(self, X: Any, prediction_type: str | None = None, **options: Any) -> NDArray[Any]:
-        """
-        Return predictions on the scale of y.
-
-        Parameters
-        ----------
-        X : array_like, DataFrame or Pool of shape (n, d)
-            Features.
-        prediction_type : str, optional
-            What CatBoost has: "RawFormulaVal" for raw scores, before the inverse link.
-        **options
-            As ``catboost.CatBoostRegressor.predict`` takes them.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Predictions, or what `prediction_type` asks for.
-        """
-        if prediction_type is None:
-            scores = self._raw(X, options)
-            return np.asarray(self.loss_.inverse_link(scores))
-        return np.asarray(catboost.CatBoost.predict(self, X, prediction_type=prediction_type, **options))
-
-    def score(self, X: Any, y: ArrayLike, sample_weight: Any = None) -> float:
-        """Return R2, the share of the variance of y that predictions explain."""
-        target = np.asarray(y, np.float64)
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return R2, the share of the variance of y that predictions explain; a Pool knows its y."""
+        target = np.asarray(X.get_label() if y is None else y, np.float64)
         mean = np.average(target, weights=sample_weight)
         residual = np.average((target - self.predict(X)) ** 2, weights=sample_weight)
         return float(1 - residual / np.average((target - mean) ** 2, weights=sample_weight))
+
+
+def _constant(start: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    return np.full(n, start[0]) if len(start) == 1 else np.tile(start, (n, 1))
 
 
 def _per_class(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,18 @@ from ._kernels import PointwiseLoss
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Gamma", "Poisson", "Tweedie", "gamma", "poisson", "tweedie"]
+__all__ = [
+    "Gamma",
+    "InverseGaussian",
+    "NegativeBinomial",
+    "Poisson",
+    "Tweedie",
+    "gamma",
+    "inverse_gaussian",
+    "negative_binomial",
+    "poisson",
+    "tweedie",
+]
 
 
 class _LogLinkLoss(PointwiseLoss):
@@ -229,6 +241,109 @@ class Tweedie(_LogLinkLoss):
         super().__init__("tweedie", {"power": power}, (power,))
 
 
+class InverseGaussian(_LogLinkLoss):
+    """
+    Inverse Gaussian loss on the log link, for positive targets with a heavy tail: the variance grows as the mean cubed.
+
+    With the mean exp(z) and a target y, finite and > 0:
+
+        value     y exp(-2 z) / 2 - exp(-z)
+        gradient  exp(-z) - y exp(-2 z)
+        Hessian   2 y exp(-2 z) - exp(-z)
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the logarithm of
+    the mean: `inverse_link` is exp.
+
+    The loss is not convex: where the mean is more than twice the target the Hessian is negative. ``"psd"`` and
+    ``"majorize"`` as `curvature` give exp(-z) max(1, 2 y exp(-z) - 1), at least the Hessian and at least the slope of
+    the line from this gradient to the 0 at the minimum, so a Newton step never passes the minimum.
+
+    The value leaves out the part that does not depend on z, as `Gamma` and `Tweedie` do, of which it would be power 3.
+    scikit-learn's mean_tweedie_deviance(power=3), which takes exp(z), is twice the mean of loss + 1 / (2 y).
+
+    Measured error: value 2.4, gradient 2.2 ulp (float32); 4.0, 6.2 (float64), beyond half an ulp of the input.
+
+    References
+    ----------
+    M. C. K. Tweedie, "Statistical properties of inverse Gaussian distributions I", Ann. Math. Statist. 28 (1957),
+    https://doi.org/10.1214/aoms/1177706964
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.InverseGaussian()
+    >>> loss([0.0, 0.0], [2.0, 1.0], reduction="none")
+    array([ 0. , -0.5])
+    >>> loss.gradient([0.0, 0.0], [2.0, 1.0], reduction="sum")
+    array([-1.,  0.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("inverse_gaussian", {}, ())
+
+
+class NegativeBinomial(_LogLinkLoss):
+    """
+    Negative binomial loss on the log link, for counts that are spread more than Poisson's.
+
+    With a = `dispersion`, the mean m = exp(z), the variance m + a m^2 and a target y, finite and >= 0:
+
+        value     log(1 + a m) / a + y log(1 + 1 / (a m))
+        gradient  (m - y) / (1 + a m)
+        Hessian   m (1 + a y) / (1 + a m)^2
+
+    Parameters
+    ----------
+    dispersion : float, default 1.0
+        The part of the variance that grows as the mean squared; in [1e-12, 1e12]. The smaller, the nearer to `Poisson`.
+
+    Raises
+    ------
+    TypeError
+        If `dispersion` is not a real number.
+    ValueError
+        If `dispersion` is not in [1e-12, 1e12].
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the logarithm of
+    the mean: `inverse_link` is exp.
+
+    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives
+    (1 / a + y) tanh(u / 2) / (2 u) of u = z + log(a): the parabola with it lies above the loss everywhere, so a Newton
+    step never raises it.
+
+    The value is the negative log-likelihood without the part that does not depend on z,
+    log(gamma(1 / a) y! / gamma(y + 1 / a)), as `Poisson` leaves out log(y!). statsmodels' NegativeBinomial family has
+    the same `alpha`; SciPy's nbinom takes n = 1 / a and p = 1 / (1 + a m).
+
+    Measured error: value 2.8, gradient 2.7 ulp (float32); 2.9, 6.7 (float64), beyond half an ulp of the input.
+
+    References
+    ----------
+    J. M. Hilbe, "Negative binomial regression", 2nd ed. (2011), https://doi.org/10.1017/CBO9780511973420
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.NegativeBinomial(dispersion=0.5)
+    >>> loss([0.0, 1.0], [2.0, 0.0], reduction="none")
+    array([3.00815479, 1.71659507])
+    >>> loss.gradient([0.0, 1.0], [2.0, 0.0], reduction="sum")
+    array([-0.66666667,  1.15223377])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, dispersion: float = 1.0) -> None:
+        dispersion = _parameters.real("dispersion", dispersion, "in [1e-12, 1e12]")
+        super().__init__("negative_binomial", {"dispersion": dispersion}, (dispersion, math.log(dispersion)))
+
+
 def poisson(
     prediction: ArrayLike,
     target: ArrayLike,
@@ -356,7 +471,97 @@ def tweedie(
     return loss._value(prediction, target, sample_weight, reduction)
 
 
+def inverse_gaussian(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """
+    Inverse Gaussian loss on the log link, y exp(-2 z) / 2 - exp(-z).
+
+    Targets y are finite and > 0.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    InverseGaussian : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.inverse_gaussian([0.0, 0.0], [2.0, 1.0])
+    -0.25
+    """
+    return _INVERSE_GAUSSIAN._value(prediction, target, sample_weight, reduction)
+
+
+def negative_binomial(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    dispersion: float = 1.0,
+) -> Any:
+    """
+    Negative binomial loss on the log link, log(1 + a m) / a + y log(1 + 1 / (a m)) with a = `dispersion`, m = exp(z).
+
+    Targets y are finite and >= 0.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    dispersion : float, default 1.0
+        The part of the variance that grows as the mean squared; in [1e-12, 1e12].
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    NegativeBinomial : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> round(fl.negative_binomial([0.0, 0.0], [2.0, 0.0], dispersion=1.0), 12)
+    1.38629436112
+    """
+    try:
+        loss = _negative_binomial(dispersion)
+    except TypeError:
+        loss = NegativeBinomial(dispersion)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
 # A function makes the loss of its parameters once; parameters without a hash (arrays) raise TypeError there.
 _POISSON = Poisson()
 _GAMMA = Gamma()
-_tweedie: Callable[..., Tweedie] = functools.lru_cache(maxsize=64, typed=True)(Tweedie)
+_INVERSE_GAUSSIAN = InverseGaussian()
+_once = functools.lru_cache(maxsize=64, typed=True)
+_tweedie: Callable[..., Tweedie] = _once(Tweedie)
+_negative_binomial: Callable[..., NegativeBinomial] = _once(NegativeBinomial)

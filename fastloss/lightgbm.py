@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,28 +17,20 @@ import numpy as np
 try:
     import lightgbm  # LightGBM: this file is fastloss.lightgbm, and imports are absolute
     from sklearn.preprocessing import LabelEncoder
-    from sklearn.utils import column_or_1d
-    from sklearn.utils.class_weight import compute_sample_weight
+    from sklearn.utils.class_weight import compute_class_weight
 except ModuleNotFoundError as error:
     if error.name not in ("lightgbm", "sklearn"):
         raise
     raise ImportError('fastloss.lightgbm needs LightGBM and scikit-learn: pip install "fastloss[lightgbm]"') from None
 
 from . import _boosters
+from ._booster_parameters import check_metrics
 from ._kernels import Loss, RowwiseLoss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["LGBMClassifier", "LGBMRegressor", "metric", "objective"]
-
-# LightGBM applies no link to the scores of an objective that is not its own, so these would be wrong without a word.
-METRICS_OF_PROBABILITIES = {
-    *("binary_logloss", "binary", "logloss", "binary_error", "error"),
-    *("multi_logloss", "multiclass", "softmax", "multiclassova", "multi_error"),
-    *("cross_entropy", "xentropy", "cross_entropy_lambda", "xentlambda", "kullback_leibler", "kldiv"),
-    *("poisson", "gamma", "gamma_deviance", "tweedie"),
-}
 
 
 class objective:
@@ -147,23 +138,25 @@ class _OwnObjective(_boosters.Training):
         return self.loss.name, self.metric(y_true, y_pred, weight), False
 
 
-class _LossMixin:
-    """What the two estimators share: how they train, and where the start value goes."""
+class _NothingToSplit(Exception):
+    """No column of the training data can be split: too few rows for two leaves, or the same value everywhere."""
 
-    loss: Loss | str
-    curvature: str
-    loss_: Any
-    init_score_: NDArray[np.float64]
+
+class _LightGBM(_boosters.LossEstimator):
+    """What LightGBM does in its own way: trees carry the start value, and parameters have many names."""
+
+    library = "lightgbm"
     # LightGBM's
-    objective: Any
     get_params: Any
     _other_params: dict[str, Any]
     _Booster: Any
+    _class_weight: Any
+    _objective: Any
+    n_estimators: Any
 
     def _process_params(self, stage: str) -> dict[str, Any]:
         # LightGBM would take a parameter named loss for its objective.
-        own = ("loss", "curvature")
-        others = {name: value for name, value in self.get_params().items() if name not in own}
+        others = self._given()
         self.get_params = lambda: others
         try:
             params: dict[str, Any] = super()._process_params(stage)  # type: ignore[misc]
@@ -171,75 +164,160 @@ class _LossMixin:
             del self.get_params
         if stage == "fit":
             # Otherwise LightGBM adds the metric of the task, which does not know the link of these scores.
-            metrics = _names(self._other_params.get("metric"))
-            _refuse_metrics_of_probabilities(metrics)
-            params["metric"] = metrics or "None"
+            params["metric"] = self._metrics() or "None"
             if isinstance(self.loss_, RowwiseLoss):
-                params["num_class"] = len(self.init_score_)
+                params["num_class"] = self._n_outputs()
         return params
 
-    def _fit(
+    def _metrics(self) -> list[Any]:
+        """Return the metrics among the parameters."""
+        named = (self._other_params.get(name) for name in ("metric", "metrics", "metric_types"))
+        return check_metrics("lightgbm", self.loss_, _names(next((each for each in named if each is not None), None)))
+
+    def fit(
         self,
         X: Any,
-        y: Any,
-        encode: Callable[[Any], NDArray[Any]],
-        class_weight: NDArray[Any] | None,
-        sample_weight: Any,
-        eval_set: Any,
-        options: dict[str, Any],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        init_score: ArrayLike | None = None,
+        eval_set: list[tuple[Any, Any]] | None = None,
+        **options: Any,
     ) -> Any:
-        """Train from the best constant, and put it into the first tree."""
-        if self.objective is not None:
-            raise ValueError("objective must be left alone: the loss is the objective")
-        if self._other_params.get("linear_tree"):
-            raise ValueError("linear_tree is not supported: its leaves cannot carry the start value")
-        eval_X, eval_y = options.pop("eval_X", None), options.pop("eval_y", None)
-        if eval_X is not None:
-            together = isinstance(eval_X, tuple)
-            eval_set = list(zip(eval_X, eval_y, strict=True)) if together else [(eval_X, eval_y)]
-        elif isinstance(eval_set, tuple):
-            eval_set = [eval_set]
-        loss, targets = self.loss_, encode(y)
-        evals = [targets if (x is X and each is y) else encode(each) for x, each in eval_set or ()]
-        own = _OwnObjective(loss, self.curvature, [targets, *evals])
-        labels = own.labels
+        """
+        Train.
 
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        if class_weight is not None:
-            weight = class_weight if weight is None else weight * class_weight
-        outputs = targets.shape[1] if targets.ndim == 2 else self._n_outputs()
-        given = options.get("init_score") is not None or options.get("init_model") is not None
-        start = np.zeros(outputs) if given else _boosters.start_scores(loss, targets, weight, outputs)
-        self.init_score_ = start
-        if not given:
-            options["init_score"] = _constant(start, len(targets))
-            options["eval_init_score"] = [_constant(start, len(each)) for each in evals] or None
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        y : array_like of shape (n,) or (n, K)
+            Of a classifier labels of any type, or probabilities; of a regressor numbers in the domain of the loss.
+        sample_weight : array_like of shape (n,), optional
+            Multiplies each row's loss, together with the `class_weight` of a classifier.
+        init_score : array_like, optional
+            Raw scores to start from, instead of the best constant. They are not part of the model.
+        eval_set : list of (X, y), optional
+            What metrics are measured on.
+        **options
+            As LightGBM's own `fit` takes them.
 
-        if eval_set is not None:
-            # LightGBM recognises its training data by identity.
-            same = [x is X and each is y for x, each in eval_set]
-            of_eval = [labels[0] if is_same else label for label, is_same in zip(labels[1:], same, strict=True)]
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If y is not what the loss takes, or if a parameter or a metric would count for nothing here.
+        """
+        sets = _eval_sets(eval_set, options.pop("eval_X", None), options.pop("eval_y", None))
+        # LightGBM recognises its training data by identity.
+        same = [x is X and each is y for x, each in sets]
+        given = init_score is not None or options.get("init_model") is not None
+        fit = self._begin(y, sample_weight, [each for _, each in sets], given)
+        own = _OwnObjective(self.loss_, self.curvature, [fit.targets, *fit.eval_targets])
+        labels = own.labels[0]
+        of_eval = [labels if is_same else label for label, is_same in zip(own.labels[1:], same, strict=True)]
+        if fit.targets.ndim == 2 and options.get("eval_class_weight") is not None:
+            self._needs_labels("eval_class_weight", None)
+        if fit.start is not None:
+            init_score = _constant(fit.start, len(labels))
+            options["eval_init_score"] = [_constant(fit.start, len(each)) for each in of_eval] or None
+        if sets:
             if "eval_X" in inspect.signature(lightgbm.LGBMModel.fit).parameters:  # LightGBM 4.7 renamed eval_set
-                options["eval_X"], options["eval_y"] = tuple(x for x, _ in eval_set), tuple(of_eval)
+                options["eval_X"], options["eval_y"] = tuple(x for x, _ in sets), tuple(of_eval)
             else:
-                options["eval_set"] = [(x, label) for (x, _), label in zip(eval_set, of_eval, strict=True)]
-        metrics = options.get("eval_metric")
-        metrics = list(metrics) if isinstance(metrics, (list, tuple)) else [] if metrics is None else [metrics]
-        _refuse_metrics_of_probabilities(metrics)
-        options["eval_metric"] = [own.eval, *metrics]
+                options["eval_set"] = [(x, label) for (x, _), label in zip(sets, of_eval, strict=True)]
+        metrics = options.pop("eval_metric", None)
+        metrics = metrics if isinstance(metrics, (list, tuple)) else [] if metrics is None else [metrics]
+        options["eval_metric"] = [own.eval, *check_metrics("lightgbm", self.loss_, metrics)]
+        options["callbacks"] = [*(options.get("callbacks") or ()), _look_for_splits]
 
+        self._class_weight = None if fit.of_class is None else dict(enumerate(fit.of_class.tolist()))
         self._objective = own
-        lightgbm.LGBMModel.fit(self, X, labels[0], sample_weight=sample_weight, **options)
-        if start.any():
-            _add_to_first_trees(self._Booster, start)
+        try:
+            lightgbm.LGBMModel.fit(self, X, labels, sample_weight=sample_weight, init_score=init_score, **options)
+        except _NothingToSplit:
+            self._class_weight = None
+            self._fit_constant(X, len(labels), options)
+        if fit.start is not None and fit.start.any():
+            _add_to_first_trees(self._Booster, fit.start)
         self._objective = copy.copy(own)  # lets go of the targets
         return self
 
-    def _n_outputs(self) -> int:
-        return _boosters.n_outputs(self.loss_, getattr(self, "_n_classes", 1))
+    def _fit_constant(self, X: Any, n: int, options: dict[str, Any]) -> None:
+        """Add one leaf an output, of value 0: LightGBM's own objectives do it where there is nothing to split."""
+        outputs, trees = self._n_outputs(), self.n_estimators
+        self._objective, self.n_estimators = "regression" if outputs == 1 else "multiclass", 1
+        kept = {name: value for name, value in options.items() if name in ("init_model", "feature_name")}
+        try:
+            lightgbm.LGBMModel.fit(self, X, np.zeros(n), **kept)
+        finally:
+            self.n_estimators = trees
+        # An objective of LightGBM's has a link, and the native model is to know of none.
+        text = self._Booster.model_to_string()
+        self._Booster.model_from_string(re.sub(r"^objective=.*\n", "", text, count=1, flags=re.MULTILINE))
+        last = self._Booster.num_trees() - outputs
+        for tree in range(last, last + outputs):
+            self._Booster.set_leaf_output(tree, 0, 0.0)
+
+    def _raw_scores(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
+        return np.asarray(lightgbm.LGBMModel.predict(self, X, raw_score=True, **options))
+
+    def _answer(self, X: Any, raw_score: bool, options: dict[str, Any], made_of: Any) -> NDArray[Any]:
+        """Return what is `made_of` raw scores, or the other things that can be asked of LightGBM."""
+        scores = self._raw_scores(X, options)
+        return scores if raw_score or options.get("pred_leaf") or options.get("pred_contrib") else made_of(scores)
+
+    def predict(self, X: Any, raw_score: bool = False, **options: Any) -> NDArray[Any]:
+        """
+        Return the most probable class of each row, or the prediction on the scale of y.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        raw_score : bool, default False
+            Whether to return raw scores.
+        **options
+            As LightGBM's own `predict` takes them.
+
+        Returns
+        -------
+        ndarray
+            Of a classifier labels of shape (n,): of the most probable classes or, under a loss without probabilities,
+            of the largest scores. Of a regressor the inverse link of the scores. Or what `raw_score`, `pred_leaf` or
+            `pred_contrib` ask for.
+        """
+        return self._answer(X, raw_score, options, self._predicted)
 
 
-class LGBMClassifier(_LossMixin, lightgbm.LGBMClassifier):  # type: ignore[misc, unused-ignore]
+class _Classifier(_LightGBM, _boosters.Classification):
+    """What LightGBM wants to know of classes."""
+
+    class_weight: Any
+
+    def _set_classes(self, classes: NDArray[Any]) -> None:
+        super()._set_classes(classes)
+        # What LightGBM's own fit would set.
+        self._le = LabelEncoder().fit(classes)
+        self._classes, self._n_classes = classes, len(classes)
+        self._class_map = {label: code for code, label in enumerate(classes.tolist())}
+
+    def _class_weights(self, codes: NDArray[Any] | None, sample_weight: Any) -> NDArray[Any] | None:
+        if self.class_weight is None:
+            return None
+        codes = self._needs_labels("class_weight", codes)
+        weight = compute_class_weight(self.class_weight, classes=self._labels, y=self._labels[codes])
+        return np.asarray(weight, np.float64)
+
+
+class _Regressor(_LightGBM, _boosters.Regression):
+    pass
+
+
+class LGBMClassifier(_Classifier, lightgbm.LGBMClassifier):  # type: ignore[misc, unused-ignore]
     """
     LightGBM's classifier, trained on any loss for classes.
 
@@ -255,7 +333,8 @@ class LGBMClassifier(_LossMixin, lightgbm.LGBMClassifier):  # type: ignore[misc,
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
         The Hessian that trees are grown with; "auto" is the kind that trained best with this loss.
     **kwargs
-        The parameters of ``lightgbm.LGBMClassifier``, except `objective`.
+        The parameters of ``lightgbm.LGBMClassifier``. Those of its own objectives are refused, with what to write
+        instead: `objective`, `scale_pos_weight`, `is_unbalance`, `alpha`, ...
 
     Attributes
     ----------
@@ -292,84 +371,6 @@ class LGBMClassifier(_LossMixin, lightgbm.LGBMClassifier):  # type: ignore[misc,
         self.curvature = curvature
         super().__init__(**kwargs)
 
-    def fit(
-        self,
-        X: Any,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        init_score: ArrayLike | None = None,
-        eval_set: list[tuple[Any, Any]] | None = None,
-        **options: Any,
-    ) -> LGBMClassifier:
-        """
-        Train on labels, or on probabilities of shape (n, K).
-
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features.
-        y : array_like of shape (n,) or (n, K)
-            Labels of any type; or probabilities.
-        sample_weight : array_like of shape (n,), optional
-            Multiplied with `class_weight`.
-        init_score : array_like, optional
-            Raw scores to start from, instead of the best constant. They are not part of the model.
-        eval_set : list of (X, y), optional
-            What metrics are measured on.
-        **options
-            As ``lightgbm.LGBMClassifier.fit`` takes them.
-
-        Returns
-        -------
-        LGBMClassifier
-            Itself.
-        """
-        targets = _boosters.classification_targets(_column(y))
-        assert targets.classes is not None
-        self.loss_ = _boosters.classification_loss(self.loss, len(targets.classes))
-        # What LightGBM's own fit would set.
-        self._le = LabelEncoder().fit(targets.classes)
-        self._classes, self._n_classes = targets.classes, len(targets.classes)
-        self._class_map = {label: code for code, label in enumerate(targets.classes.tolist())}
-        self._class_weight = None
-        weight = None
-        if self.class_weight is not None:
-            if targets.values.ndim == 2:
-                raise ValueError("class_weight must be None where y holds probabilities: multiply them into y")
-            weight = compute_sample_weight(self.class_weight, targets.classes[targets.values])
-            if isinstance(self.class_weight, dict):
-                self._class_weight = {self._class_map[label]: w for label, w in self.class_weight.items()}
-        loss, classes = self.loss_, targets.classes
-
-        def encode(labels: Any) -> NDArray[Any]:
-            return _boosters.as_loss_takes(loss, _boosters.classification_targets(_column(labels), classes))
-
-        options["init_score"] = init_score
-        return self._fit(X, y, encode, weight, sample_weight, eval_set, options)  # type: ignore[no-any-return]
-
-    def predict(self, X: Any, raw_score: bool = False, **options: Any) -> NDArray[Any]:
-        """
-        Return the most probable class of each row; of losses without probabilities, that of the largest score.
-
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features.
-        raw_score : bool, default False
-            Whether to return raw scores.
-        **options
-            As ``lightgbm.LGBMClassifier.predict`` takes them.
-
-        Returns
-        -------
-        ndarray
-            Labels of shape (n,); or what `raw_score`, `pred_leaf` or `pred_contrib` ask for.
-        """
-        scores = lightgbm.LGBMModel.predict(self, X, raw_score=raw_score, **options)
-        if raw_score or options.get("pred_leaf") or options.get("pred_contrib"):
-            return np.asarray(scores)
-        return np.asarray(self._classes[_boosters.class_codes(self.loss_, scores)])
-
     def predict_proba(self, X: Any, raw_score: bool = False, **options: Any) -> NDArray[Any]:
         """
         Return the probabilities of the classes that the loss stands for.
@@ -393,17 +394,14 @@ class LGBMClassifier(_LossMixin, lightgbm.LGBMClassifier):  # type: ignore[misc,
         NotImplementedError
             If the loss has no probabilities: hinge losses.
         """
-        scores = lightgbm.LGBMModel.predict(self, X, raw_score=raw_score, **options)
-        if raw_score or options.get("pred_leaf") or options.get("pred_contrib"):
-            return np.asarray(scores)
-        return _boosters.class_probabilities(self.loss_, scores)
+        return self._answer(X, raw_score, options, self._probabilities)
 
     def decision_function(self, X: Any, **options: Any) -> NDArray[Any]:
         """Return raw scores, of shape (n,), or (n, K) of a loss of rows of logits."""
-        return np.asarray(lightgbm.LGBMModel.predict(self, X, raw_score=True, **options))
+        return self._raw_scores(X, options)
 
 
-class LGBMRegressor(_LossMixin, lightgbm.LGBMRegressor):  # type: ignore[misc, unused-ignore]
+class LGBMRegressor(_Regressor, lightgbm.LGBMRegressor):  # type: ignore[misc, unused-ignore]
     """
     LightGBM's regressor, trained on any loss of real targets.
 
@@ -442,69 +440,6 @@ class LGBMRegressor(_LossMixin, lightgbm.LGBMRegressor):  # type: ignore[misc, u
         self.curvature = curvature
         super().__init__(**kwargs)
 
-    def fit(
-        self,
-        X: Any,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        init_score: ArrayLike | None = None,
-        eval_set: list[tuple[Any, Any]] | None = None,
-        **options: Any,
-    ) -> LGBMRegressor:
-        """
-        Train.
-
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features.
-        y : array_like of shape (n,)
-            Targets in the domain of the loss.
-        sample_weight : array_like of shape (n,), optional
-            Multiplies each row's loss.
-        init_score : array_like of shape (n,), optional
-            Raw scores to start from, instead of the best constant. They are not part of the model.
-        eval_set : list of (X, y), optional
-            What metrics are measured on.
-        **options
-            As ``lightgbm.LGBMRegressor.fit`` takes them.
-
-        Returns
-        -------
-        LGBMRegressor
-            Itself.
-        """
-        self.loss_ = _boosters.regression_loss(self.loss)
-        options["init_score"] = init_score
-
-        def encode(target: Any) -> NDArray[Any]:
-            return np.ascontiguousarray(_column(target), np.float64)
-
-        return self._fit(X, y, encode, None, sample_weight, eval_set, options)  # type: ignore[no-any-return]
-
-    def predict(self, X: Any, raw_score: bool = False, **options: Any) -> NDArray[Any]:
-        """
-        Return predictions on the scale of y.
-
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features.
-        raw_score : bool, default False
-            Whether to return raw scores, before the inverse link.
-        **options
-            As ``lightgbm.LGBMRegressor.predict`` takes them.
-
-        Returns
-        -------
-        ndarray
-            Predictions of shape (n,); or what `raw_score`, `pred_leaf` or `pred_contrib` ask for.
-        """
-        scores = super().predict(X, raw_score=raw_score, **options)
-        if raw_score or options.get("pred_leaf") or options.get("pred_contrib"):
-            return np.asarray(scores)
-        return np.asarray(self.loss_.inverse_link(scores))
-
 
 def _constant(start: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     if len(start) == 1:
@@ -512,23 +447,29 @@ def _constant(start: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     return np.asfortranarray(np.broadcast_to(start, (n, len(start))))
 
 
-def _column(y: Any) -> Any:
-    """Labels as an array; a column is a vector, with scikit-learn's warning."""
-    array = np.asarray(y)
-    return column_or_1d(array, warn=True) if array.ndim == 2 and array.shape[1] == 1 else array
+def _eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[tuple[Any, Any]]:
+    """Evaluation sets as pairs, in whichever way they were given."""
+    if (eval_X is None) != (eval_y is None):
+        raise ValueError("eval_X and eval_y must be given together")
+    if eval_X is not None:
+        return list(zip(eval_X, eval_y, strict=True)) if isinstance(eval_X, tuple) else [(eval_X, eval_y)]
+    return [eval_set] if isinstance(eval_set, tuple) else list(eval_set or ())
 
 
-def _names(metric: Any) -> list[str]:
-    return [name.strip() for name in metric.split(",")] if isinstance(metric, str) else list(metric or [])
+def _names(metric: Any) -> list[Any]:
+    return [name.strip() for name in metric.split(",")] if isinstance(metric, str) else list(metric or ())
 
 
-def _refuse_metrics_of_probabilities(metrics: list[Any]) -> None:
-    for name in metrics:
-        if isinstance(name, str) and name in METRICS_OF_PROBABILITIES:
-            raise ValueError(
-                f"LightGBM's metric {name!r} would take raw scores for probabilities here; the loss itself is "
-                "always measured, and fastloss.lightgbm.metric(loss) measures others"
-            )
+def _look_for_splits(environment: Any) -> None:
+    """Stop before LightGBM's C++ does, with a failed check, where no column can be split."""
+    data = environment.model.train_set
+    if environment.iteration == environment.begin_iteration and not any(
+        data.feature_num_bin(column) for column in range(data.num_feature())
+    ):
+        raise _NothingToSplit
+
+
+_look_for_splits.before_iteration = True  # type: ignore[attr-defined]
 
 
 def _add_to_first_trees(booster: lightgbm.Booster, start: NDArray[np.float64]) -> None:

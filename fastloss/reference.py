@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "absolute_error",
+    "absolute_percentage_error",
     "binary_cross_entropy",
     "binary_focal",
     "brier",
@@ -44,6 +45,7 @@ __all__ = [
     "generalized_cross_entropy",
     "hinge",
     "huber",
+    "inverse_gaussian",
     "jaccard",
     "kl_divergence",
     "log_cosh",
@@ -52,6 +54,7 @@ __all__ = [
     "logsumexp",
     "modified_huber",
     "multiclass_hinge",
+    "negative_binomial",
     "poisson",
     "poly1",
     "pseudo_huber",
@@ -63,6 +66,7 @@ __all__ = [
     "squared_epsilon_insensitive",
     "squared_error",
     "squared_hinge",
+    "tukey",
     "tversky",
     "tweedie",
 ]
@@ -613,6 +617,27 @@ def absolute_error(prediction: ArrayLike, target: ArrayLike) -> _Twin:
 
 
 @np.errstate(all="ignore")
+def absolute_percentage_error(
+    prediction: ArrayLike, target: ArrayLike, epsilon: float = 2.220446049250313e-16
+) -> _Twin:
+    """Absolute percentage error: ``|z - t| / max(|t|, epsilon)``.
+
+    Gradient ``sign(z - t) / max(|t|, epsilon)``, 0 at the kink; Hessian 0.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.absolute_percentage_error([3.0], [4.0])
+    (array([0.25]), array([-0.25]), array([0.]))
+    """
+    z = _real(prediction)
+    t = np.broadcast_to(_real(target), z.shape)
+    scale = np.maximum(np.abs(t), z.dtype.type(epsilon))
+    r = z - t
+    return np.abs(r) / scale, np.sign(r) / scale, _times(0.0, r)
+
+
+@np.errstate(all="ignore")
 def huber(prediction: ArrayLike, target: ArrayLike, delta: float = 1.0) -> _Twin:
     """``r^2 / 2`` where ``|r| <= delta``, else ``delta (|r| - delta / 2)``, of ``r = z - y`` (Huber 1964).
 
@@ -735,6 +760,30 @@ def cauchy(prediction: ArrayLike, target: ArrayLike, c: float = 1.0) -> _Twin:
 
 
 @np.errstate(all="ignore")
+def tukey(prediction: ArrayLike, target: ArrayLike, c: float = 4.685) -> _Twin:
+    """Tukey's biweight: ``c^2 / 6 (1 - (1 - x^2)^3)`` of ``x = |r| / c``, constant from ``x = 1`` on.
+
+    Gradient ``r (1 - x^2)^2`` and Hessian ``(1 - x^2) (1 - 5 x^2)``, 0 from there on.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.tukey([1.0, 3.0], [0.0, 0.0], c=2.0)
+    (array([0.38541667, 0.66666667]), array([0.5625, 0.    ]), array([-0.1875,  0.    ]))
+    """
+    z = _real(prediction)
+    r = z - _real(target)
+    c = z.dtype.type(c)
+    near = np.minimum(np.abs(r), c)
+    x = near / c
+    rest = (c - near) / c * (1 + x)
+    # r^2 times a sum of one sign: 1 - (1 - x^2)^3 would cancel near the target.
+    value = near**2 * (3 - 3 * x**2 + x**4) / 6
+    far = near == c
+    return value, np.where(far, 0.0, r * rest**2), np.where(far, 0.0, rest * (1 - 5 * x**2))
+
+
+@np.errstate(all="ignore")
 def quantile(prediction: ArrayLike, target: ArrayLike, q: float = 0.5) -> _Twin:
     """Pinball loss: ``q (y - z)`` where ``y > z``, else ``(1 - q) (z - y)`` (Koenker and Bassett 1978).
 
@@ -841,6 +890,50 @@ def tweedie(prediction: ArrayLike, target: ArrayLike, power: float = 1.5) -> _Tw
     up, down = 2 - power, power - 1
     rising, falling = np.exp(up * z), _times(y, np.exp(-down * z))
     return rising / up + falling / down, rising - falling, up * rising + down * falling
+
+
+@np.errstate(all="ignore")
+def negative_binomial(prediction: ArrayLike, target: ArrayLike, dispersion: float = 1.0) -> _Twin:
+    """Negative log-likelihood of counts with variance ``m + a m^2``, less what only depends on the target.
+
+    With the mean ``m = exp(z)``: value ``log(1 + a m) / a + y log(1 + 1 / (a m))``, gradient ``(m - y) / (1 + a m)``,
+    Hessian ``m (1 + a y) / (1 + a m)^2``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.negative_binomial([0.0], [3.0], dispersion=1.0)
+    (array([2.77258872]), array([-1.]), array([1.]))
+    """
+    z = _real(prediction)
+    y = np.broadcast_to(_real(target), z.shape)
+    a = z.dtype.type(dispersion)
+    u = z + np.log(a)
+    value = _softplus(u) / a + _times(y, _softplus(-u))
+    # divided by m, which overflows, where it is large
+    m, inverse = np.exp(np.minimum(z, 0)), np.exp(-np.maximum(z, 0))
+    gradient = np.where(z > 0, (1 - y * inverse) / (inverse + a), (m - y) / (1 + a * m))
+    hessian = np.where(z > 0, inverse * (1 + a * y) / (inverse + a) ** 2, m * (1 + a * y) / (1 + a * m) ** 2)
+    return value, gradient, hessian
+
+
+@np.errstate(all="ignore")
+def inverse_gaussian(prediction: ArrayLike, target: ArrayLike) -> _Twin:
+    """Inverse Gaussian deviance, halved and less what only depends on the target, of the log of the mean ``z``.
+
+    ``y exp(-2 z) / 2 - exp(-z)``, with gradient ``exp(-z) - y exp(-2 z)`` and Hessian ``2 y exp(-2 z) - exp(-z)``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.inverse_gaussian([0.0], [3.0])
+    (array([0.5]), array([-2.]), array([5.]))
+    """
+    z = _real(prediction)
+    y = np.broadcast_to(_real(target), z.shape)
+    inverse = np.exp(-z)
+    ratio = y * inverse
+    return inverse * (ratio / 2 - 1), inverse * (1 - ratio), inverse * (2 * ratio - 1)
 
 
 # --------------------------------------------------------------------- overlap of sets

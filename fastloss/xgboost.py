@@ -7,20 +7,22 @@ XGBoost: any loss of this package as an objective, with its weights, start value
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 try:
+    import sklearn  # noqa: F401
     import xgboost  # XGBoost: this file is fastloss.xgboost, and imports are absolute
-    from sklearn.utils import column_or_1d
 except ModuleNotFoundError as error:
     if error.name not in ("xgboost", "sklearn"):
         raise
     raise ImportError('fastloss.xgboost needs XGBoost and scikit-learn: pip install "fastloss[xgboost]"') from None
 
 from . import _boosters
+from ._booster_parameters import check_metrics
 from ._kernels import Loss, RowwiseLoss
 
 if TYPE_CHECKING:
@@ -28,11 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["XGBClassifier", "XGBRegressor", "metric", "objective"]
 
-# These take predictions for probabilities or means, and an objective that is not XGBoost's own gives raw scores.
-METRICS_OF_PROBABILITIES = (
-    *("logloss", "error", "error@", "mlogloss", "rmsle", "mape", "cox-nloglik"),
-    *("poisson-nloglik", "gamma-nloglik", "gamma-deviance", "tweedie-nloglik"),
-)
+# The objective of XGBoost whose raw scores are its predictions: what is written into a model trained on another loss.
+NO_LINK = "reg:squarederror"
 
 # A million take a millisecond; XGBoost's wheel has an OpenMP of its own, and two runtimes cost each other more.
 SCORES_PER_THREAD = 2**20
@@ -139,26 +138,25 @@ class metric:
         return f"fastloss.xgboost.metric({self.loss!r})"
 
 
-class _LossMixin:
-    """What the two estimators share: how they train, and where the start value goes."""
+class _XGBoost(_boosters.LossEstimator):
+    """What XGBoost does in its own way: base_score is the start value, and attributes of the model name the loss."""
 
-    loss: Loss | str
-    curvature: str
-    loss_: Any
-    init_score_: NDArray[np.float64]
+    library = "xgboost"
     # XGBoost's
     objective: Any
     base_score: Any
     eval_metric: Any
-    scale_pos_weight: Any
+    get_booster: Any
+    _Booster: Any
     _training: _boosters.Training | None = None
 
     def get_xgb_params(self) -> dict[str, Any]:
         """Return the parameters for XGBoost's core."""
         params: dict[str, Any] = super().get_xgb_params()  # type: ignore[misc]
-        for own in ("loss", "curvature"):
+        for own in _boosters.OWN:
             params.pop(own, None)
-        if self._training is not None:
+        if hasattr(self, "init_score_"):  # in training and after it
+            params["objective"] = NO_LINK
             params["disable_default_eval_metric"] = True  # it does not know the link of these scores
             params["base_score"] = self.init_score_.tolist() if len(self.init_score_) > 1 else float(*self.init_score_)
             if isinstance(self.loss_, RowwiseLoss):
@@ -166,40 +164,62 @@ class _LossMixin:
         return params
 
     def _configure_fit(self, booster: Any, params: dict[str, Any], *more: Any) -> Any:
-        """Add the loss to the metrics, as the last one: that is the one that stops early."""
+        """Take the loss for the metric, unless there is another one: the last one stops early."""
         model, others, *rest = super()._configure_fit(booster, params, *more)  # type: ignore[misc]
         training = self._training
         assert training is not None
 
-        def metrics(predt: NDArray[Any], data: Any) -> list[tuple[str, float]]:
-            found = [] if others is None else others(predt, data)
-            found = found if isinstance(found, list) else [found]
-            return [*found, (training.loss.name, training.metric(data.get_label(), predt, data.get_weight()))]
+        def mean_loss(predt: NDArray[Any], data: Any) -> tuple[str, float]:
+            return training.loss.name, training.metric(data.get_label(), predt, data.get_weight())
 
-        return (model, metrics, *rest)
+        return (model, mean_loss if self.eval_metric is None else others, *rest)
 
-    def _fit(
+    def fit(
         self,
         X: Any,
-        y: Any,
-        encode: Callable[[Any], NDArray[Any]],
-        sample_weight: Any,
-        eval_set: Any,
-        options: dict[str, Any],
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        eval_set: Any = None,
+        **options: Any,
     ) -> Any:
-        """Train from the best constant, which XGBoost keeps as base_score."""
-        self._refuse_parameters()
-        targets = encode(y)
-        evals = [encode(each) for _, each in eval_set or ()]
-        training = _boosters.Training(self.loss_, self.curvature, [targets, *evals], SCORES_PER_THREAD)
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        outputs = targets.shape[1] if targets.ndim == 2 else _boosters.n_outputs(self.loss_, self._n_classes())
-        if self.base_score is not None:
-            self.init_score_ = np.broadcast_to(np.asarray(self.base_score, np.float64), (outputs,))
-        elif options.get("base_margin") is not None or options.get("xgb_model") is not None:
-            self.init_score_ = np.zeros(outputs)
-        else:
-            self.init_score_ = _boosters.start_scores(self.loss_, targets, weight, outputs)
+        """
+        Train.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        y : array_like of shape (n,) or (n, K)
+            Of a classifier labels of any type, or probabilities; of a regressor numbers in the domain of the loss.
+        sample_weight : array_like of shape (n,), optional
+            Multiplies each row's loss.
+        eval_set : list of (X, y), optional
+            What metrics are measured on.
+        **options
+            As XGBoost's own `fit` takes them.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If y is not what the loss takes, or if a parameter or a metric would count for nothing here.
+        """
+        before = options.get("xgb_model")
+        given = any(each is not None for each in (self.base_score, options.get("base_margin"), before))
+        fit = self._begin(y, sample_weight, [each for _, each in eval_set or ()], given)
+        metrics = self.eval_metric if isinstance(self.eval_metric, (list, tuple)) else [self.eval_metric]
+        check_metrics("xgboost", self.loss_, metrics)
+        if before is not None:
+            self.init_score_ = _start_of(before, self._n_outputs())
+        elif self.base_score is not None:
+            self.init_score_ = np.broadcast_to(np.asarray(self.base_score, np.float64), (self._n_outputs(),))
+        targets = [fit.targets, *fit.eval_targets]
+        training = _boosters.Training(self.loss_, self.curvature, targets, SCORES_PER_THREAD)
         if eval_set is not None:
             options["eval_set"] = [(x, label) for (x, _), label in zip(eval_set, training.labels[1:], strict=True)]
 
@@ -212,48 +232,66 @@ class _LossMixin:
             xgboost.XGBModel.fit(self, X, training.labels[0], sample_weight=sample_weight, **options)
         finally:
             self._training, self.objective = None, objective_of_user
+        self._Booster.set_attr(fastloss=_boosters.record(self.loss_, getattr(self, "_labels", None)))
         return self
 
-    def _refuse_parameters(self) -> None:
-        default = "binary:logistic" if isinstance(self, xgboost.XGBClassifier) else "reg:squarederror"
-        if self.objective not in (None, default):
-            raise ValueError(f"objective must be left alone, got {self.objective!r}: the loss is the objective")
-        if self.scale_pos_weight not in (None, 1):
-            raise ValueError(
-                "scale_pos_weight belongs to XGBoost's own objectives and would count for nothing here; "
-                "take sample_weight, or a loss with pos_weight, alpha or class_weight"
-            )
-        metrics = self.eval_metric
-        for name in [metrics] if isinstance(metrics, str) else metrics if isinstance(metrics, (list, tuple)) else []:
-            if isinstance(name, str) and name.startswith(METRICS_OF_PROBABILITIES):
-                raise ValueError(
-                    f"XGBoost's metric {name!r} would take raw scores for probabilities here; the loss itself is "
-                    "always measured, and fastloss.xgboost.metric(loss) measures others"
-                )
-
     def _load_model_attributes(self, config: dict[str, Any]) -> None:
-        """What a native model says of the estimator: not its loss."""
+        """Take what a native model says of the estimator, its loss and its start value."""
         objective_of_user = self.objective
         super()._load_model_attributes(config)  # type: ignore[misc]
-        self.objective = objective_of_user
-        self.init_score_ = np.atleast_1d(np.asarray(self.base_score, np.float64))
-        self.base_score = None
-        self.loss_ = self._resolved()
+        self.objective, self.base_score = objective_of_user, None
+        booster = self.get_booster()
+        self.init_score_ = _start_of(booster)
+        self._take_record(booster.attr("fastloss"), len(self.init_score_))
 
-    def _n_classes(self) -> int:
-        return int(getattr(self, "n_classes_", 1))
+    def _raw_scores(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
+        return np.asarray(xgboost.XGBModel.predict(self, X, output_margin=True, **options))
 
-    def _resolved(self) -> Any:
-        raise NotImplementedError
+    def predict(self, X: Any, *, output_margin: bool = False, **options: Any) -> NDArray[Any]:
+        """
+        Return the most probable class of each row, or the prediction on the scale of y.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        output_margin : bool, default False
+            Whether to return raw scores.
+        **options
+            As XGBoost's own `predict` takes them.
+
+        Returns
+        -------
+        ndarray
+            Of a classifier labels of shape (n,): of the most probable classes or, under a loss without probabilities,
+            of the largest scores. Of a regressor the inverse link of the scores. Or raw scores.
+        """
+        scores = self._raw_scores(X, options)
+        return scores if output_margin else self._predicted(scores)
 
 
-class XGBClassifier(_LossMixin, xgboost.XGBClassifier):  # type: ignore[misc, unused-ignore]
+class _Classifier(_XGBoost, _boosters.Classification):
+    def _set_classes(self, classes: NDArray[Any]) -> None:
+        super()._set_classes(classes)
+        self.n_classes_ = len(classes)
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels of the classes; of a loaded model that does not know them, 0 to K - 1."""
+        return self._labels
+
+
+class _Regressor(_XGBoost, _boosters.Regression):
+    pass
+
+
+class XGBClassifier(_Classifier, xgboost.XGBClassifier):  # type: ignore[misc, unused-ignore]
     """
     XGBoost's classifier, trained on any loss for classes.
 
     Training starts at the constant that minimises the loss, which the native model keeps as `base_score`. Sample
     weights multiply gradient and Hessian. The loss itself, over raw scores, is the metric of `eval_set` and of
-    early stopping. Labels may be of any type.
+    early stopping, unless `eval_metric` names others; of several, the last one stops. Labels may be of any type.
 
     Parameters
     ----------
@@ -263,8 +301,8 @@ class XGBClassifier(_LossMixin, xgboost.XGBClassifier):  # type: ignore[misc, un
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
         The Hessian that trees are grown with; "auto" is the kind that trained best with this loss.
     **kwargs
-        The parameters of ``xgboost.XGBClassifier``, except `objective` and `scale_pos_weight`. `base_score` is a
-        raw score here.
+        The parameters of ``xgboost.XGBClassifier``; `base_score` is a raw score here. Those of its own objectives are
+        refused, with what to write instead: `objective`, `scale_pos_weight`, ...
 
     Attributes
     ----------
@@ -298,81 +336,9 @@ class XGBClassifier(_LossMixin, xgboost.XGBClassifier):  # type: ignore[misc, un
         self.curvature = curvature
         super().__init__(**kwargs)
 
-    def fit(
-        self,
-        X: Any,
-        y: ArrayLike,
-        *,
-        sample_weight: ArrayLike | None = None,
-        eval_set: Any = None,
-        **options: Any,
-    ) -> XGBClassifier:
-        """
-        Train on labels, or on probabilities of shape (n, K).
-
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features.
-        y : array_like of shape (n,) or (n, K)
-            Labels of any type; or probabilities.
-        sample_weight : array_like of shape (n,), optional
-            Multiplies each row's loss.
-        eval_set : list of (X, y), optional
-            What metrics are measured on.
-        **options
-            As ``xgboost.XGBClassifier.fit`` takes them.
-
-        Returns
-        -------
-        XGBClassifier
-            Itself.
-        """
-        classes = _boosters.classification_targets(_column(y)).classes
-        assert classes is not None
-        self._labels, self.n_classes_ = classes, len(classes)
-        self.loss_ = loss = self._resolved()
-
-        def encode(labels: Any) -> NDArray[Any]:
-            return _boosters.as_loss_takes(loss, _boosters.classification_targets(_column(labels), classes))
-
-        return self._fit(X, y, encode, sample_weight, eval_set, options)  # type: ignore[no-any-return]
-
-    def _resolved(self) -> Any:
-        return _boosters.classification_loss(self.loss, self.n_classes_)
-
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """The labels of the classes; of a loaded native model, which does not know them, 0 to K - 1."""
-        labels = getattr(self, "_labels", None)
-        if labels is not None and len(labels) == self.n_classes_:
-            return np.asarray(labels)
-        return np.arange(self.n_classes_)
-
     def decision_function(self, X: Any, **options: Any) -> NDArray[Any]:
         """Return raw scores, of shape (n,), or (n, K) of a loss of rows of logits."""
-        return np.asarray(xgboost.XGBModel.predict(self, X, output_margin=True, **options))
-
-    def predict(self, X: Any, *, output_margin: bool = False, **options: Any) -> NDArray[Any]:
-        """
-        Return the most probable class of each row; of losses without probabilities, that of the largest score.
-
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features.
-        output_margin : bool, default False
-            Whether to return raw scores.
-        **options
-            As ``xgboost.XGBClassifier.predict`` takes them.
-
-        Returns
-        -------
-        ndarray
-            Labels of shape (n,), or raw scores.
-        """
-        scores = self.decision_function(X, **options)
-        return scores if output_margin else self.classes_[_boosters.class_codes(self.loss_, scores)]
+        return self._raw_scores(X, options)
 
     def predict_proba(self, X: Any, **options: Any) -> NDArray[Any]:
         """
@@ -395,10 +361,10 @@ class XGBClassifier(_LossMixin, xgboost.XGBClassifier):  # type: ignore[misc, un
         NotImplementedError
             If the loss has no probabilities: hinge losses.
         """
-        return _boosters.class_probabilities(self.loss_, self.decision_function(X, **options))
+        return self._probabilities(self._raw_scores(X, options))
 
 
-class XGBRegressor(_LossMixin, xgboost.XGBRegressor):  # type: ignore[misc, unused-ignore]
+class XGBRegressor(_Regressor, xgboost.XGBRegressor):  # type: ignore[misc, unused-ignore]
     """
     XGBoost's regressor, trained on any loss of real targets.
 
@@ -412,7 +378,8 @@ class XGBRegressor(_LossMixin, xgboost.XGBRegressor):  # type: ignore[misc, unus
     curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
         The Hessian that trees are grown with; "auto" is the kind that trained best with this loss.
     **kwargs
-        The parameters of ``xgboost.XGBRegressor``, except `objective`. `base_score` is a raw score here.
+        The parameters of ``xgboost.XGBRegressor``; `base_score` is a raw score here. Those of its own objectives are
+        refused, with what to write instead: `objective`, `quantile_alpha`, `huber_slope`, ...
 
     Attributes
     ----------
@@ -437,69 +404,23 @@ class XGBRegressor(_LossMixin, xgboost.XGBRegressor):  # type: ignore[misc, unus
         self.curvature = curvature
         super().__init__(**kwargs)
 
-    def fit(
-        self,
-        X: Any,
-        y: ArrayLike,
-        *,
-        sample_weight: ArrayLike | None = None,
-        eval_set: Any = None,
-        **options: Any,
-    ) -> XGBRegressor:
-        """
-        Train.
 
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features.
-        y : array_like of shape (n,)
-            Targets in the domain of the loss.
-        sample_weight : array_like of shape (n,), optional
-            Multiplies each row's loss.
-        eval_set : list of (X, y), optional
-            What metrics are measured on.
-        **options
-            As ``xgboost.XGBRegressor.fit`` takes them.
-
-        Returns
-        -------
-        XGBRegressor
-            Itself.
-        """
-        self.loss_ = self._resolved()
-
-        def encode(target: Any) -> NDArray[Any]:
-            return np.ascontiguousarray(_column(target), np.float64)
-
-        return self._fit(X, y, encode, sample_weight, eval_set, options)  # type: ignore[no-any-return]
-
-    def _resolved(self) -> Any:
-        return _boosters.regression_loss(self.loss)
-
-    def predict(self, X: Any, *, output_margin: bool = False, **options: Any) -> NDArray[Any]:
-        """
-        Return predictions on the scale of y.
-
-        Parameters
-        ----------
-        X : array_like or DataFrame of shape (n, d)
-            Features.
-        output_margin : bool, default False
-            Whether to return raw scores, before the inverse link.
-        **options
-            As ``xgboost.XGBRegressor.predict`` takes them.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Predictions or raw scores.
-        """
-        scores = np.asarray(super().predict(X, output_margin=True, **options))
-        return scores if output_margin else np.asarray(self.loss_.inverse_link(scores))
+# How XGBoost's own objectives get from their base_score, a probability or a mean, to a raw score.
+LINKS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("binary:logistic", "binary:logitraw", "reg:logistic"), lambda p: np.log(p) - np.log1p(-p)),
+    **dict.fromkeys(("count:poisson", "reg:gamma", "reg:tweedie"), np.log),
+}
 
 
-def _column(y: Any) -> Any:
-    """Labels as an array; a column is a vector, with scikit-learn's warning."""
-    array = np.asarray(y)
-    return column_or_1d(array, warn=True) if array.ndim == 2 and array.shape[1] == 1 else array
+def _start_of(model: Any, outputs: int | None = None) -> NDArray[np.float64]:
+    """Return the raw scores that a model starts from."""
+    booster = model.get_booster() if isinstance(model, xgboost.XGBModel) else model
+    if not isinstance(booster, xgboost.Booster):
+        booster = xgboost.Booster(model_file=booster)
+    learner = json.loads(booster.save_config())["learner"]
+    start = np.atleast_1d(np.asarray(json.loads(learner["learner_model_param"]["base_score"]), np.float64))
+    start = LINKS.get(learner["objective"]["name"], np.asarray)(start)
+    found = max(len(start), int(learner["learner_model_param"]["num_class"]))
+    if outputs not in (None, found):
+        raise ValueError(f"xgb_model makes {found} scores a row, and the loss takes {outputs}")
+    return np.array(np.broadcast_to(start, (found,)), np.float64)

@@ -6,7 +6,8 @@ An exact result is the text-book twin (`fastloss.reference`) in a wider type: fl
 extended precision for float64 kernels; the twins themselves are checked against mpmath. A kernel's result may be
 wrong by
 
-* 4 ulp, 8 for the Hessian of cross-entropies, Brier's and Cauchy's, the product of two such results; focal losses
+* 4 ulp, 8 for the Hessian of cross-entropies, Brier's, Cauchy's and the negative binomial's, the product of two such
+  results, 6 for Tukey's, the square of one; focal losses
   8 + 2 gamma (12 for the usual gamma), for a power multiplies the error of its base, and with a gamma that is not
   whole 12 + gamma times the margin, for then it is ``exp(gamma log(1 - p))``, whose argument is rounded,
 * and by what half an ulp of its input does to the exact result: of the logit, of the residual, of each
@@ -56,6 +57,7 @@ class Case:
     overflows: Callable[..., Any] | None = None
     terms: Callable[..., Any] | None = None  # magnitudes of the terms, where they cancel
     larger_terms: Callable[..., Any] | None = None  # where they cancel and count only 1/64
+    of_target: Callable[..., Any] = lambda t, **parameters: 1.0  # a factor of a loss of the residual
     lost: Callable[..., Any] = lambda tiny, z, t, **parameters: 1.0  # what exponentials are multiplied by
     # Where a derivative jumps: residuals for real targets, else logits.
     kinks: Callable[..., tuple[float, ...]] = lambda **parameters: ()
@@ -267,6 +269,17 @@ def _gamma_larger_terms(z, y):
     return _larger_terms((z, ratio), (np.ones_like(z), ratio), ())
 
 
+def _inverse_gaussian_larger_terms(z, y):
+    inverse = np.exp(-z)
+    falling = inverse * (y * inverse)
+    return _larger_terms((falling / 2, inverse), (inverse, falling), (2 * falling, inverse))
+
+
+def _negative_binomial_larger_terms(z, y, dispersion=1.0):
+    scale = np.where(z > 0, 1 / (np.exp(-z) + dispersion), np.exp(z) / (1 + dispersion * np.exp(z)))
+    return _larger_terms((), (scale, scale * y * np.exp(-z)), ())
+
+
 def _tweedie_larger_terms(z, y, power=1.5):
     rising, falling = np.exp((2 - power) * z), reference._times(y, np.exp((1 - power) * z))
     return _larger_terms((), (rising, falling), ())
@@ -390,6 +403,11 @@ def _mp_pseudo_huber(mp, z, t, delta=1.0):
     return delta**2 * (mp.sqrt(1 + ((z - t) / delta) ** 2) - 1)
 
 
+def _mp_tukey(mp, z, t, c=4.685):
+    c = mp.mpf(c)
+    return c**2 / 6 * (1 - max(mp.mpf(0), 1 - ((z - t) / c) ** 2) ** 3)
+
+
 def _mp_quantile(mp, z, t, q=0.5):
     q = mp.mpf(q)
     return max(q * (t - z), (q - 1) * (t - z))
@@ -406,6 +424,11 @@ def _mp_epsilon_insensitive(mp, z, t, epsilon=0.1):
 def _mp_tweedie(mp, z, t, power=1.5):
     up, down = 2 - mp.mpf(power), 1 - mp.mpf(power)
     return mp.exp(up * z) / up - t * mp.exp(down * z) / down
+
+
+def _mp_negative_binomial(mp, z, t, dispersion=1.0):
+    a, m = mp.mpf(dispersion), mp.exp(z)
+    return (t + 1 / a) * mp.log(1 + a * m) - t * (z + mp.log(a))
 
 
 def _mp_tversky(mp, z, t, alpha=0.5, beta=0.5, smooth=1.0):
@@ -436,6 +459,25 @@ def _by_label(of_margin):
 
 def _of_residual(formula):
     return lambda z, t, **parameters: formula(z - t, **parameters)
+
+
+def _tukey_curvatures(r, c=4.685):
+    weight = np.maximum(0, 1 - (r / c) ** 2) ** 2
+    return weight, weight
+
+
+def _inverse_gaussian_curvatures(z, y):
+    bound = np.exp(-z) * np.maximum(1, 2 * y * np.exp(-z) - 1)
+    return bound, bound
+
+
+def _negative_binomial_curvatures(z, y, dispersion=1.0):
+    u, both = z + np.log(dispersion), y + 1 / z.dtype.type(dispersion)
+    distance = np.maximum(np.abs(u), 1e-30)
+    # Three terms of the series are a bound from above, and no more.
+    near = 1 / 4 - u**2 / 48 + u**4 / 480
+    majorize = np.where(distance < 0.125, near, np.tanh(distance / 2) / (2 * distance))
+    return both * reference.sigmoid(u) * reference.sigmoid(-u), both * majorize
 
 
 def _modified_huber_curvatures(m):
@@ -568,6 +610,20 @@ TABLE = (
         refused=(),
         exact=lambda mp, z, t: abs(z - t),
         kinks=lambda: (0.0,),
+    ),
+    Case(
+        function="absolute_percentage_error",
+        constructor="AbsolutePercentageError",
+        domain="real",
+        parameters=({}, {"epsilon": 1.0}, {"epsilon": 0.1}),
+        refused=tuple(({"epsilon": epsilon}, "epsilon") for epsilon in (0.0, -0.1, np.nan, np.inf, "one", None)),
+        exact=lambda mp, z, t, epsilon=2.0**-52: abs(z - t) / max(abs(t), mp.mpf(epsilon)),
+        of_target=lambda t, epsilon=2.0**-52: epsilon / np.maximum(np.abs(t), epsilon),
+        kinks=lambda epsilon=2.0**-52: (0.0,),
+        curvatures=lambda z, t, epsilon=2.0**-52: (
+            1 / np.maximum(np.abs(t), epsilon),
+            1 / np.maximum(np.abs(t), epsilon) / np.abs(z - t),
+        ),
     ),
     Case(
         function="multiclass_hinge",
@@ -748,6 +804,24 @@ TABLE = (
         curvatures=_of_residual(lambda r, c=1.0: (1 / (1 + (r / c) ** 2),) * 2),
     ),
     Case(
+        function="tukey",
+        constructor="Tukey",
+        domain="real",
+        parameters=({}, {"c": 0.1}, {"c": 13.7}),
+        refused=tuple(({"c": c}, "c") for c in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        exact=_mp_tukey,
+        ulps=lambda c=4.685: 6.0,
+        terms=lambda z, t, c=4.685: (
+            None,
+            None,
+            np.maximum(0, 1 - ((z - t) / c) ** 2) * (1 + 5 * ((z - t) / c) ** 2),
+        ),
+        kinks=lambda c=4.685: (-c, c),
+        convex=False,
+        stops_at_minimum=True,
+        curvatures=_of_residual(_tukey_curvatures),
+    ),
+    Case(
         function="quantile",
         constructor="Quantile",
         domain="real",
@@ -841,6 +915,37 @@ TABLE = (
         overflows=lambda largest, z, y, power=1.5: (
             np.maximum((2 - power) * z, (1 - power) * z + np.log(np.maximum(y, 1))) > 0.95 * np.log(largest)
         ),
+    ),
+    Case(
+        function="inverse_gaussian",
+        constructor="InverseGaussian",
+        domain="positive",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: t * mp.exp(-2 * z) / 2 - mp.exp(-z),
+        larger_terms=_inverse_gaussian_larger_terms,
+        lost=lambda tiny, z, y: np.maximum(1.0, y),
+        convex=False,
+        parabola=False,
+        stops_at_minimum=True,
+        curvatures=_inverse_gaussian_curvatures,
+        inverse_link="exp",
+        overflows=lambda largest, z, y: (
+            (-z > 0.999 * np.log(largest)) | ((z < 0) & (np.log(y) - 2 * z > 0.99 * np.log(largest)))
+        ),
+    ),
+    Case(
+        function="negative_binomial",
+        constructor="NegativeBinomial",
+        domain="count",
+        parameters=({}, {"dispersion": 0.03}, {"dispersion": 7.0}),
+        refused=tuple(({"dispersion": a}, "dispersion") for a in (0.0, -1.0, 1e-13, 1e13, np.nan, np.inf, "one", None)),
+        exact=_mp_negative_binomial,
+        larger_terms=_negative_binomial_larger_terms,
+        hessian_ulps=8.0,
+        lost=lambda tiny, z, y, dispersion=1.0: np.maximum(1.0, y) * max(dispersion, 1 / dispersion**2),
+        curvatures=_negative_binomial_curvatures,
+        inverse_link="exp",
     ),
     Case(
         function="tversky",
@@ -1097,12 +1202,13 @@ def _input_slack(case, parameters, z, t, dtype, base, magnitudes):
     """What half an ulp of the input does to the exact value, gradient and Hessian."""
     half = np.finfo(dtype).eps / z.dtype.type(2)
     if not case.rowwise:
+        factor = case.of_target(t, **parameters)
         if case.domain == "real":
             z, t = z - t, np.zeros_like(z)
-        changes = [case.twin(z * (1 + h), t, **parameters) for h in (half, -half)]
+        still, *changes = (case.twin(z * (1 + h), t, **parameters) for h in (0, half, -half))
         return [
-            np.maximum(_difference(up, exact), _difference(down, exact))
-            for up, down, exact in zip(*changes, base, strict=True)
+            factor * np.maximum(_difference(up, exact), _difference(down, exact))
+            for up, down, exact in zip(*changes, still, strict=True)
         ]
 
     n_classes = z.shape[-1]

@@ -61,7 +61,7 @@ def test_signs_and_order(setup, dtype, spread):
             wrong = finite & (np.abs(gradient) >= np.finfo(dtype).tiny) & (hessian == 0)
             assert not wrong.any(), f"{curvature} is 0 at {where(wrong, *seen)}"
             if spread in ("normal", "wide", "small"):
-                wrong = finite & ~np.isfinite(hessian)
+                wrong = finite & np.isfinite(exact) & ~np.isfinite(hessian)
                 assert not wrong.any(), f"{curvature} is infinite at {where(wrong, *seen)}"
             if curvature == "majorize":
                 slack = 16 * np.finfo(dtype).eps
@@ -85,7 +85,7 @@ def test_formulas(pointwise_setup, dtype, spread):
     for curvature, formula in zip(CURVATURES[1:], formulas, strict=True):
         _, found = loss.gradient_and_hessian(z, t, curvature=curvature, reduction="none")
         keep = away & (formula > 1e-9) & (formula < 1e30)
-        assert keep.any()
+        assert keep.any() or (formula == 0).all()
         with np.errstate(invalid="ignore"):
             wrong = ~(np.abs(found - formula) <= moved * formula)
         bad = wrong & keep

@@ -250,7 +250,14 @@ LOG_LINK_CONVENTIONS = [
     ("tweedie", -INF, 2, INF, -INF, INF),
     ("tweedie", INF, 0, INF, INF, INF),
     ("tweedie", INF, 2, INF, INF, INF),
-    *((name, NAN, 1, NAN, NAN, NAN) for name in ("poisson", "gamma", "tweedie")),
+    ("inverse_gaussian", INF, 2, 0, 0, 0),
+    ("inverse_gaussian", -INF, 2, INF, -INF, INF),
+    ("negative_binomial", -INF, 0, 0, 0, 0),
+    ("negative_binomial", -INF, 2, INF, -2, 0),
+    ("negative_binomial", INF, 0, INF, 1, 0),
+    ("negative_binomial", INF, 2, INF, 1, 0),
+    *((name, NAN, 1, NAN, NAN, NAN) for name in ("poisson", "gamma", "tweedie", "inverse_gaussian")),
+    *(("negative_binomial", NAN, y, NAN, NAN, NAN) for y in (0, 2)),
     ("poisson", NAN, 0, NAN, NAN, NAN),
     ("tweedie", NAN, 0, NAN, NAN, NAN),
 ]
@@ -270,18 +277,32 @@ GRADIENT_AT_INFINITY = {
     "squared_epsilon_insensitive": INF,
     "quantile": 0.5,
     "cauchy": 0,
+    "tukey": 0,
 }
+VALUE_AT_INFINITY = {"tukey": 4.685**2 / 6}
 
 
-@pytest.mark.parametrize("case", [case for case in cases.CASES if case.domain == "real"], ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [case for case in cases.CASES if case.domain == "real" and case.function != "absolute_percentage_error"],
+    ids=str,
+)
 def test_conventions_of_regression(evaluate, case, dtype):
     setup = cases.Setup(case, {}, "real")
     z = np.array([INF, -INF, INF, NAN, 1, INF], dtype)
     t = np.array([0, 0, INF, 0, NAN, -INF], dtype)
     value, gradient, _ = evaluate(setup, z, t)
-    np.testing.assert_array_equal(value, [INF, INF, NAN, NAN, NAN, INF])
-    bound = GRADIENT_AT_INFINITY.get(case.function, 1)
+    far, bound = VALUE_AT_INFINITY.get(case.function, INF), GRADIENT_AT_INFINITY.get(case.function, 1)
+    np.testing.assert_allclose(value, [far, far, NAN, NAN, NAN, far], rtol=1e-6)
     np.testing.assert_array_equal(gradient, [bound, -bound, NAN, NAN, NAN, bound])
+
+
+def test_conventions_of_percentages(evaluate, dtype):
+    """Nothing is known of the percentage of an infinite target."""
+    setup = cases.Setup(next(case for case in cases.CASES if case.function == "absolute_percentage_error"), {}, "real")
+    value, gradient, _ = evaluate(setup, np.array([INF, -INF, NAN, 1, 1], dtype), np.array([2, 2, 2, NAN, INF], dtype))
+    np.testing.assert_array_equal(value, [INF, INF, NAN, NAN, NAN])
+    np.testing.assert_array_equal(gradient, [0.5, -0.5, NAN, NAN, 0])
 
 
 # loss, parameters, prediction, target, (value, gradient, hessian)
@@ -307,6 +328,10 @@ KINKS = [
     ("modified_huber", {}, -1.0, 1, (4, -4, 2)),
     ("modified_huber", {}, 1.0, 0, (4, 4, 2)),
     ("cauchy", {"c": 2.0}, 2.0, 0, (2 * math.log(2), 1, 0)),
+    ("tukey", {"c": 2.0}, 2.0, 0, (2 / 3, 0, 0)),
+    ("tukey", {"c": 2.0}, 0.0, 0, (0, 0, 1)),
+    ("absolute_percentage_error", {"epsilon": 0.5}, 0.0, 0, (0, 0, 0)),
+    ("absolute_percentage_error", {"epsilon": 0.5}, 1.0, 0.5, (1, 2, 0)),
     ("fair", {"c": 2.0}, 0.0, 0, (0, 0, 1)),
     ("log_cosh", {}, 0.0, 0, (0, 0, 1)),
     ("pseudo_huber", {"delta": 2.0}, 0.0, 0, (0, 0, 1)),

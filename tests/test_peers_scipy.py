@@ -137,3 +137,20 @@ def test_quantile(q):
     at = [fl.quantile(np.full_like(y, z), y, q=q) for z in (fl.Quantile(q=q).init_score(y), constant)]
     assert at[0] <= at[1] * (1 + 1e-12)
     assert at[0] == pytest.approx(at[1], rel=1e-2)
+
+
+def test_likelihoods_of_overdispersed_counts_and_heavy_tails(dtype):
+    """`stats.nbinom` takes n = 1 / a and p = 1 / (1 + a m), `stats.invgauss` the mean.
+
+    Both losses leave out what depends on the target alone.
+    """
+    a = 0.7
+    z, y = draw("count", (200,), dtype)
+    t = y.astype(float)
+    ours = fl.negative_binomial(z, y, dispersion=a, reduction="none")
+    ours = ours + special.gammaln(1 / a) + special.gammaln(t + 1) - special.gammaln(t + 1 / a)
+    assert_close(ours, -stats.nbinom.logpmf(t, 1 / a, 1 / (1 + a * np.exp(z.astype(float)))), dtype)
+    z, y = draw("positive", (200,), dtype)
+    z, t = np.abs(z), y.astype(float)
+    ours = fl.inverse_gaussian(z, y, reduction="none") + 1 / (2 * t) + np.log(2 * np.pi * t**3) / 2
+    assert_close(ours, -stats.invgauss.logpdf(t, np.exp(z.astype(float))), dtype)

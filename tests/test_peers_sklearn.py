@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from peers import assert_close, draw, draw_weight
+from peers import assert_close, assert_same, draw, draw_weight
 
 import fastloss as fl
 
@@ -269,3 +269,20 @@ def test_hard_scores(axis):
         ),
     ):
         assert_close(loss(z, t, sample_weight=w[:, np.newaxis], axis=axis), 1 - theirs, np.float64)
+
+
+def test_mean_absolute_percentage_error(dtype):
+    """`mean_absolute_percentage_error` takes the target first, and a target of 0 as its dtype's 2^-52 in float64."""
+    z, t = draw("real", (40,), dtype)
+    t[:3] = 0
+    theirs = metrics.mean_absolute_percentage_error(t.astype(float), z.astype(float))
+    assert_close(fl.absolute_percentage_error(z, t), theirs, dtype)
+
+
+def test_tukey(dtype):
+    """statsmodels' `robust.norms.TukeyBiweight` takes the residual: `rho` is the value, `psi` the gradient."""
+    norms = pytest.importorskip("statsmodels.robust.norms")
+    z, t = draw("real", (200,), dtype)
+    theirs = norms.TukeyBiweight(c=2.5)
+    r = z.astype(float) - t
+    assert_same(fl.Tukey(c=2.5), z, t, (theirs.rho(r), theirs.psi(r)), reduction="none")

@@ -3,8 +3,7 @@
  * With e = exp(-|z|) and l = log1p(e), softplus(z) = max(z, 0) + l. Both sigmoid(z) and sigmoid(-z) are quotients of 1
  * or e by 1 + e, so that neither is ever 1 minus the other: the gradient keeps its digits where sigmoid(z) rounds to 1.
  * An infinite z whose weight is 0 counts nothing (the limit), hence the choose around the product.
- * majorize is the tightest parabola above the loss that touches it at z (Jaakkola & Jordan 2000,
- * doi:10.1023/A:1008932416310): (q t + 1 - t) tanh(z / 2) / (2 z).
+ * majorize is the tightest parabola above the loss that touches it at z: (q t + 1 - t) tanh(z / 2) / (2 z).
  */
 ALWAYS_INLINE point weighted_cross_entropy(operands o, vreal positive, vreal negative)
 {
@@ -21,15 +20,7 @@ ALWAYS_INLINE point weighted_cross_entropy(operands o, vreal positive, vreal neg
 
     vreal curvature = large * small;
     if (o.curvature == FL_PSD) curvature = vmax(UNIFORM(CURVATURE_FLOOR), curvature);
-    if (o.curvature == FL_MAJORIZE) {
-        /* tanh(|z| / 2) / (2 |z|) = (1 - e) / (1 + e) / (2 |z|); where the difference loses digits, three terms of its
-         * alternating series, which are never below it */
-        vreal distance = vabs(o.z), square = distance * distance;
-        vreal far = (ONE - o.e) * large / (distance + distance);
-        vreal near = fmadd(square, fmadd(square, UNIFORM(1.0 / 480), UNIFORM(-1.0 / 48)), UNIFORM(0.25));
-        curvature = choose(lt(distance, UNIFORM(0x1p-3)), near, far);
-        curvature = vmax(UNIFORM(CURVATURE_FLOOR), curvature);
-    }
+    if (o.curvature == FL_MAJORIZE) curvature = vmax(UNIFORM(CURVATURE_FLOOR), logistic_bound(vabs(o.z), o.e, large));
     return (point){.value = value, .gradient = gradient, .hessian = both_weights * curvature};
 }
 
