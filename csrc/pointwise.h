@@ -170,12 +170,20 @@ typedef struct pointwise_formula {
     int domain;
 } pointwise_formula;
 
-ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums, int plain, formula f, stage first,
-                              int first_for, stage second, int second_for, const int want)
+/* Up to two, and the outputs that need them. */
+typedef struct stages {
+    stage first;
+    int first_for;
+    stage second;
+    int second_for;
+} stages;
+
+ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums, int plain, formula f, stages before,
+                              const int want)
 {
-    const int has_e = first && (first_for & want), has_l = second && (second_for & want);
-    if (has_e) run_stage(a, o, a->e, first, 0);
-    if (has_l) run_stage(a, o, a->l, second, has_e);
+    const int has_e = before.first && (before.first_for & want), has_l = before.second && (before.second_for & want);
+    if (has_e) run_stage(a, o, a->e, before.first, 0);
+    if (has_l) run_stage(a, o, a->l, before.second, has_e);
     if (plain)
         evaluate_tile(a, o, sums, f, has_e, has_l, want, 1);
     else
@@ -253,7 +261,7 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
                             .hard = s->hard,                                                            \
                             .want_hessian = (want) & FL_HESSIAN,                                        \
                             .pos_weight = UNIFORM(p[0])};                                               \
-        whole_tile(&arrays, o, sums, plain, name, __VA_ARGS__, want);                                   \
+        whole_tile(&arrays, o, sums, plain, name, (stages){__VA_ARGS__}, want);                         \
     }
 #define DEFINE_BLOCK(name, domain_)                                                                 \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \

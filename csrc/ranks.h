@@ -122,7 +122,7 @@ ALWAYS_INLINE void zero_one_tile(const real *z, const real *a, ptrdiff_t tile_st
     }
 }
 
-SHARED ptrdiff_t rows_ranked(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, int kind)
+SHARED ptrdiff_t rows_ranked(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, enum ranked_kind kind)
 {
     const ptrdiff_t rows = rows_in_tile(job), tile_size = round_up(rows * job->n_classes + LANES, LANES);
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64);
@@ -229,7 +229,7 @@ ALWAYS_INLINE ranks ranks_of_rows(const row_ranks *r, ptrdiff_t i)
                    .at_second = load_int(r->at_second + i)};
 }
 
-SHARED void conclude_ranks(const fl_job *job, ptrdiff_t n, row_stats *s, row_ranks *to, int kind)
+SHARED void conclude_ranks(const fl_job *job, ptrdiff_t n, row_stats *s, row_ranks *to, enum ranked_kind kind)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         const ranks r = ranks_of_rows(to, i);
@@ -288,7 +288,8 @@ ALWAYS_INLINE int are_ranked_by_target(const fl_job *job)
     return !is_soft(job) && job->n_classes > FEW_RANKED_CLASSES && classes_are_dense(&job->prediction, job);
 }
 
-SHARED ptrdiff_t rows_ranked_by_target(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, int kind)
+SHARED ptrdiff_t rows_ranked_by_target(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum,
+                                       enum ranked_kind kind)
 {
     real *piece = (real *)round_up((ptrdiff_t)job->scratch, 64);
     row_stats s;

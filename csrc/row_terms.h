@@ -70,11 +70,17 @@ typedef struct soft_totals {
     double value, total, magnitude, bound, spread, largest_second;
 } soft_totals;
 
+/* Rows in lanes: their logits, exponentials, what the classes weigh, which becomes a_k c_k, and a_k E_k. */
+typedef struct soft_tiles {
+    const real *z, *e;
+    real *a, *second;
+    ptrdiff_t stride;
+} soft_tiles;
+
 /* The places where a formula is evaluated, compiled for each loss; everything else is shared by all. */
 typedef struct row_formula {
     void (*terms)(row_stats *s, ptrdiff_t n, const fl_job *job);
-    void (*soft)(const real *z, const real *e, real *a, real *second, ptrdiff_t tile_stride, ptrdiff_t n,
-                 const fl_job *job, row_stats *s);
+    void (*soft)(const soft_tiles *t, ptrdiff_t n, const fl_job *job, row_stats *s);
     void (*soft_run)(const class_run *c, const row_stats *s, ptrdiff_t r, const fl_job *job, soft_totals *totals);
 } row_formula;
 
@@ -112,7 +118,7 @@ ALWAYS_INLINE vreal log_of_row_sum(vreal sum_others, vreal exp_target, ptrdiff_t
     }
 
 /* For the functions of a row, and as the first step with soft targets. */
-SHARED void sum_terms(row_stats *s, ptrdiff_t n, const fl_job *job, int kind)
+SHARED void sum_terms(row_stats *s, ptrdiff_t n, const fl_job *job, enum row_kind kind)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal log_sum = log_of_row_sum(load(s->sum_others + i), load(s->exp_target + i), job->n_classes);
@@ -203,7 +209,8 @@ ALWAYS_INLINE vreal own_hessian(const row_state *c, int curvature)
 
 /* Rows whose largest logit is infinite, as rows that the loops can handle: one +inf is probability 1; of two, or of
  * none but -inf, no probabilities can be told. logsumexp is the infinite number itself. */
-SHARED void replace_infinite_logits(real *tile, ptrdiff_t tile_stride, ptrdiff_t n_classes, real largest, int kind)
+SHARED void replace_infinite_logits(real *tile, ptrdiff_t tile_stride, ptrdiff_t n_classes, real largest,
+                                    enum row_kind kind)
 {
     ptrdiff_t n_infinite = 0;
     int has_nan = 0;

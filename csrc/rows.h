@@ -24,7 +24,7 @@ ALWAYS_INLINE enum regime regime_of(const fl_job *job)
 }
 
 SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
-                          int kind)
+                          enum row_kind kind)
 {
     if (job->full != FL_DIAGONAL) return rows_full(job, first, count, sum, f);
     switch (regime_of(job)) {

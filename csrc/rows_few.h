@@ -18,10 +18,21 @@ ALWAYS_INLINE int is_few(const fl_job *job)
 
 enum { FEW_AHEAD = 12288 / sizeof(real) }; /* what comes in while this is computed */
 
-ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t tile_stride, const int n_classes, ptrdiff_t n,
-                                  row_stats *s, const int keep, const int by_target, int kind, streaming_copy *flow)
+/* Rows from memory, where their exponentials go, and what goes out meanwhile. */
+typedef struct few_run {
+    const real *from;
+    real *e;
+    ptrdiff_t stride, n;
+    streaming_copy *flow;
+} few_run;
+
+ALWAYS_INLINE void few_statistics(const few_run *t, const int n_classes, row_stats *s, const int keep,
+                                  const int by_target, enum row_kind kind)
 {
-    streaming_copy leaving = *flow;
+    const real *from = t->from;
+    real *e = t->e;
+    const ptrdiff_t tile_stride = t->stride, n = t->n;
+    streaming_copy leaving = *t->flow;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal z[FUSED_CLASSES];
         load_few(z, from + i * n_classes, n_classes, n - i);
@@ -63,7 +74,7 @@ ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t tile_stri
         store(s->exp_target + i, exp_target);
         store(s->distance + i, -distance);
     }
-    *flow = leaving;
+    *t->flow = leaving;
 }
 
 /* `to` has room for a vector past the last row's end. */
@@ -86,7 +97,7 @@ ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t tile_stride, 
 }
 
 ALWAYS_INLINE void few_function(const real *e, real *to, ptrdiff_t tile_stride, const int n_classes, ptrdiff_t n,
-                                const row_stats *s, int kind)
+                                const row_stats *s, enum row_kind kind)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal out[FUSED_CLASSES], inverse = load(s->inverse + i), log_sum = load(s->log_sum + i);
@@ -103,21 +114,19 @@ ALWAYS_INLINE void few_function(const real *e, real *to, ptrdiff_t tile_stride, 
 }
 
 #define FEW(k)                                                                                                    \
-    SHARED void few_statistics_##k(const real *from, real *e, ptrdiff_t tile_stride, ptrdiff_t n, row_stats *s,   \
-                                   int keep, streaming_copy *flow)                                                \
+    SHARED void few_statistics_##k(const few_run *t, row_stats *s, int keep)                                      \
     {                                                                                                             \
         if (keep)                                                                                                 \
-            few_statistics(from, e, tile_stride, k, n, s, 1, 1, ROW_LOSS, flow);                                  \
+            few_statistics(t, k, s, 1, 1, ROW_LOSS);                                                              \
         else                                                                                                      \
-            few_statistics(from, e, tile_stride, k, n, s, 0, 1, ROW_LOSS, flow);                                  \
+            few_statistics(t, k, s, 0, 1, ROW_LOSS);                                                              \
     }                                                                                                             \
-    SHARED void few_function_statistics_##k(const real *from, real *e, ptrdiff_t tile_stride, ptrdiff_t n,        \
-                                            row_stats *s, int kind, streaming_copy *flow)                         \
+    SHARED void few_function_statistics_##k(const few_run *t, row_stats *s, enum row_kind kind)                   \
     {                                                                                                             \
-        few_statistics(from, e, tile_stride, k, n, s, 1, 0, kind, flow);                                          \
+        few_statistics(t, k, s, 1, 0, kind);                                                                      \
     }                                                                                                             \
     SHARED void few_function_##k(const real *e, real *to, ptrdiff_t tile_stride, ptrdiff_t n, const row_stats *s, \
-                                 int kind)                                                                        \
+                                 enum row_kind kind)                                                              \
     {                                                                                                             \
         few_function(e, to, tile_stride, k, n, s, kind);                                                          \
     }                                                                                                             \
@@ -129,7 +138,7 @@ FOR_FUSED_CLASSES(FEW)
 #undef FEW
 
 SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
-                          int kind)
+                          enum row_kind kind)
 {
     const ptrdiff_t n_classes = job->n_classes, rows = rows_in_tile(job);
     real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = e + rows * n_classes + LANES;
@@ -144,14 +153,15 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
         const int is_real = job->prediction.type == REAL_TYPE;
         const real *from = is_real ? (const real *)(const void *)at : converted;
         if (!is_real) load_strided(converted, at, job->prediction.classes, job->prediction.type, n * n_classes);
+        const few_run run = {from, e, rows, n, &flow};
         load_targets(job, first, n, &s);
         switch (n_classes) {
-#define CASE(k)                                                                     \
-    case k:                                                                         \
-        if (kind == ROW_LOSS)                                                       \
-            few_statistics_##k(from, e, rows, n, &s, job->want != FL_VALUE, &flow); \
-        else                                                                        \
-            few_function_statistics_##k(from, e, rows, n, &s, kind, &flow);         \
+#define CASE(k)                                                  \
+    case k:                                                      \
+        if (kind == ROW_LOSS)                                    \
+            few_statistics_##k(&run, &s, job->want != FL_VALUE); \
+        else                                                     \
+            few_function_statistics_##k(&run, &s, kind);         \
         break;
             FOR_FUSED_CLASSES(CASE)
 #undef CASE

@@ -142,9 +142,9 @@ SHARED ptrdiff_t rows_full(const fl_job *job, ptrdiff_t first, ptrdiff_t count, 
         if (!is_soft(job)) amounts.class_weight = NULL; /* it stands in the row's weight already */
         ptrdiff_t bad = load_soft_targets(a, rows, &amounts, first, n, &s);
         if (bad >= 0) return bad;
-        statistics_soft(z, e, rows, padded, &own, &s, NULL, 0, &flow);
+        statistics_soft(&(tile_run){z, e, rows, padded, NULL, 0, &flow}, &own, &s);
         sum_terms(&s, padded, &own, ROW_LOSS);
-        f->soft(z, e, a, second, rows, padded, &own, &s);
+        f->soft(&(soft_tiles){z, e, a, second, rows}, padded, &own, &s);
         if (job->full == FL_PACKED)
             packed_tile(e, a, second, out, rows, padded, job, &s);
         else {

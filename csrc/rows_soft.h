@@ -50,9 +50,9 @@ ALWAYS_INLINE soft_class evaluate_class(const row_state *r, vmask largest, vreal
     return c;
 }
 
-/* Rows in lanes: a becomes a_k c_k, `second` a_k E_k, and the rows' sums are kept. */
-ALWAYS_INLINE void tile_soft(const real *z, const real *e, real *a, real *second, ptrdiff_t tile_stride, ptrdiff_t n,
-                             const fl_job *job, row_stats *s, terms (*of)(probability))
+/* Rows in lanes, whose sums are kept. */
+ALWAYS_INLINE void tile_soft(const soft_tiles *t, ptrdiff_t n, const fl_job *job, row_stats *s,
+                             terms (*of)(probability))
 {
     const class_formula f = {of, job->coefficients};
     const int with_hessian = job->want & FL_HESSIAN;
@@ -61,13 +61,13 @@ ALWAYS_INLINE void tile_soft(const real *z, const real *e, real *a, real *second
         exact_sum value = {ZERO, ZERO}, total = {ZERO, ZERO};
         soft_sums sums = {ZERO, ZERO, ZERO, ZERO, ZERO, ZERO};
         for (ptrdiff_t k = 0; k < job->n_classes; k++) {
-            const ptrdiff_t at = k * tile_stride + i;
-            const soft_class c =
-                evaluate_class(&r, is_target(&r, k), load(e + at), load(z + at), load(a + at), f, &sums, with_hessian);
+            const ptrdiff_t at = k * t->stride + i;
+            const soft_class c = evaluate_class(&r, is_target(&r, k), load(t->e + at), load(t->z + at), load(t->a + at),
+                                                f, &sums, with_hessian);
             add_to(&value, c.value);
             add_to(&total, c.amount);
-            store(a + at, c.amount);
-            if (with_hessian) store(second + at, c.bend);
+            store(t->a + at, c.amount);
+            if (with_hessian) store(t->second + at, c.bend);
         }
         vreal w = load(s->weight + i);
         vreal loss = choose(eq(r.sum, r.sum), value_of(value), r.sum); /* undefined even if no class weighs anything */
@@ -122,21 +122,21 @@ ALWAYS_INLINE void run_soft(const class_run *c, const row_state *r, class_formul
 #undef ADD_UP
 }
 
-#define DEFINE_SOFT(name)                                                                                            \
-    static void name##_soft(const real *z, const real *e, real *a, real *second, ptrdiff_t tile_stride, ptrdiff_t n, \
-                            const fl_job *job, row_stats *s)                                                         \
-    {                                                                                                                \
-        tile_soft(z, e, a, second, tile_stride, n, job, s, name);                                                    \
-    }                                                                                                                \
-    static void name##_soft_run(const class_run *c, const row_stats *s, ptrdiff_t r, const fl_job *job,              \
-                                soft_totals *totals)                                                                 \
-    {                                                                                                                \
-        const class_run run = *c;                                                                                    \
-        const row_state row = row_at(s, r);                                                                          \
-        if (job->want & FL_HESSIAN)                                                                                  \
-            run_soft(&run, &row, (class_formula){name, job->coefficients}, totals, 1);                               \
-        else                                                                                                         \
-            run_soft(&run, &row, (class_formula){name, job->coefficients}, totals, 0);                               \
+#define DEFINE_SOFT(name)                                                                               \
+    static void name##_soft(const soft_tiles *t, ptrdiff_t n, const fl_job *job, row_stats *s)          \
+    {                                                                                                   \
+        const soft_tiles tiles = *t;                                                                    \
+        tile_soft(&tiles, n, job, s, name);                                                             \
+    }                                                                                                   \
+    static void name##_soft_run(const class_run *c, const row_stats *s, ptrdiff_t r, const fl_job *job, \
+                                soft_totals *totals)                                                    \
+    {                                                                                                   \
+        const class_run run = *c;                                                                       \
+        const row_state row = row_at(s, r);                                                             \
+        if (job->want & FL_HESSIAN)                                                                     \
+            run_soft(&run, &row, (class_formula){name, job->coefficients}, totals, 1);                  \
+        else                                                                                            \
+            run_soft(&run, &row, (class_formula){name, job->coefficients}, totals, 0);                  \
     }
 
 /* sum_k b_k p - b, without the difference of the two where b is all there is */
