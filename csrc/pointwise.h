@@ -1,9 +1,14 @@
 /* Pointwise losses: one prediction, one target, one value.
  *
- * A formula is plain arithmetic on one vector of predictions and targets, plus what up to two stages have computed for
- * the tile: exp and log1p in loops of their own over a tile that stays in L1 run faster than one loop that does
- * everything, because the processor sees enough independent work at once. The driver owns layouts, weights,
- * scaling, sums and stores, is compiled once, and calls the loss once a tile.
+ * pointwise_block: tiles in, tiles out, in any layout and type      compiled once
+ *     <loss>_tile_<wanted outputs>: a tile                           compiled for each loss and set of outputs
+ *         run_stage: exp, log1p                                      loops of their own, up to two
+ *         evaluate_tile: the formula, weights, scale, sums
+ *     put_tile: what goes out, some of it while the next tile is computed
+ *
+ * A formula is plain arithmetic on one vector of predictions and targets, plus what the stages have computed: loops of their
+ * own over a tile that stays in L1 run faster than one loop that does everything, because the processor sees enough
+ * independent work at once.
  */
 #ifndef FASTLOSS_POINTWISE_H
 #define FASTLOSS_POINTWISE_H
