@@ -320,11 +320,11 @@ static ptrdiff_t ranked_scratch(const fl_job *job)
     return are_ranked_by_target(job) ? PIECE * (ptrdiff_t)sizeof(real) + 64 : bytes_of_tiles(job, 4);
 }
 
-#define RANKED(name, kind)                                                                                      \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)             \
-    {                                                                                                           \
-        return (are_ranked_by_target(job) ? rows_ranked_by_target : rows_ranked)(job, first, count, sum, kind); \
-    }                                                                                                           \
-    FL_DEFINE_LOSS(name, .domain = FL_UNIT_INTERVAL, .scratch = ranked_scratch)
+#define RANKED(name, kind_, n_coefficients, outputs)                                                             \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)              \
+    {                                                                                                            \
+        return (are_ranked_by_target(job) ? rows_ranked_by_target : rows_ranked)(job, first, count, sum, kind_); \
+    }                                                                                                            \
+    DEFINE_ROWWISE(name, n_coefficients, outputs, ranked_scratch)
 
 #endif
