@@ -111,12 +111,6 @@ ALWAYS_INLINE int all_classes(const int64_t *target, ptrdiff_t n, ptrdiff_t n_cl
     return (int64_t)outside >= 0;
 }
 
-/* The place of a row's class k among all elements. */
-ALWAYS_INLINE ptrdiff_t place_of(const fl_job *job, ptrdiff_t row, ptrdiff_t k)
-{
-    return (row / job->n_inner * job->n_classes + k) * job->n_inner + row % job->n_inner;
-}
-
 /* The place of a target of these n rows that is no probability, or -1. */
 SHARED ptrdiff_t check_probabilities(const fl_job *job, ptrdiff_t first, ptrdiff_t n, const real *weight)
 {

@@ -20,6 +20,12 @@ ALWAYS_INLINE ptrdiff_t rows_in_tile(const fl_job *job)
     return rows < LANES ? LANES : rows > MAX_ROWS ? MAX_ROWS : rows;
 }
 
+/* The place of a row's class k among all elements. */
+ALWAYS_INLINE ptrdiff_t place_of(const fl_job *job, ptrdiff_t row, ptrdiff_t k)
+{
+    return (row / job->n_inner * job->n_classes + k) * job->n_inner + row % job->n_inner;
+}
+
 /* Bytes of scratch for tiles of a job's shape, each with room for what whole vectors write past its end. */
 ALWAYS_INLINE ptrdiff_t bytes_of_tiles(const fl_job *job, ptrdiff_t n_tiles)
 {

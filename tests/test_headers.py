@@ -24,7 +24,16 @@ def included(header):
 @pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)
 def test_every_header_compiles_alone(header):
     for bits in (32, 64):
-        command = ["cc", "-std=gnu11", "-fsyntax-only", f"-DFL_REAL={bits}", "-DFL_ISA=any", "-xc", "-"]
+        command = [
+            "cc",
+            "-std=gnu11",
+            "-fsyntax-only",
+            "-Werror=implicit",
+            f"-DFL_REAL={bits}",
+            "-DFL_ISA=any",
+            "-xc",
+            "-",
+        ]
         twice = f'#include "{header}"\n' * 2
         subprocess.run(command, input=twice, text=True, check=True)
 
