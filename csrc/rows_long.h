@@ -15,6 +15,7 @@
 #include "sums.h"
 #include "tiles.h"
 
+enum { PART = 32 * LANES }; /* a lane makes that many additions / LANES before its sum is put aside: less rounding */
 enum { PACKED_CLASSES = 512 }; /* rows shorter than this go out together: their ends are not aligned */
 
 /* What is known of a piece of a row. */

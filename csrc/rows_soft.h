@@ -5,8 +5,6 @@
 #include "row_terms.h"
 #include "sums.h"
 
-enum { PART = 32 * LANES }; /* of a row in one sum of reals before it is put aside: less rounding */
-
 /* A loss's formula of a class. */
 typedef struct class_formula {
     terms (*of)(probability);
@@ -17,9 +15,9 @@ typedef struct soft_class {
     vreal value, amount, bend; /* a_k f, a_k c_k, a_k E_k */
 } soft_class;
 
-/* Sums over the classes; of the Hessian all but the first two. */
+/* Sums over the classes for the Hessian. */
 typedef struct soft_sums {
-    vreal value, total, magnitude, bound, spread, largest_second;
+    vreal magnitude, bound, spread, largest_second;
 } soft_sums;
 
 /* 1 - p_k, from the exponential of class k: a sum where k is the largest, which is the row's target here. */
@@ -59,7 +57,7 @@ ALWAYS_INLINE void tile_soft(const soft_tiles *t, ptrdiff_t n, const fl_job *job
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         const row_state r = rows_at(s, i);
         exact_sum value = {ZERO, ZERO}, total = {ZERO, ZERO};
-        soft_sums sums = {ZERO, ZERO, ZERO, ZERO, ZERO, ZERO};
+        soft_sums sums = {ZERO, ZERO, ZERO, ZERO};
         for (ptrdiff_t k = 0; k < job->n_classes; k++) {
             const ptrdiff_t at = k * t->stride + i;
             const soft_class c = evaluate_class(&r, is_target(&r, k), load(t->e + at), load(t->z + at), load(t->a + at),
@@ -85,41 +83,28 @@ ALWAYS_INLINE void tile_soft(const soft_tiles *t, ptrdiff_t n, const fl_job *job
 ALWAYS_INLINE void run_soft(const class_run *c, const row_state *r, class_formula f, soft_totals *totals,
                             const int with_hessian)
 {
-    soft_sums sums[GROUP];
-    for (int g = 0; g < GROUP; g++) sums[g] = (soft_sums){ZERO, ZERO, ZERO, ZERO, ZERO, ZERO};
-    for (ptrdiff_t part = 0; part < c->n; part += PART) {
-        const ptrdiff_t end = part + PART < c->n ? part + PART : c->n;
-        soft_sums of_part[GROUP];
-        for (int g = 0; g < GROUP; g++) of_part[g] = (soft_sums){ZERO, ZERO, ZERO, ZERO, ZERO, ZERO};
-        for (ptrdiff_t i = part; i < end; i += LANES)
-            for (int g = 0; g < GROUP; g++) {
-                const ptrdiff_t at = i + g * WIDTH;
-                const soft_class x = evaluate_class(r, is_target_from(r, c->start + at), load(c->e + at),
-                                                    load(c->z + at), load(c->a + at), f, of_part + g, with_hessian);
-                of_part[g].value += x.value, of_part[g].total += x.amount;
-                store(c->z + at, x.amount);
-                if (with_hessian) store(c->bend + at, x.bend);
-            }
+    lane_sums value = no_sums(), total = no_sums(), magnitude = no_sums(), bound = no_sums(), spread = no_sums();
+    lane_sums largest_second = no_sums();
+    for (ptrdiff_t i = 0; i < c->n; i += LANES)
         for (int g = 0; g < GROUP; g++) {
-            sums[g].value += of_part[g].value, sums[g].total += of_part[g].total;
-            sums[g].magnitude += of_part[g].magnitude, sums[g].bound += of_part[g].bound;
-            sums[g].spread += of_part[g].spread, sums[g].largest_second += of_part[g].largest_second;
+            const ptrdiff_t at = i + g * WIDTH;
+            soft_sums sums = {ZERO, ZERO, ZERO, ZERO};
+            const soft_class x = evaluate_class(r, is_target_from(r, c->start + at), load(c->e + at), load(c->z + at),
+                                                load(c->a + at), f, &sums, with_hessian);
+            add_lanes(&value, g, x.value);
+            add_lanes(&total, g, x.amount);
+            store(c->z + at, x.amount);
+            if (!with_hessian) continue;
+            add_lanes(&magnitude, g, sums.magnitude);
+            add_lanes(&bound, g, sums.bound);
+            add_lanes(&spread, g, sums.spread);
+            add_lanes(&largest_second, g, sums.largest_second);
+            store(c->bend + at, x.bend);
         }
-    }
-#define ADD_UP(field)                                             \
-    do {                                                          \
-        vreal lanes[GROUP];                                       \
-        for (int g = 0; g < GROUP; g++) lanes[g] = sums[g].field; \
-        totals->field += sum_lanes(lanes);                        \
-    } while (0)
-    ADD_UP(value);
-    ADD_UP(total);
+    totals->value += total_of(&value), totals->total += total_of(&total);
     if (!with_hessian) return;
-    ADD_UP(magnitude);
-    ADD_UP(bound);
-    ADD_UP(spread);
-    ADD_UP(largest_second);
-#undef ADD_UP
+    totals->magnitude += total_of(&magnitude), totals->bound += total_of(&bound);
+    totals->spread += total_of(&spread), totals->largest_second += total_of(&largest_second);
 }
 
 #define DEFINE_SOFT(name)                                                                               \
