@@ -26,7 +26,7 @@ from setuptools.modified import newer_group
 
 # Exactly the features that csrc/dispatch.c asks the processor for. Not `-march=x86-64-v3`: it holds more (lzcnt, for
 # one, is a different instruction where it is missing, not an illegal one), and needs GCC 11 or Clang 12.
-X86_V3 = "-mavx2 -mfma -mbmi -mbmi2".split()
+X86_V3 = "-mavx2 -mfma -mf16c -mbmi -mbmi2".split()
 X86_V4 = "-mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl -mprefer-vector-width=512".split()
 
 # Instruction sets and their flags by target machine; a machine not listed gets "baseline" alone.

@@ -19,17 +19,18 @@ static int has_all(unsigned int ebx7, unsigned int ecx1, unsigned int registers)
 }
 
 #define V3 (bit_AVX2 | bit_BMI | bit_BMI2)
+#define V3_ECX (bit_FMA | bit_F16C)
 #define V4 (V3 | bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW | bit_AVX512VL)
 enum { XMM_YMM = 0x06, XMM_YMM_ZMM = 0xe6 }; /* 512-bit registers and their masks, too */
 #endif
 
 #ifdef FL_HAVE_x86_v4
 DECLARE(x86_v4)
-static int runs_x86_v4(void) { return has_all(V4, bit_FMA, XMM_YMM_ZMM); }
+static int runs_x86_v4(void) { return has_all(V4, V3_ECX, XMM_YMM_ZMM); }
 #endif
 #ifdef FL_HAVE_x86_v3
 DECLARE(x86_v3)
-static int runs_x86_v3(void) { return has_all(V3, bit_FMA, XMM_YMM); }
+static int runs_x86_v3(void) { return has_all(V3, V3_ECX, XMM_YMM); }
 #endif
 #ifdef FL_HAVE_neon
 DECLARE(neon)

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum fl_type { FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64 };
+enum fl_type { FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64, FL_F16, FL_BF16 };
 enum fl_want { FL_VALUE = 1, FL_GRADIENT = 2, FL_HESSIAN = 4, FL_FULL_HESSIAN = 8 }; /* the last: what fl_full says */
 enum fl_curvature { FL_EXACT, FL_PSD, FL_MAJORIZE, FL_FISHER };
 

@@ -1,9 +1,14 @@
 /* Pointwise losses: one prediction, one target, one value.
  *
- * A formula is plain arithmetic on one vector of predictions and targets, plus what up to two stages have computed for
- * the tile: exp and log1p in loops of their own over a tile that stays in L1 run faster than one loop that does
- * everything, because the processor sees enough independent work at once. The driver owns layouts, weights,
- * scaling, sums and stores, is compiled once, and calls the loss once a tile.
+ * pointwise_block: tiles in, tiles out, in any layout and type      compiled once
+ *     <loss>_tile_<wanted outputs>: a tile                           compiled for each loss and set of outputs
+ *         run_stage: exp, log1p                                      loops of their own, up to two
+ *         evaluate_tile: the formula, weights, scale, sums
+ *     put_tile: what goes out, some of it while the next tile is computed
+ *
+ * A formula is plain arithmetic on one vector of predictions and targets, plus what the stages have computed: loops of their
+ * own over a tile that stays in L1 run faster than one loop that does everything, because the processor sees enough
+ * independent work at once.
  */
 #ifndef FASTLOSS_POINTWISE_H
 #define FASTLOSS_POINTWISE_H
@@ -179,12 +184,20 @@ typedef struct pointwise_formula {
     int domain;
 } pointwise_formula;
 
-ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums, int plain, formula f, stage first,
-                              int first_for, stage second, int second_for, const int want)
+/* Up to two, and the outputs that need them. */
+typedef struct stages {
+    stage first;
+    int first_for;
+    stage second;
+    int second_for;
+} stages;
+
+ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums, int plain, formula f, stages before,
+                              const int want)
 {
-    const int has_e = first && (first_for & want), has_l = second && (second_for & want);
-    if (has_e) run_stage(a, o, a->e, first, 0);
-    if (has_l) run_stage(a, o, a->l, second, has_e);
+    const int has_e = before.first && (before.first_for & want), has_l = before.second && (before.second_for & want);
+    if (has_e) run_stage(a, o, a->e, before.first, 0);
+    if (has_l) run_stage(a, o, a->l, before.second, has_e);
     if (plain)
         evaluate_tile(a, o, sums, f, has_e, has_l, want, 1);
     else
@@ -291,7 +304,7 @@ DEFINE_CHECK(pointwise)
                             .hard = s->hard,                                                            \
                             .want_hessian = (want) & FL_HESSIAN,                                        \
                             .pos_weight = UNIFORM(p[0])};                                               \
-        whole_tile(&arrays, o, sums, plain, name, __VA_ARGS__, want);                                   \
+        whole_tile(&arrays, o, sums, plain, name, (stages){__VA_ARGS__}, want);                         \
     }
 #define DEFINE_BLOCK(name)                                                                          \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \

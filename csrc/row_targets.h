@@ -8,6 +8,23 @@
 #include "row_terms.h"
 #include "tiles.h"
 
+enum { PIECE = 16384 / sizeof(real) }; /* of a long row, which stays in L1 */
+
+/* Whether the classes of an array's rows follow each other in memory. */
+ALWAYS_INLINE int classes_are_dense(const fl_array *array, const fl_job *job)
+{
+    return job->n_inner == 1 && array->classes == size_of_type(array->type);
+}
+
+/* Classes [start, start + n) of a row: where they are, or converted in `aside`. */
+ALWAYS_INLINE const real *row_piece(const fl_array *array, ptrdiff_t row, ptrdiff_t start, ptrdiff_t n, real *aside)
+{
+    const char *from = array->data + row * array->outer + start * array->classes;
+    if (array->type == REAL_TYPE) return (const real *)(const void *)from;
+    load_strided(aside, from, array->classes, array->type, n);
+    return aside;
+}
+
 /* Class indices of any type as int64; an uint64 beyond its range becomes one that is no class and not ignored either. */
 SHARED void load_integers(int64_t *tile, const fl_job *job, const char *from, ptrdiff_t stride, ptrdiff_t count)
 {
@@ -109,12 +126,6 @@ SHARED ptrdiff_t load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, r
     return -1;
 }
 
-/* The place of a row's class k among all elements. */
-ALWAYS_INLINE ptrdiff_t place_of(const fl_job *job, ptrdiff_t row, ptrdiff_t k)
-{
-    return (row / job->n_inner * job->n_classes + k) * job->n_inner + row % job->n_inner;
-}
-
 /* The place of a target of these n rows that is no probability, or -1. */
 SHARED ptrdiff_t check_probabilities(const fl_job *job, ptrdiff_t first, ptrdiff_t n, const real *weight)
 {
@@ -209,6 +220,33 @@ SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, p
             for (ptrdiff_t i = 0; i < n; i++)
                 if (s->weight[i] == 0) to[i] = 0;
     }
+    return -1;
+}
+
+/* The same for classes [start, start + n) of one row, which counts or not; its class index, where targets are no probabilities.
+ * Whole lanes: beyond the last class 0. */
+SHARED ptrdiff_t load_amounts(real *a, const fl_job *job, ptrdiff_t row, real_int class_index, ptrdiff_t start,
+                              ptrdiff_t n, int counts)
+{
+    const ptrdiff_t padded = round_up(n, LANES);
+    const real keep = (real)(1 - job->label_smoothing), each = (real)(job->label_smoothing / (double)job->n_classes);
+    for (ptrdiff_t k = job->soft && counts ? n : 0; k < padded; k++) a[k] = 0;
+    if (!counts) return -1;
+    if (job->soft) {
+        const fl_array *t = &job->target, along = {t->data + row * t->outer, t->classes, 0, 0, t->type};
+        int hard;
+        load_strided(a, along.data + start * along.outer, along.outer, along.type, n);
+        const ptrdiff_t bad = !job->check_target
+                                  ? -1
+                                  : earlier(check_domain(a, n, FL_UNIT_INTERVAL, &hard),
+                                            check_wide_domain(&along, job, start, n, FL_UNIT_INTERVAL, NULL));
+        if (bad >= 0) return place_of(job, row, start + bad);
+    } else if (class_index >= start && class_index < start + n)
+        a[class_index - start] = 1;
+    if (job->label_smoothing > 0)
+        for (ptrdiff_t k = 0; k < n; k++) a[k] = keep * a[k] + each;
+    if (job->class_weight)
+        for (ptrdiff_t k = 0; k < n; k++) a[k] *= (real)job->class_weight[start + k];
     return -1;
 }
 

@@ -43,6 +43,7 @@ typedef struct row_stats {
         weight[MAX_ROWS]; /* of the value: sample weight times class weight; 0 if the row counts nowhere */
     CACHE_ALIGNED real scaled[MAX_ROWS]; /* of the derivatives: weight times job->scale */
     CACHE_ALIGNED real distance[MAX_ROWS]; /* M - z_y, or M for logsumexp */
+    CACHE_ALIGNED real largest[MAX_ROWS], log_sum[MAX_ROWS]; /* M, and log of the sum of all e_k */
     CACHE_ALIGNED real sum_others[MAX_ROWS];
     CACHE_ALIGNED real exp_target[MAX_ROWS]; /* e_y */
     CACHE_ALIGNED real sum_below_max[MAX_ROWS]; /* sum of e_k but the largest, for the Hessian */
@@ -57,11 +58,30 @@ typedef struct row_stats {
 
 ALWAYS_INLINE int is_soft(const fl_job *job) { return job->soft || job->label_smoothing > 0; }
 
-/* The two places where a formula is evaluated, compiled for each loss; everything else is shared by all. */
+/* Classes [start, start + n) of a row, n whole lanes. */
+typedef struct class_run {
+    const real *e, *a;    /* exponentials, what the classes weigh */
+    real *z, *bend;       /* logits, which become a_k c_k; a_k E_k */
+    ptrdiff_t start, n;
+} class_run;
+
+/* What the classes of a row add up to. */
+typedef struct soft_totals {
+    double value, total, magnitude, bound, spread, largest_second;
+} soft_totals;
+
+/* Rows in lanes: their logits, exponentials, what the classes weigh, which becomes a_k c_k, and a_k E_k. */
+typedef struct soft_tiles {
+    const real *z, *e;
+    real *a, *second;
+    ptrdiff_t stride;
+} soft_tiles;
+
+/* The places where a formula is evaluated, compiled for each loss; everything else is shared by all. */
 typedef struct row_formula {
     void (*terms)(row_stats *s, ptrdiff_t n, const fl_job *job);
-    void (*soft)(const real *z, const real *e, real *a, real *second, ptrdiff_t rows, ptrdiff_t n, const fl_job *job,
-                 row_stats *s);
+    void (*soft)(const soft_tiles *t, ptrdiff_t n, const fl_job *job, row_stats *s);
+    void (*soft_run)(const class_run *c, const row_stats *s, ptrdiff_t r, const fl_job *job, soft_totals *totals);
 } row_formula;
 
 /* log of (sum_others + exp_target), where the larger of the two holds the 1 of the largest logit */
@@ -97,57 +117,78 @@ ALWAYS_INLINE vreal log_of_row_sum(vreal sum_others, vreal exp_target, ptrdiff_t
         }                                                                                                              \
     }
 
-/* For the functions of a row, and as the first step with soft targets: value = log of the sum, plus the largest logit for
- * logsumexp. */
-SHARED void sum_terms(row_stats *s, ptrdiff_t n, const fl_job *job, int kind)
+/* For the functions of a row, and as the first step with soft targets. */
+SHARED void sum_terms(row_stats *s, ptrdiff_t n, const fl_job *job, enum row_kind kind)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal log_sum = log_of_row_sum(load(s->sum_others + i), load(s->exp_target + i), job->n_classes);
         store(s->inverse + i, ONE / (load(s->sum_others + i) + load(s->exp_target + i)));
-        store(s->value + i, kind == ROW_LOGSUMEXP ? load(s->distance + i) + log_sum : log_sum);
+        store(s->log_sum + i, log_sum);
+        if (kind == ROW_LOGSUMEXP) store(s->value + i, load(s->distance + i) + log_sum);
     }
 }
 
-/* What the Hessian of a row with a class index is made of. */
-typedef struct row_curve {
-    vreal first, second, bound, inverse, scaled;
-    vreal sum_others, exp_target, sum, rest_of_largest, per_other; /* per_other: 1 / sum_others */
-} row_curve;
+/* What is known of a row, in every lane: of as many rows as there are lanes (load), or of one row (splat), whose classes then
+ * stand in the lanes. What a loop does not use, the compiler leaves out. */
+typedef struct row_state {
+    vreal scaled, largest, log_sum, inverse, sum_others, exp_target, sum_below_max;
+    vreal first, second, bound, total, magnitude, spread, largest_second;
+    vreal sum, rest_of_largest, per_other; /* per_other: 1 / sum_others */
+    vint target;
+} row_state;
 
-ALWAYS_INLINE row_curve complete(row_curve c, vreal sum_below_max)
+ALWAYS_INLINE row_state complete(row_state r)
 {
-    c.sum = c.sum_others + c.exp_target;
-    c.rest_of_largest = sum_below_max * c.inverse;
-    c.per_other = choose(eq(c.sum_others, ZERO), ZERO, ONE / c.sum_others);
-    return c;
+    r.sum = r.sum_others + r.exp_target;
+    r.rest_of_largest = r.sum_below_max * r.inverse;
+    r.per_other = choose(eq(r.sum_others, ZERO), ZERO, ONE / r.sum_others);
+    return r;
 }
 
-ALWAYS_INLINE row_curve row_curves(const row_stats *s, ptrdiff_t i)
+#define READ_ROWS(READ, READ_INT)                                \
+    complete((row_state){.scaled = READ(scaled),                 \
+                         .largest = READ(largest),               \
+                         .log_sum = READ(log_sum),               \
+                         .inverse = READ(inverse),               \
+                         .sum_others = READ(sum_others),         \
+                         .exp_target = READ(exp_target),         \
+                         .sum_below_max = READ(sum_below_max),   \
+                         .first = READ(first),                   \
+                         .second = READ(second),                 \
+                         .bound = READ(bound),                   \
+                         .total = READ(total),                   \
+                         .magnitude = READ(magnitude),           \
+                         .spread = READ(spread),                 \
+                         .largest_second = READ(largest_second), \
+                         .target = READ_INT(target)})
+
+ALWAYS_INLINE row_state rows_at(const row_stats *s, ptrdiff_t i)
 {
-    row_curve c = {.first = load(s->first + i),
-                   .second = load(s->second + i),
-                   .bound = load(s->bound + i),
-                   .inverse = load(s->inverse + i),
-                   .scaled = load(s->scaled + i),
-                   .sum_others = load(s->sum_others + i),
-                   .exp_target = load(s->exp_target + i)};
-    return complete(c, load(s->sum_below_max + i));
+#define READ(field) load(s->field + i)
+#define READ_INT(field) load_int(s->field + i)
+    return READ_ROWS(READ, READ_INT);
+#undef READ
+#undef READ_INT
 }
 
-ALWAYS_INLINE row_curve row_curve_at(const row_stats *s, ptrdiff_t r)
+ALWAYS_INLINE row_state row_at(const row_stats *s, ptrdiff_t i)
 {
-    row_curve c = {.first = splat(s->first[r]),
-                   .second = splat(s->second[r]),
-                   .bound = splat(s->bound[r]),
-                   .inverse = splat(s->inverse[r]),
-                   .scaled = splat(s->scaled[r]),
-                   .sum_others = splat(s->sum_others[r]),
-                   .exp_target = splat(s->exp_target[r])};
-    return complete(c, splat(s->sum_below_max[r]));
+#define READ(field) splat(s->field[i])
+#define READ_INT(field) splat_int(s->field[i])
+    return READ_ROWS(READ, READ_INT);
+#undef READ
+#undef READ_INT
+}
+
+/* Where the target is: rows in lanes, all of which hold class k; or the classes from k on of one row. */
+ALWAYS_INLINE vmask is_target(const row_state *r, ptrdiff_t k) { return eq_int(r->target, splat_int((real_int)k)); }
+ALWAYS_INLINE vmask is_target_from(const row_state *r, ptrdiff_t k)
+{
+    return eq_int(r->target - splat_int((real_int)k), LANE_NUMBERS);
 }
 
 /* The Hessian at a class that is not the target, from its exponential. */
-ALWAYS_INLINE vreal other_hessian(vreal e, const row_curve *c, int curvature)
+ALWAYS_INLINE vreal other_hessian(vreal e, const row_state *c, int curvature)
 {
     vreal p = e * c->inverse, q = e * c->per_other;
     /* 1 - p as a sum: of all but the largest, if this is it */
@@ -158,7 +199,7 @@ ALWAYS_INLINE vreal other_hessian(vreal e, const row_curve *c, int curvature)
 }
 
 /* And at the target. */
-ALWAYS_INLINE vreal own_hessian(const row_curve *c, int curvature)
+ALWAYS_INLINE vreal own_hessian(const row_state *c, int curvature)
 {
     vreal p = c->exp_target * c->inverse, rest = c->sum_others * c->inverse;
     if (curvature == FL_MAJORIZE) return choose(eq(p, p), c->bound, p) * c->scaled;
@@ -168,7 +209,8 @@ ALWAYS_INLINE vreal own_hessian(const row_curve *c, int curvature)
 
 /* Rows whose largest logit is infinite, as rows that the loops can handle: one +inf is probability 1; of two, or of
  * none but -inf, no probabilities can be told. logsumexp is the infinite number itself. */
-SHARED void replace_infinite_logits(real *tile, ptrdiff_t tile_stride, ptrdiff_t n_classes, real largest, int kind)
+SHARED void replace_infinite_logits(real *tile, ptrdiff_t tile_stride, ptrdiff_t n_classes, real largest,
+                                    enum row_kind kind)
 {
     ptrdiff_t n_infinite = 0;
     int has_nan = 0;

@@ -3,7 +3,7 @@
 #define FASTLOSS_ROWS_H
 
 #include "passes.h"
-
+#include "rows_along.h"
 #include "rows_few.h"
 #include "rows_full.h"
 #include "rows_long.h"
@@ -12,27 +12,27 @@
 enum { FEW_CLASSES = 64 };    /* up to here C-ordered rows go through tiles, too */
 
 /* Which driver a job goes through. */
-enum regime { TILED, MEDIUM, VERY_LONG };
+enum regime { TILED, ALONG, MEDIUM, VERY_LONG };
 
 ALWAYS_INLINE enum regime regime_of(const fl_job *job)
 {
-    const ptrdiff_t size = sizeof(real);
-    const int row_after_row = job->n_inner == 1 && job->prediction.classes == size &&
-                              (!job->gradient.data || job->gradient.classes == size) &&
-                              (!job->hessian.data || job->hessian.classes == size);
-    if (job->n_classes <= FEW_CLASSES || !row_after_row || is_soft(job)) return TILED;
-    if (job->n_classes <= PIECE) return MEDIUM;
-    return job->want & FL_HESSIAN ? TILED : VERY_LONG;
+    const int row_after_row = classes_are_dense(&job->prediction, job) &&
+                              (!job->gradient.data || classes_are_dense(&job->gradient, job)) &&
+                              (!job->hessian.data || classes_are_dense(&job->hessian, job));
+    if (job->n_classes <= FEW_CLASSES || !row_after_row) return TILED;
+    if (is_soft(job) || (job->want & FL_HESSIAN)) return ALONG;
+    return job->n_classes <= PIECE ? MEDIUM : VERY_LONG;
 }
 
 SHARED ptrdiff_t run_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
-                          int kind)
+                          enum row_kind kind)
 {
     if (job->full != FL_DIAGONAL) return rows_full(job, first, count, sum, f);
     switch (regime_of(job)) {
     case TILED:
         if (kind != ROW_LOGSUMEXP && is_few(job)) return rows_few(job, first, count, sum, f, kind);
         return rows_tiled(job, first, count, sum, f, kind);
+    case ALONG: return rows_along(job, first, count, sum, f);
     case MEDIUM: return rows_medium(job, first, count, sum, f, kind);
     default: return rows_very_long(job, first, count, sum, f, kind);
     }
@@ -43,6 +43,7 @@ static ptrdiff_t rowwise_scratch(const fl_job *job)
     if (job->full != FL_DIAGONAL) return full_scratch(job);
     switch (regime_of(job)) {
     case TILED: return tiled_scratch(job);
+    case ALONG: return along_scratch_bytes(job);
     case MEDIUM: return medium_scratch(job);
     default: return long_scratch(job);
     }
@@ -59,7 +60,7 @@ static ptrdiff_t rowwise_scratch(const fl_job *job)
     DEFINE_SOFT(name)                                                                               \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
     {                                                                                               \
-        static const row_formula f = {name##_terms, name##_soft};                                   \
+        static const row_formula f = {name##_terms, name##_soft, name##_soft_run};                  \
         return run_rows(job, first, count, sum, &f, ROW_LOSS);                                      \
     }                                                                                               \
     DEFINE_ROWWISE(name, n_coefficients, FOR_ALL | FL_FULL_HESSIAN, rowwise_scratch)

@@ -1,4 +1,4 @@
-/* Few classes, C-ordered rows that all count: from memory to registers and back, with one stop on the way for the exponentials. */
+/* Few classes, C-ordered rows: from memory to registers and back, with one stop on the way for the exponentials. */
 #ifndef FASTLOSS_ROWS_FEW_H
 #define FASTLOSS_ROWS_FEW_H
 
@@ -10,19 +10,29 @@
 
 ALWAYS_INLINE int is_few(const fl_job *job)
 {
-    const ptrdiff_t size = sizeof(real), pitch = job->n_classes * size;
-    return job->n_classes >= 2 && job->n_classes < FUSED_CLASSES && job->n_inner == 1 && !is_weighted(job) &&
-           !is_soft(job) && !(job->want & FL_HESSIAN) && job->prediction.classes == size &&
-           job->prediction.outer == pitch &&
-           (!job->gradient.data || (job->gradient.classes == size && job->gradient.outer == pitch));
+    const ptrdiff_t n = job->n_outer;
+    return job->n_classes >= 2 && job->n_classes < FUSED_CLASSES && !is_soft(job) && !(job->want & FL_HESSIAN) &&
+           rows_are_packed(&job->prediction, job, n) &&
+           (!job->gradient.data || rows_are_packed(&job->gradient, job, n));
 }
 
 enum { FEW_AHEAD = 12288 / sizeof(real) }; /* what comes in while this is computed */
 
-ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t tile_stride, const int n_classes, ptrdiff_t n,
-                                  row_stats *s, const int keep, const int by_target, int kind, streaming_copy *flow)
+/* Rows from memory, where their exponentials go, and what goes out meanwhile. */
+typedef struct few_run {
+    const real *from;
+    real *e;
+    ptrdiff_t stride, n;
+    streaming_copy *flow;
+} few_run;
+
+ALWAYS_INLINE void few_statistics(const few_run *t, const int n_classes, row_stats *s, const int keep,
+                                  const int by_target, enum row_kind kind)
 {
-    streaming_copy leaving = *flow;
+    const real *from = t->from;
+    real *e = t->e;
+    const ptrdiff_t tile_stride = t->stride, n = t->n;
+    streaming_copy leaving = *t->flow;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal z[FUSED_CLASSES];
         load_few(z, from + i * n_classes, n_classes, n - i);
@@ -64,7 +74,7 @@ ALWAYS_INLINE void few_statistics(const real *from, real *e, ptrdiff_t tile_stri
         store(s->exp_target + i, exp_target);
         store(s->distance + i, -distance);
     }
-    *flow = leaving;
+    *t->flow = leaving;
 }
 
 /* `to` has room for a vector past the last row's end. */
@@ -76,17 +86,21 @@ ALWAYS_INLINE void few_gradient(const real *e, real *to, ptrdiff_t tile_stride, 
         vint target = load_int(s->target + i);
         vreal others_gradient = load(s->first + i) * load(s->inverse + i) * load(s->scaled + i);
         vreal own_gradient = -(load(s->sum_others + i) * others_gradient);
-        _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++) g[k] = choose(
-            eq_int(target, splat_int((real_int)k)), own_gradient, load(e + k * tile_stride + i) * others_gradient);
+        vmask nothing = eq(load(s->weight + i), ZERO); /* whatever the row holds */
+        _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++)
+        {
+            vreal other = load(e + k * tile_stride + i) * others_gradient;
+            g[k] = choose(nothing, ZERO, choose(eq_int(target, splat_int((real_int)k)), own_gradient, other));
+        }
         store_few(to + i * n_classes, g, n_classes, n - i);
     }
 }
 
 ALWAYS_INLINE void few_function(const real *e, real *to, ptrdiff_t tile_stride, const int n_classes, ptrdiff_t n,
-                                const row_stats *s, int kind)
+                                const row_stats *s, enum row_kind kind)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal out[FUSED_CLASSES], inverse = load(s->inverse + i), log_sum = load(s->value + i);
+        vreal out[FUSED_CLASSES], inverse = load(s->inverse + i), log_sum = load(s->log_sum + i);
         _Pragma("GCC unroll 16") for (int k = 0; k < n_classes; k++)
         {
             vreal y = load(e + k * tile_stride + i);
@@ -100,21 +114,19 @@ ALWAYS_INLINE void few_function(const real *e, real *to, ptrdiff_t tile_stride, 
 }
 
 #define FEW(k)                                                                                                    \
-    SHARED void few_statistics_##k(const real *from, real *e, ptrdiff_t tile_stride, ptrdiff_t n, row_stats *s,   \
-                                   int keep, streaming_copy *flow)                                                \
+    SHARED void few_statistics_##k(const few_run *t, row_stats *s, int keep)                                      \
     {                                                                                                             \
         if (keep)                                                                                                 \
-            few_statistics(from, e, tile_stride, k, n, s, 1, 1, ROW_LOSS, flow);                                  \
+            few_statistics(t, k, s, 1, 1, ROW_LOSS);                                                              \
         else                                                                                                      \
-            few_statistics(from, e, tile_stride, k, n, s, 0, 1, ROW_LOSS, flow);                                  \
+            few_statistics(t, k, s, 0, 1, ROW_LOSS);                                                              \
     }                                                                                                             \
-    SHARED void few_function_statistics_##k(const real *from, real *e, ptrdiff_t tile_stride, ptrdiff_t n,        \
-                                            row_stats *s, int kind, streaming_copy *flow)                         \
+    SHARED void few_function_statistics_##k(const few_run *t, row_stats *s, enum row_kind kind)                   \
     {                                                                                                             \
-        few_statistics(from, e, tile_stride, k, n, s, 1, 0, kind, flow);                                          \
+        few_statistics(t, k, s, 1, 0, kind);                                                                      \
     }                                                                                                             \
     SHARED void few_function_##k(const real *e, real *to, ptrdiff_t tile_stride, ptrdiff_t n, const row_stats *s, \
-                                 int kind)                                                                        \
+                                 enum row_kind kind)                                                              \
     {                                                                                                             \
         few_function(e, to, tile_stride, k, n, s, kind);                                                          \
     }                                                                                                             \
@@ -126,26 +138,31 @@ FOR_FUSED_CLASSES(FEW)
 #undef FEW
 
 SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
-                          int kind)
+                          enum row_kind kind)
 {
     const ptrdiff_t n_classes = job->n_classes, rows = rows_in_tile(job);
     real *e = (real *)round_up((ptrdiff_t)job->scratch, 64), *packed = e + rows * n_classes + LANES;
+    real *converted = packed + rows * n_classes + LANES; /* logits of another type */
     row_stats s;
     streaming_copy flow = {0};
     double total = 0;
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows;
-        const real *from = (const real *)(const void *)job->prediction.data + first * n_classes;
+        const char *at = job->prediction.data + first * job->prediction.outer;
+        const int is_real = job->prediction.type == REAL_TYPE;
+        const real *from = is_real ? (const real *)(const void *)at : converted;
+        if (!is_real) load_strided(converted, at, job->prediction.classes, job->prediction.type, n * n_classes);
+        const few_run run = {from, e, rows, n, &flow};
         const ptrdiff_t bad_index = load_targets(job, first, n, &s);
         if (bad_index >= 0) return bad_index;
         switch (n_classes) {
-#define CASE(k)                                                                     \
-    case k:                                                                         \
-        if (kind == ROW_LOSS)                                                       \
-            few_statistics_##k(from, e, rows, n, &s, job->want != FL_VALUE, &flow); \
-        else                                                                        \
-            few_function_statistics_##k(from, e, rows, n, &s, kind, &flow);         \
+#define CASE(k)                                                  \
+    case k:                                                      \
+        if (kind == ROW_LOSS)                                    \
+            few_statistics_##k(&run, &s, job->want != FL_VALUE); \
+        else                                                     \
+            few_function_statistics_##k(&run, &s, kind);         \
         break;
             FOR_FUSED_CLASSES(CASE)
 #undef CASE
@@ -156,7 +173,7 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
         else
             sum_terms(&s, round_up(n, LANES), job, kind);
         if (job->gradient.data) {
-            real *gradient = (real *)(void *)job->gradient.data + first * n_classes, *to = packed;
+            real *to = packed;
             switch (n_classes) {
 #define CASE(k)                                         \
     case k:                                             \
@@ -168,10 +185,8 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
                 FOR_FUSED_CLASSES(CASE)
 #undef CASE
             }
-            if (job->stream)
-                flow = start_streaming(gradient, packed, n * n_classes);
-            else
-                memcpy(gradient, packed, (size_t)(n * n_classes) * sizeof(real));
+            store_packed(job->gradient.data + first * job->gradient.outer, job->gradient.type, packed, n * n_classes,
+                         job->stream, &flow);
         }
         if (job->value.data)
             store_elements(&job->value, job->n_inner, first, n, s.value);

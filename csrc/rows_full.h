@@ -36,15 +36,11 @@ typedef struct full_class {
     vmask largest;
 } full_class;
 
-ALWAYS_INLINE full_class class_of(const row_stats *s, ptrdiff_t i, ptrdiff_t k, const real *e, const real *second,
+ALWAYS_INLINE full_class class_of(const row_state *r, ptrdiff_t k, const real *e, const real *second,
                                   ptrdiff_t tile_stride)
 {
-    full_class c;
-    c.e = load(e + k * tile_stride + i);
-    c.p = c.e * load(s->inverse + i);
-    c.rest = rest_at(s, i, k, c.e);
-    c.bend = load(second + k * tile_stride + i);
-    c.largest = eq_int(load_int(s->target + i), splat_int((real_int)k));
+    full_class c = {.largest = is_target(r, k), .e = load(e + k * tile_stride), .bend = load(second + k * tile_stride)};
+    c.p = c.e * r->inverse, c.rest = rest_of(r, c.largest, c.e);
     return c;
 }
 
@@ -55,29 +51,29 @@ SHARED void packed_tile(const real *e, const real *a, const real *second, real *
 {
     const ptrdiff_t n_classes = job->n_classes;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        const vreal scaled = load(s->scaled + i), spread = load(s->spread + i), sum_others = load(s->sum_others + i);
-        const vreal own_second = load(s->largest_second + i);
-        const vreal total = job->curvature == FL_PSD ? load(s->magnitude + i) : load(s->total + i);
+        const row_state r = rows_at(s, i);
+        const vreal total = job->curvature == FL_PSD ? r.magnitude : r.total;
         real *to = out + i;
         for (ptrdiff_t j = 0; j < n_classes; j++) {
-            full_class x = class_of(s, i, j, e, second, tile_stride);
+            full_class x = class_of(&r, j, e + i, second + i, tile_stride);
             vreal own_spread = choose(x.largest, ZERO, quotient_or_0(x.bend, x.rest * x.rest));
             vreal diagonal = job->curvature == FL_PSD
                                  ? total * x.p * x.rest
-                                 : soft_hessian(s, i, j, x.e, load(a + j * tile_stride + i), x.bend, FL_EXACT);
-            store(to, diagonal * scaled);
+                                 : soft_hessian(&r, x.largest, x.e, load(a + j * tile_stride + i), x.bend, FL_EXACT);
+            store(to, diagonal * r.scaled);
             to += tile_stride;
             for (ptrdiff_t k = j + 1; k < n_classes; k++, to += tile_stride) {
-                full_class y = class_of(s, i, k, e, second, tile_stride);
+                full_class y = class_of(&r, k, e + i, second + i, tile_stride);
                 vreal product = x.p * y.p, entry = -(total * product);
                 if (job->curvature == FL_EXACT) {
                     vreal both_spread = own_spread + choose(y.largest, ZERO, quotient_or_0(y.bend, y.rest * y.rest));
-                    entry = fmadd(product, spread - both_spread, entry);
+                    entry = fmadd(product, r.spread - both_spread, entry);
                     entry -= quotient_or_0(x.bend, x.rest) * y.p + quotient_or_0(y.bend, y.rest) * x.p;
-                    vreal from_largest = own_second * quotient_or_0(x.e, sum_others) * quotient_or_0(y.e, sum_others);
+                    vreal from_largest =
+                        r.largest_second * quotient_or_0(x.e, r.sum_others) * quotient_or_0(y.e, r.sum_others);
                     entry += choose(either(x.largest, y.largest), ZERO, from_largest);
                 }
-                store(to, entry * scaled);
+                store(to, entry * r.scaled);
             }
         }
     }
@@ -88,39 +84,38 @@ SHARED void product_tile(const real *e, const real *second, const real *vector, 
 {
     const ptrdiff_t n_classes = job->n_classes;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        const vreal scaled = load(s->scaled + i), inverse = load(s->inverse + i), sum_others = load(s->sum_others + i);
-        const vreal total = job->curvature == FL_PSD ? load(s->magnitude + i) : load(s->total + i);
-        const vint at_largest = load_int(s->target + i);
+        const row_state r = rows_at(s, i);
+        const vreal total = job->curvature == FL_PSD ? r.magnitude : r.total;
         vreal dot = ZERO, largest_v = ZERO, largest_p = ZERO; /* dot: p . v without the largest */
         for (ptrdiff_t k = 0; k < n_classes; k++) {
-            vmask largest = eq_int(at_largest, splat_int((real_int)k));
-            vreal p = load(e + k * tile_stride + i) * inverse, v = load(vector + k * tile_stride + i);
+            const vmask largest = is_target(&r, k);
+            vreal p = load(e + k * tile_stride + i) * r.inverse, v = load(vector + k * tile_stride + i);
             dot += choose(largest, ZERO, p * v);
             largest_v = choose(largest, v, largest_v), largest_p = choose(largest, p, largest_p);
         }
         vreal whole = fmadd(largest_p, largest_v, dot);
         /* S_k (q_k . v) of the largest class, and the sum of S_k (q_k . v) / (1 - p_k) of the others */
-        vreal rest_of_largest = sum_others * inverse;
-        vreal pull = load(s->largest_second + i) * (quotient_or_0(dot, rest_of_largest) - largest_v), sum = ZERO;
+        vreal rest_of_largest = r.sum_others * r.inverse;
+        vreal pull = r.largest_second * (quotient_or_0(dot, rest_of_largest) - largest_v), sum = ZERO;
         for (ptrdiff_t k = 0; k < n_classes; k++) {
-            full_class x = class_of(s, i, k, e, second, tile_stride);
+            full_class x = class_of(&r, k, e + i, second + i, tile_stride);
             vreal v = load(vector + k * tile_stride + i);
             vreal along = fmadd(-x.p, v, whole) / x.rest - v;
             vreal t = choose(eq(x.bend, ZERO), ZERO, x.bend * along);
             sum += choose(x.largest, ZERO, quotient_or_0(t, x.rest));
         }
         for (ptrdiff_t k = 0; k < n_classes; k++) {
-            full_class x = class_of(s, i, k, e, second, tile_stride);
+            full_class x = class_of(&r, k, e + i, second + i, tile_stride);
             vreal v = load(vector + k * tile_stride + i);
             vreal elsewhere = choose(x.largest, dot, fmadd(-x.p, v, whole)); /* p . v without class k */
             vreal result = total * x.p * fmadd(x.rest, v, -elsewhere);
             if (job->curvature == FL_EXACT) {
                 vreal along = elsewhere / x.rest - v, t = choose(eq(x.bend, ZERO), ZERO, x.bend * along);
                 vreal from_others = x.p * choose(x.largest, sum, sum - quotient_or_0(t, x.rest));
-                vreal from_largest = choose(x.largest, ZERO, quotient_or_0(x.e, sum_others) * pull);
+                vreal from_largest = choose(x.largest, ZERO, quotient_or_0(x.e, r.sum_others) * pull);
                 result += from_others + from_largest - choose(x.largest, pull, t);
             }
-            store(out + k * tile_stride + i, result * scaled);
+            store(out + k * tile_stride + i, result * r.scaled);
         }
     }
 }
@@ -148,9 +143,9 @@ SHARED ptrdiff_t rows_full(const fl_job *job, ptrdiff_t first, ptrdiff_t count, 
         if (!is_soft(job)) amounts.class_weight = NULL; /* it stands in the row's weight already */
         ptrdiff_t bad = load_soft_targets(a, rows, &amounts, first, n, &s);
         if (bad >= 0) return bad;
-        statistics_soft(z, e, rows, padded, &own, &s, NULL, 0, &flow);
+        statistics_soft(&(tile_run){z, e, rows, padded, NULL, 0, &flow}, &own, &s);
         sum_terms(&s, padded, &own, ROW_LOSS);
-        f->soft(z, e, a, second, rows, padded, &own, &s);
+        f->soft(&(soft_tiles){z, e, a, second, rows}, padded, &own, &s);
         if (job->full == FL_PACKED)
             packed_tile(e, a, second, out, rows, padded, job, &s);
         else {

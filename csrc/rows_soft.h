@@ -1,102 +1,160 @@
-/* Targets that are probabilities, or smoothed: every class counts. Rows in lanes. */
+/* Targets that are probabilities, or smoothed: every class counts. */
 #ifndef FASTLOSS_ROWS_SOFT_H
 #define FASTLOSS_ROWS_SOFT_H
 
 #include "row_terms.h"
+#include "sums.h"
 
-/* 1 - p_k of a vector of rows, from the exponential of class k: a sum where k is the largest. */
-ALWAYS_INLINE vreal rest_at(const row_stats *s, ptrdiff_t i, ptrdiff_t k, vreal e)
+/* A loss's formula of a class. */
+typedef struct class_formula {
+    terms (*of)(probability);
+    const double *coefficients;
+} class_formula;
+
+typedef struct soft_class {
+    vreal value, amount, bend; /* a_k f, a_k c_k, a_k E_k */
+} soft_class;
+
+/* Sums over the classes for the Hessian. */
+typedef struct soft_sums {
+    vreal magnitude, bound, spread, largest_second;
+} soft_sums;
+
+/* 1 - p_k, from the exponential of class k: a sum where k is the largest, which is the row's target here. */
+ALWAYS_INLINE vreal rest_of(const row_state *r, vmask largest, vreal e)
 {
-    vreal sum_others = load(s->sum_others + i), sum = sum_others + load(s->exp_target + i);
-    vmask largest = eq_int(load_int(s->target + i), splat_int((real_int)k));
-    return choose(largest, sum_others, sum - e) * load(s->inverse + i);
+    return choose(largest, r->sum_others, r->sum - e) * r->inverse;
 }
 
-/* Probabilities: every class counts with weight a_k. The formula's part: a becomes a_k c_k, `second` a_k E_k, and the row's
- * sums of them are kept. */
-ALWAYS_INLINE void tile_soft(const real *z, const real *e, real *a, real *second, ptrdiff_t tile_stride, ptrdiff_t n,
-                             const fl_job *job, row_stats *s, terms (*f)(probability))
+/* The formula at one class, which weighs a; what it adds to the sums of the Hessian is added. */
+ALWAYS_INLINE soft_class evaluate_class(const row_state *r, vmask largest, vreal e, vreal z, vreal a, class_formula f,
+                                        soft_sums *sums, const int with_hessian)
 {
-    const ptrdiff_t n_classes = job->n_classes;
-    const int want = job->want;
+    const vreal distance = r->largest - z;
+    const probability at = {.p = e * r->inverse,
+                            .rest = rest_of(r, largest, e),
+                            .loss = distance + r->log_sum,
+                            .distance = distance,
+                            .log_sum = r->log_sum,
+                            .amount = a,
+                            .coefficients = f.coefficients};
+    const terms t = f.of(at);
+    soft_class c = {.value = choose(eq(a, ZERO), ZERO, a * t.value), .amount = a * t.first, .bend = a * t.second};
+    if (!with_hessian) return c;
+    sums->magnitude += vabs(c.amount);
+    sums->bound += a * t.bound;
+    sums->spread += choose(largest, ZERO, c.bend / (at.rest * at.rest));
+    sums->largest_second = choose(largest, c.bend, sums->largest_second);
+    return c;
+}
+
+/* Rows in lanes, whose sums are kept. */
+ALWAYS_INLINE void tile_soft(const soft_tiles *t, ptrdiff_t n, const fl_job *job, row_stats *s,
+                             terms (*of)(probability))
+{
+    const class_formula f = {of, job->coefficients};
+    const int with_hessian = job->want & FL_HESSIAN;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal inverse = load(s->inverse + i), sum_others = load(s->sum_others + i), w = load(s->weight + i);
-        vreal sum = sum_others + load(s->exp_target + i), log_sum = log_of_row_sum(sum_others, ONE, n_classes);
-        vint target = load_int(s->target + i); /* here the largest logit */
-        vreal largest = load(z + i), bound = ZERO;
-        for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * tile_stride + i), largest);
-        exact_sum value = {ZERO, ZERO}, weight = {ZERO, ZERO};
-        vreal magnitude = ZERO, spread = ZERO, own_second = ZERO;
-        for (ptrdiff_t k = 0; k < n_classes; k++) {
-            vmask mine = eq_int(target, splat_int((real_int)k));
-            vreal y = load(e + k * tile_stride + i), a_k = load(a + k * tile_stride + i);
-            vreal distance = largest - load(z + k * tile_stride + i);
-            probability at = {.p = y * inverse,
-                              .rest = choose(mine, sum_others, sum - y) * inverse,
-                              .loss = distance + log_sum,
-                              .distance = distance,
-                              .log_sum = log_sum,
-                              .amount = a_k,
-                              .coefficients = job->coefficients};
-            terms t = f(at);
-            add_to(&value, choose(eq(a_k, ZERO), ZERO, a_k * t.value));
-            vreal b = a_k * t.first;
-            add_to(&weight, b);
-            store(a + k * tile_stride + i, b);
-            if (!(want & FL_HESSIAN)) continue;
-            magnitude += vabs(b);
-            bound += a_k * t.bound;
-            vreal bend = a_k * t.second;
-            store(second + k * tile_stride + i, bend);
-            spread += choose(mine, ZERO, bend / (at.rest * at.rest));
-            own_second = choose(mine, bend, own_second);
+        const row_state r = rows_at(s, i);
+        exact_sum value = {ZERO, ZERO}, total = {ZERO, ZERO};
+        soft_sums sums = {ZERO, ZERO, ZERO, ZERO};
+        for (ptrdiff_t k = 0; k < job->n_classes; k++) {
+            const ptrdiff_t at = k * t->stride + i;
+            const soft_class c = evaluate_class(&r, is_target(&r, k), load(t->e + at), load(t->z + at), load(t->a + at),
+                                                f, &sums, with_hessian);
+            add_to(&value, c.value);
+            add_to(&total, c.amount);
+            store(t->a + at, c.amount);
+            if (with_hessian) store(t->second + at, c.bend);
         }
-        vreal loss = choose(eq(sum, sum), value_of(value), sum); /* undefined even if no class weighs anything */
+        vreal w = load(s->weight + i);
+        vreal loss = choose(eq(r.sum, r.sum), value_of(value), r.sum); /* undefined even if no class weighs anything */
         store(s->value + i, choose(eq(w, ZERO), ZERO, loss * w));
-        store(s->total + i, value_of(weight));
-        if (!(want & FL_HESSIAN)) continue;
-        store(s->magnitude + i, magnitude);
-        store(s->bound + i, bound);
-        store(s->spread + i, spread);
-        store(s->largest_second + i, own_second);
+        store(s->total + i, value_of(total));
+        if (!with_hessian) continue;
+        store(s->magnitude + i, sums.magnitude);
+        store(s->bound + i, sums.bound);
+        store(s->spread + i, sums.spread);
+        store(s->largest_second + i, sums.largest_second);
     }
 }
 
-#define DEFINE_SOFT(name)                                                                                            \
-    static void name##_soft(const real *z, const real *e, real *a, real *second, ptrdiff_t tile_stride, ptrdiff_t n, \
-                            const fl_job *job, row_stats *s)                                                         \
-    {                                                                                                                \
-        tile_soft(z, e, a, second, tile_stride, n, job, s, name);                                                    \
-    }
-
-/* The Hessian's diagonal at class k of a vector of rows: y its exponential, b and bend what tile_soft has made of it. */
-ALWAYS_INLINE vreal soft_hessian(const row_stats *s, ptrdiff_t i, ptrdiff_t k, vreal y, vreal b, vreal bend,
-                                 int curvature)
+/* A row's classes in lanes: logits become a_k c_k, `bend` a_k E_k, and what they add up to is added to the totals. */
+ALWAYS_INLINE void run_soft(const class_run *c, const row_state *r, class_formula f, soft_totals *totals,
+                            const int with_hessian)
 {
-    vreal sum_others = load(s->sum_others + i), total = load(s->total + i), p = y * load(s->inverse + i);
-    vreal rest = rest_at(s, i, k, y);
-    if (curvature == FL_MAJORIZE) return choose(eq(y, y), load(s->bound + i), y);
-    if (curvature == FL_PSD) return not_flat(load(s->magnitude + i) * p * rest, fmadd(p, total - b, -(b * rest)));
-    vmask mine = eq_int(load_int(s->target + i), splat_int((real_int)k));
-    vreal spread = load(s->spread + i), q = choose(eq(sum_others, ZERO), ZERO, y / sum_others);
-    vreal from_others = choose(mine, spread, spread - bend / (rest * rest)) * (p * p);
-    vreal from_largest = choose(mine, ZERO, load(s->largest_second + i) * (q * q));
-    return total * p * rest + (bend + choose(eq(spread, ZERO), ZERO, from_others) + from_largest);
+    lane_sums value = no_sums(), total = no_sums(), magnitude = no_sums(), bound = no_sums(), spread = no_sums();
+    lane_sums largest_second = no_sums();
+    for (ptrdiff_t i = 0; i < c->n; i += LANES)
+        for (int g = 0; g < GROUP; g++) {
+            const ptrdiff_t at = i + g * WIDTH;
+            soft_sums sums = {ZERO, ZERO, ZERO, ZERO};
+            const soft_class x = evaluate_class(r, is_target_from(r, c->start + at), load(c->e + at), load(c->z + at),
+                                                load(c->a + at), f, &sums, with_hessian);
+            add_lanes(&value, g, x.value);
+            add_lanes(&total, g, x.amount);
+            store(c->z + at, x.amount);
+            if (!with_hessian) continue;
+            add_lanes(&magnitude, g, sums.magnitude);
+            add_lanes(&bound, g, sums.bound);
+            add_lanes(&spread, g, sums.spread);
+            add_lanes(&largest_second, g, sums.largest_second);
+            store(c->bend + at, x.bend);
+        }
+    totals->value += total_of(&value), totals->total += total_of(&total);
+    if (!with_hessian) return;
+    totals->magnitude += total_of(&magnitude), totals->bound += total_of(&bound);
+    totals->spread += total_of(&spread), totals->largest_second += total_of(&largest_second);
 }
 
-/* The rest is the same for all: e becomes the gradient, and `hessian`, which holds `second`, the Hessian. */
-SHARED void derive_soft(real *e, const real *a, real *hessian, ptrdiff_t tile_stride, ptrdiff_t n, const fl_job *job,
+#define DEFINE_SOFT(name)                                                                               \
+    static void name##_soft(const soft_tiles *t, ptrdiff_t n, const fl_job *job, row_stats *s)          \
+    {                                                                                                   \
+        const soft_tiles tiles = *t;                                                                    \
+        tile_soft(&tiles, n, job, s, name);                                                             \
+    }                                                                                                   \
+    static void name##_soft_run(const class_run *c, const row_stats *s, ptrdiff_t r, const fl_job *job, \
+                                soft_totals *totals)                                                    \
+    {                                                                                                   \
+        const class_run run = *c;                                                                       \
+        const row_state row = row_at(s, r);                                                             \
+        if (job->want & FL_HESSIAN)                                                                     \
+            run_soft(&run, &row, (class_formula){name, job->coefficients}, totals, 1);                  \
+        else                                                                                            \
+            run_soft(&run, &row, (class_formula){name, job->coefficients}, totals, 0);                  \
+    }
+
+/* sum_k b_k p - b, without the difference of the two where b is all there is */
+ALWAYS_INLINE vreal soft_gradient(const row_state *r, vmask largest, vreal e, vreal b)
+{
+    return fmadd(e * r->inverse, r->total - b, -(b * rest_of(r, largest, e)));
+}
+
+/* The Hessian's diagonal at a class, of its exponential, b = a_k c_k and bend = a_k E_k. */
+ALWAYS_INLINE vreal soft_hessian(const row_state *r, vmask largest, vreal e, vreal b, vreal bend, int curvature)
+{
+    vreal p = e * r->inverse, rest = rest_of(r, largest, e);
+    if (curvature == FL_MAJORIZE) return choose(eq(e, e), r->bound, e);
+    if (curvature == FL_PSD) return not_flat(r->magnitude * p * rest, soft_gradient(r, largest, e, b));
+    vreal q = choose(eq(r->sum_others, ZERO), ZERO, e / r->sum_others);
+    vreal from_others = choose(largest, r->spread, r->spread - bend / (rest * rest)) * (p * p);
+    vreal from_largest = choose(largest, ZERO, r->largest_second * (q * q));
+    return r->total * p * rest + (bend + choose(eq(r->spread, ZERO), ZERO, from_others) + from_largest);
+}
+
+/* Rows in lanes: e becomes the gradient, and `hessian`, which holds a_k E_k, the Hessian. */
+SHARED void derive_soft(real *e, const real *b, real *hessian, ptrdiff_t tile_stride, ptrdiff_t n, const fl_job *job,
                         const row_stats *s)
 {
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        vreal scaled = load(s->scaled + i), total = load(s->total + i), inverse = load(s->inverse + i);
+        const row_state r = rows_at(s, i);
         for (ptrdiff_t k = 0; k < job->n_classes; k++) {
             const ptrdiff_t at = k * tile_stride + i;
-            vreal y = load(e + at), b = load(a + at), p = y * inverse;
+            const vmask largest = is_target(&r, k);
+            const vreal x = load(e + at), b_k = load(b + at);
             if (job->want & FL_HESSIAN)
-                store(hessian + at, soft_hessian(s, i, k, y, b, load(hessian + at), job->curvature) * scaled);
-            /* total p - b, without the difference of the two where b is all there is */
-            store(e + at, fmadd(p, total - b, -(b * rest_at(s, i, k, y))) * scaled);
+                store(hessian + at, soft_hessian(&r, largest, x, b_k, load(hessian + at), job->curvature) * r.scaled);
+            store(e + at, soft_gradient(&r, largest, x, b_k) * r.scaled);
         }
     }
 }

@@ -26,7 +26,8 @@ ALWAYS_INLINE ptrdiff_t end_of_partial_sum(ptrdiff_t k, ptrdiff_t n_classes)
 }
 
 /* The largest of each row of a vector of rows, infinite ones settled. *reported: before that. */
-ALWAYS_INLINE vreal largest_of_rows(real *z, ptrdiff_t tile_stride, ptrdiff_t n_classes, int kind, vreal *reported)
+ALWAYS_INLINE vreal largest_of_rows(real *z, ptrdiff_t tile_stride, ptrdiff_t n_classes, enum row_kind kind,
+                                    vreal *reported)
 {
     vreal largest = load(z);
     for (ptrdiff_t k = 1; k < n_classes; k++) largest = vmax(load(z + k * tile_stride), largest);
@@ -43,28 +44,39 @@ ALWAYS_INLINE vreal largest_of_rows(real *z, ptrdiff_t tile_stride, ptrdiff_t n_
     return largest;
 }
 
-/* The statistics of all rows of a tile, and the exponentials, which take the logits' place where e == z. */
-ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t tile_stride, ptrdiff_t n, const fl_job *job,
-                                   row_stats *s, const int kind, const int keep, const int by_target,
-                                   const int want_smaller, const char *ahead, ptrdiff_t ahead_bytes,
-                                   streaming_copy *flow)
+/* The class of the largest logit of each row, of equal ones the first. */
+ALWAYS_INLINE vint first_of_largest(const real *z, ptrdiff_t tile_stride, ptrdiff_t n_classes, vreal largest)
 {
+    vreal at = ZERO; /* an integer's bits */
+    for (ptrdiff_t k = n_classes - 1; k > 0; k--)
+        at = choose(eq(load(z + k * tile_stride), largest), from_bits(splat_int((real_int)k)), at);
+    return bits_of(choose(eq(load(z), largest), ZERO, at));
+}
+
+/* A tile of n rows: logits, their exponentials, which take their place where e == z; and what happens in memory meanwhile: what
+ * is read next comes in, what was computed before goes out. */
+typedef struct tile_run {
+    real *z, *e;
+    ptrdiff_t stride, n;
+    const char *ahead;
+    ptrdiff_t ahead_bytes;
+    streaming_copy *flow;
+} tile_run;
+
+/* The statistics of all rows of a tile, and the exponentials. */
+ALWAYS_INLINE void tile_statistics(const tile_run *t, const fl_job *job, row_stats *s, const enum row_kind kind,
+                                   const int keep, const int by_target, const int want_smaller)
+{
+    real *z = t->z, *e = t->e;
+    const ptrdiff_t tile_stride = t->stride, n = t->n, ahead_bytes = t->ahead_bytes;
+    const char *ahead = t->ahead;
     const ptrdiff_t n_classes = job->n_classes;
     ptrdiff_t fetched = 0;
-    streaming_copy leaving = *flow;
+    streaming_copy leaving = *t->flow;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal reported, largest = largest_of_rows(z + i, tile_stride, n_classes, kind, &reported);
-        vint target;
-        if (by_target) {
-            target = load_int(s->target + i);
-        } else {
-            vreal at = ZERO; /* an integer's bits */
-            for (ptrdiff_t k = n_classes - 1; k > 0; k--)
-                at = choose(eq(load(z + k * tile_stride + i), largest), from_bits(splat_int((real_int)k)), at);
-            at = choose(eq(load(z + i), largest), ZERO, at);
-            target = bits_of(at);
-            *(vint_unaligned *)(s->target + i) = (vint_unaligned)target;
-        }
+        if (!by_target) store_int(s->target + i, first_of_largest(z + i, tile_stride, n_classes, largest));
+        const vint target = load_int(s->target + i);
         exact_sum sum_others = {ZERO, ZERO}, sum_below_max = {ZERO, ZERO};
         vreal exp_target = ZERO, distance = ZERO, ties = ZERO, lower = ZERO;
         if (n_classes == 2) lower = exp_nonpositive(-vabs(load(z + i) - load(z + tile_stride + i)));
@@ -98,17 +110,16 @@ ALWAYS_INLINE void tile_statistics(real *z, real *e, ptrdiff_t tile_stride, ptrd
         store(s->exp_target + i, exp_target);
         store(s->distance + i, kind == ROW_LOGSUMEXP ? reported : -distance);
         if (want_smaller) store(s->sum_below_max + i, value_of(sum_below_max) + (ties - ONE));
-        if (kind == ROW_LOG_SOFTMAX) store(s->first + i, largest);
+        if (!by_target) store(s->largest + i, largest);
     }
-    *flow = leaving;
+    *t->flow = leaving;
 }
 
 /* The sets of options that occur, a copy each: they are shared by all losses. */
-#define STATISTICS(name, kind, keep, by_target, want_smaller)                                                         \
-    SHARED void name(real *z, real *e, ptrdiff_t tile_stride, ptrdiff_t n, const fl_job *job, row_stats *s,           \
-                     const char *ahead, ptrdiff_t ahead_bytes, streaming_copy *flow)                                  \
-    {                                                                                                                 \
-        tile_statistics(z, e, tile_stride, n, job, s, kind, keep, by_target, want_smaller, ahead, ahead_bytes, flow); \
+#define STATISTICS(name, kind, keep, by_target, want_smaller)            \
+    SHARED void name(const tile_run *t, const fl_job *job, row_stats *s) \
+    {                                                                    \
+        tile_statistics(t, job, s, kind, keep, by_target, want_smaller); \
     }
 STATISTICS(statistics_value, ROW_LOSS, 0, 1, 0)
 STATISTICS(statistics_gradient, ROW_LOSS, 1, 1, 0)
@@ -126,9 +137,9 @@ ALWAYS_INLINE void tile_hard(real *e, real *hessian, ptrdiff_t tile_stride, ptrd
         vint target = load_int(s->target + i);
         vreal others_gradient = load(s->first + i) * load(s->inverse + i) * load(s->scaled + i);
         vreal own_gradient = -(load(s->sum_others + i) * others_gradient);
-        row_curve c;
+        row_state c;
         vreal own_curvature = ZERO;
-        if (with_hessian) c = row_curves(s, i), own_curvature = own_hessian(&c, job->curvature);
+        if (with_hessian) c = rows_at(s, i), own_curvature = own_hessian(&c, job->curvature);
         for (ptrdiff_t k = 0; k < job->n_classes; k++) {
             vreal y = load(e + k * tile_stride + i);
             vmask mine = eq_int(target, splat_int((real_int)k));
@@ -150,74 +161,111 @@ SHARED void tile_hard_hessian(real *e, real *hessian, ptrdiff_t tile_stride, ptr
     tile_hard(e, hessian, tile_stride, n, job, s, 1);
 }
 
-SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
-                            int kind)
-{
-    const int soft = is_soft(job), want = job->want;
-    const ptrdiff_t rows = rows_in_tile(job), tile_size = round_up(rows * job->n_classes + LANES, LANES);
-    real *z = (real *)round_up((ptrdiff_t)job->scratch, 64);
-    real *hessian = z + tile_size, *packed = hessian + tile_size, *a = packed + tile_size,
-         *e = soft ? a + tile_size : z;
-    const int weighted = is_weighted(job);
+typedef struct tiled_rows {
+    real *z, *e, *hessian, *packed, *a;
+    ptrdiff_t rows;
+    streaming_copy flow;
     row_stats s;
-    streaming_copy flow = {0};
-    double total = 0;
-    start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
-    for (ptrdiff_t end = first + count; first < end; first += rows) {
-        const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
-        const ptrdiff_t bad_index = load_targets(job, first, n, &s);
-        if (bad_index >= 0) return bad_index;
-        load_tile(z, rows, &job->prediction, job, first, n);
-        for (ptrdiff_t i = 0; weighted && i < n; i++) /* rows that count nowhere are computed from zeros */
-            if (s.weight[i] == 0)
-                for (ptrdiff_t k = 0; k < job->n_classes; k++) z[k * rows + i] = 0;
-        if (soft) {
-            ptrdiff_t bad = load_soft_targets(a, rows, job, first, n, &s);
-            if (bad >= 0) return bad;
-        }
-        const ptrdiff_t ahead_rows = job->prediction.classes == sizeof(real) && job->n_inner == 1 ? end - first - n : 0;
-        const char *ahead = job->prediction.data + (first + n) * job->prediction.outer;
-        const ptrdiff_t ahead_bytes =
-            (ahead_rows < rows ? ahead_rows : rows) * job->n_classes * (ptrdiff_t)sizeof(real);
-        (kind == ROW_LOG_SOFTMAX ? statistics_log_softmax
-         : kind == ROW_SOFTMAX   ? statistics_softmax
-         : kind == ROW_LOGSUMEXP ? statistics_logsumexp
-         : soft                  ? statistics_soft
-         : want == FL_VALUE      ? statistics_value
-         : (want & FL_HESSIAN)   ? statistics_hessian
-                                 : statistics_gradient)(z, e, rows, padded, job, &s, ahead, ahead_bytes, &flow);
-        finish_copy(&flow);
-        if (kind != ROW_LOSS || soft)
-            sum_terms(&s, padded, job, kind);
-        else
-            f->terms(&s, padded, job);
-        if (kind == ROW_LOSS) {
-            if (soft) {
-                f->soft(z, e, a, hessian, rows, padded, job, &s);
-                if (want != FL_VALUE) derive_soft(e, a, hessian, rows, padded, job, &s);
-            } else if (want & FL_HESSIAN)
-                tile_hard_hessian(e, hessian, rows, padded, job, &s);
-            else if (want & FL_GRADIENT)
-                tile_hard_gradient(e, rows, padded, job, &s);
-            if (job->gradient.data)
-                store_tile(e, rows, &job->gradient, job, first, n, packed, job->hessian.data ? NULL : &flow);
-            if (job->hessian.data) store_tile(hessian, rows, &job->hessian, job, first, n, packed, NULL);
-        } else if (kind != ROW_LOGSUMEXP) {
-            for (ptrdiff_t i = 0; i < padded; i += WIDTH) {
-                vreal inverse = load(s.inverse + i), largest = load(s.first + i), log_sum = load(s.value + i);
-                for (ptrdiff_t k = 0; k < job->n_classes; k++) {
-                    vreal y = load(z + k * rows + i);
-                    store(z + k * rows + i, kind == ROW_SOFTMAX ? y * inverse : (y - largest) - log_sum);
-                }
-            }
-            store_tile(z, rows, &job->gradient, job, first, n, packed, &flow);
-        }
-        if (job->value.data)
-            store_elements(&job->value, job->n_inner, first, n, s.value);
-        else if (want & FL_VALUE)
-            total += sum_reals(s.value, n);
+} tiled_rows;
+
+ALWAYS_INLINE void divide_tiled_scratch(const fl_job *job, tiled_rows *t)
+{
+    t->rows = rows_in_tile(job), t->flow = (streaming_copy){0};
+    const ptrdiff_t tile_size = round_up(t->rows * job->n_classes + LANES, LANES);
+    t->z = (real *)round_up((ptrdiff_t)job->scratch, 64);
+    t->hessian = t->z + tile_size, t->packed = t->hessian + tile_size, t->a = t->packed + tile_size;
+    t->e = is_soft(job) ? t->a + tile_size : t->z;
+}
+
+/* `left`: rows of the block from `first` on. */
+SHARED void statistics_of_tile(const fl_job *job, ptrdiff_t first, ptrdiff_t n, ptrdiff_t left, tiled_rows *t,
+                               enum row_kind kind)
+{
+    const fl_array *x = &job->prediction;
+    const int want = job->want;
+    const ptrdiff_t next = left - n < t->rows ? left - n : t->rows;
+    const ptrdiff_t ahead_rows = classes_are_dense(x, job) ? next : 0;
+    const tile_run run = {t->z,
+                          t->e,
+                          t->rows,
+                          round_up(n, LANES),
+                          x->data + (first + n) * x->outer,
+                          ahead_rows * job->n_classes * x->classes,
+                          &t->flow};
+    (kind == ROW_LOG_SOFTMAX ? statistics_log_softmax
+     : kind == ROW_SOFTMAX   ? statistics_softmax
+     : kind == ROW_LOGSUMEXP ? statistics_logsumexp
+     : is_soft(job)          ? statistics_soft
+     : want == FL_VALUE      ? statistics_value
+     : (want & FL_HESSIAN)   ? statistics_hessian
+                             : statistics_gradient)(&run, job, &t->s);
+    finish_copy(&t->flow);
+}
+
+/* Of a tile of a loss value and derivatives, which go out. */
+SHARED void derive_rows(const fl_job *job, ptrdiff_t first, ptrdiff_t n, tiled_rows *t, const row_formula *f)
+{
+    const ptrdiff_t padded = round_up(n, LANES);
+    if (is_soft(job)) {
+        sum_terms(&t->s, padded, job, ROW_LOSS);
+        f->soft(&(soft_tiles){t->z, t->e, t->a, t->hessian, t->rows}, padded, job, &t->s);
+        if (job->want != FL_VALUE) derive_soft(t->e, t->a, t->hessian, t->rows, padded, job, &t->s);
+    } else {
+        f->terms(&t->s, padded, job);
+        if (job->want & FL_HESSIAN)
+            tile_hard_hessian(t->e, t->hessian, t->rows, padded, job, &t->s);
+        else if (job->want & FL_GRADIENT)
+            tile_hard_gradient(t->e, t->rows, padded, job, &t->s);
     }
-    finish_copy(&flow);
+    if (job->gradient.data)
+        store_tile(t->e, t->rows, &job->gradient, job, first, n, t->packed, job->hessian.data ? NULL : &t->flow);
+    if (job->hessian.data) store_tile(t->hessian, t->rows, &job->hessian, job, first, n, t->packed, NULL);
+}
+
+/* The same of a function of a row. */
+SHARED void put_function(const fl_job *job, ptrdiff_t first, ptrdiff_t n, tiled_rows *t, enum row_kind kind)
+{
+    const ptrdiff_t padded = round_up(n, LANES);
+    sum_terms(&t->s, padded, job, kind);
+    if (kind == ROW_LOGSUMEXP) return;
+    for (ptrdiff_t i = 0; i < padded; i += WIDTH) {
+        const row_state r = rows_at(&t->s, i);
+        for (ptrdiff_t k = 0; k < job->n_classes; k++) {
+            real *at = t->z + k * t->rows + i;
+            store(at, kind == ROW_SOFTMAX ? load(at) * r.inverse : (load(at) - r.largest) - r.log_sum);
+        }
+    }
+    store_tile(t->z, t->rows, &job->gradient, job, first, n, t->packed, &t->flow);
+}
+
+SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum, const row_formula *f,
+                            enum row_kind kind)
+{
+    tiled_rows t;
+    double total = 0;
+    divide_tiled_scratch(job, &t);
+    start_weights(job, round_up(count < t.rows ? count : t.rows, LANES), &t.s);
+    for (ptrdiff_t end = first + count; first < end; first += t.rows) {
+        const ptrdiff_t n = end - first < t.rows ? end - first : t.rows;
+        const ptrdiff_t bad_index = load_targets(job, first, n, &t.s);
+        if (bad_index >= 0) return bad_index;
+        load_tile(t.z, t.rows, &job->prediction, job, first, n);
+        for (ptrdiff_t i = 0; is_weighted(job) && i < n; i++) /* rows that count nowhere are computed from zeros */
+            if (t.s.weight[i] == 0)
+                for (ptrdiff_t k = 0; k < job->n_classes; k++) t.z[k * t.rows + i] = 0;
+        const ptrdiff_t bad = is_soft(job) ? load_soft_targets(t.a, t.rows, job, first, n, &t.s) : -1;
+        if (bad >= 0) return bad;
+        statistics_of_tile(job, first, n, end - first, &t, kind);
+        if (kind == ROW_LOSS)
+            derive_rows(job, first, n, &t, f);
+        else
+            put_function(job, first, n, &t, kind);
+        if (job->value.data)
+            store_elements(&job->value, job->n_inner, first, n, t.s.value);
+        else if (job->want & FL_VALUE)
+            total += sum_reals(t.s.value, n);
+    }
+    finish_copy(&t.flow);
     if (job->stream) stream_end();
     *sum = total;
     return -1;

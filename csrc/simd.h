@@ -88,11 +88,21 @@ typedef real_int vint_unaligned __attribute__((vector_size(VECTOR_BYTES), aligne
 ALWAYS_INLINE vreal load(const real *p) { return (vreal) * (const vreal_unaligned *)p; }
 ALWAYS_INLINE void store(real *p, vreal v) { *(vreal_unaligned *)p = (vreal_unaligned)v; }
 ALWAYS_INLINE vint load_int(const real_int *p) { return (vint) * (const vint_unaligned *)p; }
+ALWAYS_INLINE void store_int(real_int *p, vint v) { *(vint_unaligned *)p = (vint_unaligned)v; }
 ALWAYS_INLINE vreal splat(real x) { return x - (vreal){0}; }
 #define ZERO splat(0)
 #define ONE splat(1)
 #define UNIFORM(x) splat((real)(x))
 ALWAYS_INLINE vint splat_int(real_int x) { return x - (vint){0}; }
+#if VECTOR_BYTES == 64 && FL_REAL == 32
+#define LANE_NUMBERS ((vint){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#elif VECTOR_BYTES * 8 / FL_REAL == 8
+#define LANE_NUMBERS ((vint){0, 1, 2, 3, 4, 5, 6, 7})
+#elif VECTOR_BYTES * 8 / FL_REAL == 4
+#define LANE_NUMBERS ((vint){0, 1, 2, 3})
+#else
+#define LANE_NUMBERS ((vint){0, 1})
+#endif
 ALWAYS_INLINE vint bits_of(vreal x) { return (vint)x; }
 ALWAYS_INLINE vreal from_bits(vint x) { return (vreal)x; }
 
@@ -185,6 +195,28 @@ ALWAYS_INLINE vreal vsqrt(vreal x)
 }
 #else
 ALWAYS_INLINE vreal vsqrt(vreal x) { return OP(sqrt)(x); }
+#endif
+
+#if FL_REAL == 32 && VECTOR_BYTES == 64
+#define HAVE_HALVES
+ALWAYS_INLINE vreal load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+ALWAYS_INLINE void store_f16(uint16_t *p, vreal x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+#elif FL_REAL == 32 && defined(__F16C__)
+#define HAVE_HALVES
+ALWAYS_INLINE vreal load_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+ALWAYS_INLINE void store_f16(uint16_t *p, vreal x)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
 #endif
 
 ALWAYS_INLINE void prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }

@@ -24,31 +24,126 @@
     CASE(FL_F32, float)         \
     CASE(FL_F64, double)
 
+ALWAYS_INLINE ptrdiff_t size_of_type(int type)
+{
+    return type <= FL_U8 ? 1 : type <= FL_U16 || type >= FL_F16 ? 2 : type <= FL_U32 || type == FL_F32 ? 4 : 8;
+}
+
+/* Halves by arithmetic on integers, which compilers turn into vectors of every instruction set: so the bits are the same on all. A
+ * float16 has 5 bits of exponent with a bias of 15, and 10 of mantissa; a bfloat16 is the upper half of a float. */
+ALWAYS_INLINE float float_of_bits(uint32_t x)
+{
+    float y;
+    memcpy(&y, &x, sizeof y);
+    return y;
+}
+
+ALWAYS_INLINE uint32_t bits_of_float(float x)
+{
+    uint32_t y;
+    memcpy(&y, &x, sizeof y);
+    return y;
+}
+
+ALWAYS_INLINE float from_f16(uint16_t x)
+{
+    const uint32_t rest = x & 0x7fffu, sign = (uint32_t)(x & 0x8000u) << 16;
+    const uint32_t normal = (rest << 13) + (rest >= 0x7c00 ? 224u << 23 : 112u << 23); /* or infinite, or nan */
+    const uint32_t subnormal = bits_of_float((float)(int32_t)rest * 0x1p-24f);
+    return float_of_bits((rest < 0x400 ? subnormal : normal) | sign);
+}
+
+/* To the nearest, of two the even one. */
+ALWAYS_INLINE uint16_t to_f16(float x)
+{
+    const uint32_t bits = bits_of_float(x), rest = bits & 0x7fffffffu;
+    const uint32_t moved = rest - (112u << 23), normal = (moved + 0xfffu + (moved >> 13 & 1)) >> 13;
+    const uint32_t subnormal = bits_of_float(float_of_bits(rest) + 0.5f) - bits_of_float(0.5f); /* rounds to 2^-24 */
+    const uint32_t beyond = rest > 0x7f800000u ? 0x7e00u | (rest >> 13 & 0x3ffu) : 0x7c00u;
+    const uint32_t y = rest >= 0x47800000u ? beyond : rest < 0x38800000u ? subnormal : normal;
+    return (uint16_t)(y | (bits >> 16 & 0x8000u));
+}
+
+ALWAYS_INLINE float from_bf16(uint16_t x) { return float_of_bits((uint32_t)x << 16); }
+
+ALWAYS_INLINE uint16_t to_bf16(float x)
+{
+    const uint32_t bits = bits_of_float(x);
+    const uint32_t y = x == x ? bits + 0x7fffu + (bits >> 16 & 1) : bits | 0x400000u;
+    return (uint16_t)(y >> 16);
+}
+
+/* How many of `count` consecutive float16 the processor has converted itself, to the same bits. */
+ALWAYS_INLINE ptrdiff_t load_f16s(real *tile, const char *from, ptrdiff_t count)
+{
+    ptrdiff_t i = 0;
+#ifdef HAVE_HALVES
+    for (; i + WIDTH <= count; i += WIDTH) store(tile + i, load_f16((const uint16_t *)(const void *)from + i));
+#endif
+    (void)tile, (void)from, (void)count;
+    return i;
+}
+
+ALWAYS_INLINE ptrdiff_t store_f16s(char *to, const real *tile, ptrdiff_t count)
+{
+    ptrdiff_t i = 0;
+#ifdef HAVE_HALVES
+    for (; i + WIDTH <= count; i += WIDTH) store_f16((uint16_t *)(void *)to + i, load(tile + i));
+#endif
+    (void)to, (void)tile, (void)count;
+    return i;
+}
+
 /* tile[i] = the element at `from + i * stride` */
 SHARED void load_strided(real *tile, const char *from, ptrdiff_t stride, int type, ptrdiff_t count)
 {
+    if (type == FL_F16 && stride == 2) {
+        const ptrdiff_t done = load_f16s(tile, from, count);
+        tile += done, from += 2 * done, count -= done;
+    }
     switch (type) {
-#define CASE(code, ctype)                                                                                              \
-    case code:                                                                                                         \
-        if (stride == (ptrdiff_t)sizeof(ctype))                                                                        \
-            for (ptrdiff_t i = 0; i < count; i++) tile[i] = (real)((const ctype *)(const void *)from)[i];              \
-        else                                                                                                           \
-            for (ptrdiff_t i = 0; i < count; i++) tile[i] = (real) * (const ctype *)(const void *)(from + i * stride); \
+#define CASE_BY(code, ctype, CONVERT)                                                                              \
+    case code:                                                                                                     \
+        if (stride == (ptrdiff_t)sizeof(ctype))                                                                    \
+            for (ptrdiff_t i = 0; i < count; i++) tile[i] = (real)CONVERT(((const ctype *)(const void *)from)[i]); \
+        else                                                                                                       \
+            for (ptrdiff_t i = 0; i < count; i++)                                                                  \
+                tile[i] = (real)CONVERT(*(const ctype *)(const void *)(from + i * stride));                        \
         break;
+#define CASE(code, ctype) CASE_BY(code, ctype, )
         FOR_EACH_TYPE(CASE)
+        CASE_BY(FL_F16, uint16_t, from_f16)
+        CASE_BY(FL_BF16, uint16_t, from_bf16)
 #undef CASE
+#undef CASE_BY
     }
 }
 
 /* The element at `to + i * stride` = tile[i], rounded where it is narrower. */
 SHARED void store_strided(char *to, ptrdiff_t stride, int type, const real *tile, ptrdiff_t count)
 {
-    if (type == REAL_TYPE)
-        for (ptrdiff_t i = 0; i < count; i++) *(real *)(void *)(to + i * stride) = tile[i];
-    else if (stride == sizeof(float))
-        for (ptrdiff_t i = 0; i < count; i++) ((float *)(void *)to)[i] = (float)tile[i];
-    else
-        for (ptrdiff_t i = 0; i < count; i++) *(float *)(void *)(to + i * stride) = (float)tile[i];
+    if (type == FL_F16 && stride == 2) {
+        const ptrdiff_t done = store_f16s(to, tile, count);
+        tile += done, to += 2 * done, count -= done;
+    }
+    switch (type) {
+#define CASE(code, ctype, CONVERT)                                                                        \
+    case code:                                                                                            \
+        if (stride == (ptrdiff_t)sizeof(ctype))                                                           \
+            for (ptrdiff_t i = 0; i < count; i++) ((ctype *)(void *)to)[i] = CONVERT(tile[i]);            \
+        else                                                                                              \
+            for (ptrdiff_t i = 0; i < count; i++) *(ctype *)(void *)(to + i * stride) = CONVERT(tile[i]); \
+        break;
+#define TO_F16(x) to_f16((float)(x))
+#define TO_BF16(x) to_bf16((float)(x))
+        CASE(FL_F32, float, (float))
+        CASE(FL_F64, double, (double))
+        CASE(FL_F16, uint16_t, TO_F16)
+        CASE(FL_BF16, uint16_t, TO_BF16)
+#undef TO_F16
+#undef TO_BF16
+#undef CASE
+    }
 }
 
 /* Elements [first, first + count) of an (outer, inner) array, in C order, one run of constant stride at a time:

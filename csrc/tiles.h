@@ -20,47 +20,84 @@ ALWAYS_INLINE ptrdiff_t rows_in_tile(const fl_job *job)
     return rows < LANES ? LANES : rows > MAX_ROWS ? MAX_ROWS : rows;
 }
 
+/* The place of a row's class k among all elements. */
+ALWAYS_INLINE ptrdiff_t place_of(const fl_job *job, ptrdiff_t row, ptrdiff_t k)
+{
+    return (row / job->n_inner * job->n_classes + k) * job->n_inner + row % job->n_inner;
+}
+
 /* Bytes of scratch for tiles of a job's shape, each with room for what whole vectors write past its end. */
 ALWAYS_INLINE ptrdiff_t bytes_of_tiles(const fl_job *job, ptrdiff_t n_tiles)
 {
     return n_tiles * ((rows_in_tile(job) * job->n_classes + 2 * LANES) * (ptrdiff_t)sizeof(real) + 64) + 64;
 }
 
-/* tile[k * rows + i] = element k of row first + i */
+/* Whether the classes of an array's rows follow each other, and one row the other, from end to end. */
+ALWAYS_INLINE int rows_are_packed(const fl_array *array, const fl_job *job, ptrdiff_t n)
+{
+    const ptrdiff_t size = size_of_type(array->type);
+    return array->classes == size && job->n_inner == 1 && (array->outer == job->n_classes * size || n == 1);
+}
+
+enum { CONVERTED = 2048 }; /* numbers of other types on their way into a tile */
+
+/* tile[k * tile_stride + i] = element k of row first + i, of packed rows of another type */
+SHARED void convert_to_tile(real *tile, ptrdiff_t tile_stride, const fl_array *array, const fl_job *job,
+                            ptrdiff_t first, ptrdiff_t n)
+{
+    CACHE_ALIGNED real rows[CONVERTED];
+    const ptrdiff_t n_classes = job->n_classes, at_once = CONVERTED / n_classes / WIDTH * WIDTH;
+    for (ptrdiff_t i = 0; i < n; i += at_once) {
+        const ptrdiff_t count = n - i < at_once ? n - i : at_once;
+        load_strided(rows, array->data + (first + i) * array->outer, array->classes, array->type, count * n_classes);
+        rows_to_tile(tile + i, tile_stride, rows, n_classes, n_classes, count);
+    }
+}
+
+/* The same for any array. */
 SHARED void load_tile(real *tile, ptrdiff_t tile_stride, const fl_array *array, const fl_job *job, ptrdiff_t first,
                       ptrdiff_t n)
 {
     const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
-    FOR_EACH_RUN(array, job->n_inner, first, n, {
-        if (array->type == REAL_TYPE && stride == size)
-            for (ptrdiff_t k = 0; k < n_classes; k++)
-                memcpy(tile + k * tile_stride + done, at + k * array->classes, (size_t)(run * size));
-        else if (array->type == REAL_TYPE && array->classes == size && stride % size == 0)
-            rows_to_tile(tile + done, tile_stride, (const real *)(const void *)at, stride / size, n_classes, run);
-        else
-            for (ptrdiff_t k = 0; k < n_classes; k++)
-                load_strided(tile + k * tile_stride + done, at + k * array->classes, stride, array->type, run);
-    })
+    if (array->type != REAL_TYPE && rows_are_packed(array, job, n) && n_classes > 1 && n_classes <= CONVERTED / WIDTH)
+        convert_to_tile(tile, tile_stride, array, job, first, n);
+    else
+        FOR_EACH_RUN(array, job->n_inner, first, n, {
+            if (array->type == REAL_TYPE && stride == size)
+                for (ptrdiff_t k = 0; k < n_classes; k++)
+                    memcpy(tile + k * tile_stride + done, at + k * array->classes, (size_t)(run * size));
+            else if (array->type == REAL_TYPE && array->classes == size && stride % size == 0)
+                rows_to_tile(tile + done, tile_stride, (const real *)(const void *)at, stride / size, n_classes, run);
+            else
+                for (ptrdiff_t k = 0; k < n_classes; k++)
+                    load_strided(tile + k * tile_stride + done, at + k * array->classes, stride, array->type, run);
+        })
     if (n % LANES)
         for (ptrdiff_t k = 0; k < n_classes; k++)
             for (ptrdiff_t i = n; i < round_up(n, LANES); i++) tile[k * tile_stride + i] = 0;
 }
 
-/* `flow`: a streaming store may be left to it. */
+/* Packed reals to consecutive elements. `flow`: a streaming store may be left to it. */
+SHARED void store_packed(char *to, int type, const real *packed, ptrdiff_t count, int streamed, streaming_copy *flow)
+{
+    real *reals = (real *)(void *)to;
+    if (type != REAL_TYPE)
+        store_strided(to, size_of_type(type), type, packed, count);
+    else if (streamed && flow)
+        *flow = start_streaming(reals, packed, count);
+    else if (streamed)
+        copy_streaming(reals, packed, count);
+    else
+        memcpy(to, packed, (size_t)count * sizeof(real));
+}
+
 SHARED void store_tile(const real *tile, ptrdiff_t tile_stride, const fl_array *array, const fl_job *job,
                        ptrdiff_t first, ptrdiff_t n, real *packed, streaming_copy *flow)
 {
     const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
-    if (array->type == REAL_TYPE && array->classes == size && job->n_inner == 1 &&
-        (array->outer == n_classes * size || n == 1)) {
-        real *to = (real *)(void *)(array->data + first * array->outer);
+    if (rows_are_packed(array, job, n)) {
         tile_to_rows(tile, tile_stride, packed, n_classes, n);
-        if (job->stream && flow)
-            *flow = start_streaming(to, packed, n * n_classes);
-        else if (job->stream)
-            copy_streaming(to, packed, n * n_classes);
-        else
-            memcpy(to, packed, (size_t)(n * n_classes * size));
+        store_packed(array->data + first * array->outer, array->type, packed, n * n_classes, job->stream, flow);
         return;
     }
     FOR_EACH_RUN(array, job->n_inner, first, n, {

@@ -1,4 +1,4 @@
-"""The headers of the kernels: each compiles alone, none includes itself by a detour."""
+"""The headers of the kernels: each compiles alone, none includes itself by a detour; functions stay short."""
 
 import graphlib
 import pathlib
@@ -10,6 +10,8 @@ import pytest
 
 CSRC = pathlib.Path(__file__).resolve().parent.parent / "csrc"
 HEADERS = sorted(CSRC.glob("*.h"))
+MOST_LINES, MOST_PARAMETERS = 60, 8
+FUNCTION = re.compile(r"^(?:ALWAYS_INLINE|SHARED|static)[^;{}=#]*?(\w+)\(([^{};]*)\)\s*\{.*?^\}", re.M | re.S)
 
 pytestmark = pytest.mark.skipif(not HEADERS, reason="needs the checkout")
 
@@ -22,10 +24,32 @@ def included(header):
 @pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)
 def test_every_header_compiles_alone(header):
     for bits in (32, 64):
-        command = ["cc", "-std=gnu11", "-fsyntax-only", f"-DFL_REAL={bits}", "-DFL_ISA=any", "-xc", "-"]
+        command = [
+            "cc",
+            "-std=gnu11",
+            "-fsyntax-only",
+            "-Werror=implicit",
+            f"-DFL_REAL={bits}",
+            "-DFL_ISA=any",
+            "-xc",
+            "-",
+        ]
         twice = f'#include "{header}"\n' * 2
         subprocess.run(command, input=twice, text=True, check=True)
 
 
 def test_headers_include_no_circle():
     graphlib.TopologicalSorter({header.name: included(header) for header in HEADERS}).prepare()
+
+
+def functions(path):
+    """Name, number of lines and of parameters of every function of a file."""
+    for match in FUNCTION.finditer(path.read_text()):
+        yield match[1], match[0].count("\n") + 1, match[2].count(",") + 1
+
+
+def test_functions_are_short():
+    sources = [path for pattern in ("*.[ch]", "losses/*.h") for path in CSRC.glob(pattern)]
+    found = [(path.name, *function) for path in sources for function in functions(path)]
+    assert len(found) > len(sources)
+    assert [each for each in found if each[2] > MOST_LINES or each[3] > MOST_PARAMETERS] == []

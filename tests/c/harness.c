@@ -219,8 +219,9 @@ static char *reserve(enum role role, size_t bytes, enum place place, size_t shif
     return r->data;
 }
 
-static const size_t type_size[] = {[FL_BOOL] = 1, [FL_I8] = 1,  [FL_U8] = 1,  [FL_I16] = 2, [FL_U16] = 2, [FL_I32] = 4,
-                                   [FL_U32] = 4,  [FL_I64] = 8, [FL_U64] = 8, [FL_F32] = 4, [FL_F64] = 8};
+static const size_t type_size[] = {[FL_BOOL] = 1, [FL_I8] = 1,  [FL_U8] = 1,  [FL_I16] = 2, [FL_U16] = 2,
+                                   [FL_I32] = 4,  [FL_U32] = 4, [FL_I64] = 8, [FL_U64] = 8, [FL_F32] = 4,
+                                   [FL_F64] = 8,  [FL_F16] = 2, [FL_BF16] = 2};
 
 #define FOR_EACH_TYPE(CASE) \
     CASE(FL_BOOL, uint8_t)  \
@@ -235,8 +236,53 @@ static const size_t type_size[] = {[FL_BOOL] = 1, [FL_I8] = 1,  [FL_U8] = 1,  [F
     CASE(FL_F32, float)     \
     CASE(FL_F64, double)
 
+/* Halves one bit after the other, and not as the kernels do it: `mantissa` bits behind the point, numbers from 2^lowest on. */
+static double round_half(double x, int mantissa, int lowest, double largest)
+{
+    if (x == 0 || !isfinite(x)) return x;
+    int exponent;
+    frexp(x, &exponent);
+    const double unit = ldexp(1, (exponent - 1 < lowest ? lowest : exponent - 1) - mantissa),
+                 y = nearbyint(x / unit) * unit;
+    return fabs(y) > largest ? copysign(INFINITY, x) : copysign(y, x);
+}
+
+static double rounded_to(int type, double x)
+{
+    return type == FL_F16 ? round_half(x, 10, -14, 65504) : type == FL_BF16 ? round_half(x, 7, -126, 0x1.fep127) : x;
+}
+
+static double half_of_bits(int type, unsigned bits)
+{
+    const int mantissa = type == FL_F16 ? 10 : 7, bias = type == FL_F16 ? 15 : 127;
+    const int exponent = (int)(bits >> mantissa & (2u * (unsigned)bias + 1)),
+              rest = (int)(bits & ((1u << mantissa) - 1));
+    const double sign = bits >> 15 ? -1 : 1;
+    if (exponent == 2 * bias + 1) return rest ? NAN : sign * INFINITY;
+    return sign * ldexp(exponent ? rest + (1 << mantissa) : rest, (exponent ? exponent : 1) - bias - mantissa);
+}
+
+/* x is a half already */
+static unsigned bits_of_half(int type, double x)
+{
+    const int mantissa = type == FL_F16 ? 10 : 7, bias = type == FL_F16 ? 15 : 127;
+    const unsigned sign = signbit(x) ? 0x8000 : 0, infinite = (2u * (unsigned)bias + 1) << mantissa;
+    if (isnan(x)) return infinite | 1u << (mantissa - 1);
+    if (isinf(x)) return sign | infinite;
+    int exponent;
+    frexp(x, &exponent);
+    if (x == 0 || exponent - 1 < 1 - bias) return sign | (unsigned)fabs(ldexp(x, bias - 1 + mantissa));
+    return sign | (((unsigned)(exponent - 1 + bias) << mantissa) + (unsigned)(ldexp(fabs(x), mantissa + 1 - exponent)) -
+                   (1u << mantissa));
+}
+
 static void put(char *to, int type, double x)
 {
+    if (type == FL_F16 || type == FL_BF16) {
+        const uint16_t y = (uint16_t)bits_of_half(type, rounded_to(type, x));
+        memcpy(to, &y, sizeof y);
+        return;
+    }
     switch (type) {
 #define CASE(code, ctype)         \
     case code: {                  \
@@ -255,6 +301,11 @@ static double get(const char *from, int type)
         double x;
         memcpy(&x, from, sizeof x);
         return x;
+    }
+    if (type == FL_F16 || type == FL_BF16) {
+        uint16_t x;
+        memcpy(&x, from, sizeof x);
+        return half_of_bits(type, x);
     }
     float x;
     memcpy(&x, from, sizeof x);
@@ -313,7 +364,8 @@ typedef struct options {
     int weighted, weight_layout, weight_type;
     double scale;
     int stream, reduce; /* reduce: the values are summed */
-    int layout, target_layout, out_layout, out_type, target_type;
+    int layout, target_layout, out_layout, out_type, target_type, prediction_type, value_type;
+    int inputs; /* all numbers that come in are rounded to this type, so that nothing is known of what comes out; 0: to none */
     int in_place; /* the gradient takes the prediction's place */
     int poisoned; /* what weighs nothing holds what would be refused elsewhere */
     enum place place;
@@ -400,17 +452,19 @@ static void run(const problem *p, const fl_loss *loss, const options *o, outcome
                                                : FL_DIAGONAL};
     job.coefficients = p->coefficients;
 
-    job.prediction = place_array(PREDICTION, real_type, full, o->layout, o->place, o->shift[PREDICTION]);
+    job.prediction = place_array(PREDICTION, o->prediction_type, full, o->layout, o->place, o->shift[PREDICTION]);
     for (ptrdiff_t r = 0; r < o->n; r++)
         for (ptrdiff_t k = 0; k < p->n_classes; k++)
-            put(element(&job.prediction, full.inner, r, k), real_type, p->prediction[(o->from + r) * p->n_classes + k]);
+            put(element(&job.prediction, full.inner, r, k), o->prediction_type,
+                rounded_to(o->inputs, p->prediction[(o->from + r) * p->n_classes + k]));
     if (p->target_kind != NO_TARGET) {
         const ptrdiff_t width = by_class ? 1 : p->n_classes;
         job.target =
             place_array(TARGET, o->target_type, by_class ? one : full, o->target_layout, o->place, o->shift[TARGET]);
         for (ptrdiff_t r = 0; r < o->n; r++)
             for (ptrdiff_t k = 0; k < width; k++)
-                put(element(&job.target, full.inner, r, k), o->target_type, p->target[(o->from + r) * width + k]);
+                put(element(&job.target, full.inner, r, k), o->target_type,
+                    by_class ? p->target[o->from + r] : rounded_to(o->inputs, p->target[(o->from + r) * width + k]));
     }
     if (o->weighted) {
         const shape of_weight = sets ? full : one;
@@ -423,7 +477,7 @@ static void run(const problem *p, const fl_loss *loss, const options *o, outcome
         for (ptrdiff_t r = 0; r < o->n; r++) {
             if (weight_at(p, o, o->from + r) != 0) continue;
             for (ptrdiff_t k = 0; k < p->n_classes; k++) {
-                put(element(&job.prediction, full.inner, r, k), real_type, k % 2 ? INFINITY : NAN);
+                put(element(&job.prediction, full.inner, r, k), o->prediction_type, k % 2 ? INFINITY : NAN);
                 if (k == 0 || !by_class)
                     put(element(&job.target, full.inner, r, k), o->target_type,
                         by_class ? -7
@@ -449,7 +503,7 @@ static void run(const problem *p, const fl_loss *loss, const options *o, outcome
     }
     const shape of_derivatives = {full.outer, p->width, full.inner};
     if ((o->want & FL_VALUE) && !o->reduce)
-        job.value = place_array(VALUE_OUT, real_type, one, o->out_layout, o->place, o->shift[VALUE_OUT]);
+        job.value = place_array(VALUE_OUT, o->value_type, one, o->out_layout, o->place, o->shift[VALUE_OUT]);
     if (o->want & FL_GRADIENT) {
         if (o->in_place)
             job.gradient = job.prediction;
@@ -522,6 +576,7 @@ static void run(const problem *p, const fl_loss *loss, const options *o, outcome
         const ptrdiff_t width = i ? p->width : 1;
         const interval *expected = p->expected[i < 2 ? i : EXACT + o->curvature];
         if (p->kind == PACKED || p->kind == PRODUCT) expected = p->expected[EXACT + o->curvature];
+        if (o->inputs) expected = NULL;
         for (ptrdiff_t r = 0; r < o->n; r++) {
             const double w = weight_at(p, o, o->from + r);
             const double factor = i ? rounded(p, (own_weights && w != 0 ? 1 : w) * o->scale) : w;
@@ -610,7 +665,10 @@ enum { N_WANTS = sizeof all_wants / sizeof *all_wants };
 
 static options plain_options(const problem *p)
 {
+    const int real_type = p->bits == 32 ? FL_F32 : FL_F64;
     return (options){.n = p->n,
+                     .prediction_type = real_type,
+                     .value_type = real_type,
                      .n_inner = p->kind == POINTWISE ? p->n : 1,
                      .block = p->n + 1,
                      .scale = 1,
@@ -704,6 +762,43 @@ static void run_layouts(const problem *p, const fl_loss *loss, outcome *out, out
             compare_sum(p, &o, out, other);
             if (repeat < n_digested) add_to_digest(p, &reduced, other);
         }
+    }
+}
+
+/* Halves, at either end: what is calculated of the same numbers as reals, rounded once. */
+static void run_halves(const problem *p, const fl_loss *loss, outcome *out, outcome *other)
+{
+    if (p->bits != 32 || p->kind > ROW_FUNCTION) return;
+    for (int repeat = 0; repeat < (brief ? 4 : 12); repeat++) {
+        options o = plain_options(p);
+        do o.want = all_wants[draw(N_WANTS)];
+        while (!(p->wants >> o.want & 1));
+        o.curvature = (int)draw((unsigned)curvatures_of(p, o.want));
+        o.inputs = draw(2) ? FL_F16 : FL_BF16;
+        if (draw(2)) {
+            const ptrdiff_t from = draw((unsigned)p->n);
+            set_rows(p, &o, from, 1 + draw((unsigned)(p->n - from)));
+        }
+        if (p->kind != POINTWISE && draw(3) == 0) o.n_inner = o.n;
+        o.block = draw(2) ? o.n + 1 : 1 + (ptrdiff_t)draw((unsigned)smaller(o.n, 300));
+        if (o.n / o.block > 50) o.block = o.n / 50;
+        o.layout = draw(3) ? C_ORDER : (int)draw(SINGLE);
+        o.out_layout = draw(2) ? o.layout : (int)draw(SINGLE);
+        o.stream = (int)draw(2), o.place = (int)draw(3);
+        o.weighted = p->target_kind != NO_TARGET && draw(2);
+        o.scale = p->target_kind == NO_TARGET || draw(2) ? 1 : 1.0 / 700;
+        for (int r = 0; r < N_ROLES; r++) o.shift[r] = (int)draw(16);
+        run(p, loss, &o, out);
+        options half = o;
+        half.prediction_type = half.out_type = half.value_type = o.inputs;
+        if (p->target_kind == REAL_TARGET && draw(2)) half.target_type = o.inputs;
+        if (draw(3) == 0) half.out_type = half.value_type = FL_F32;
+        half.in_place = (o.want & FL_GRADIENT) && half.out_type == o.inputs && o.out_layout == o.layout && draw(3) == 0;
+        run(p, loss, &half, other);
+        for (int i = 0; i < 3; i++)
+            for (ptrdiff_t j = 0; (o.want & 1 << i) && j < o.n * (i ? p->width : 1); j++)
+                out->of[i][j] = rounded_to(i ? half.out_type : half.value_type, out->of[i][j]);
+        compare(p, &half, other, out, "of halves");
     }
 }
 
@@ -890,6 +985,7 @@ static void run_problem(const problem *p, const fl_loss *loss, memory *fused)
         }
     }
     run_layouts(p, loss, &out, &other);
+    run_halves(p, loss, &out, &other);
     if (!p->fixed) run_bad(p, loss);
     free_outcome(&out), free_outcome(&other);
 }

@@ -45,7 +45,7 @@ CSRC = HERE.parents[1] / "csrc"
 
 DRIVERS = (
     "pointwise.h checks.h sums.h formulas.h row_terms.h row_targets.h rows.h rows_few.h rows_tiled.h rows_soft.h"
-    " rows_long.h rows_full.h ranks.h sets.h tiles.h stored.h transpose.h real.h"
+    " rows_along.h rows_long.h rows_full.h ranks.h sets.h tiles.h stored.h transpose.h real.h"
 ).split()
 POINTWISE = "binary_cross_entropy huber poisson sigmoid"
 ROWS = "cross_entropy focal softmax log_softmax logsumexp"
@@ -58,7 +58,7 @@ LOSSES = {
     "sums.h": f"binary_cross_entropy | {POINTWISE} {ROWS} dice",
     "formulas.h": f"cauchy | {POINTWISE} brier pseudo_huber generalized_cross_entropy cross_entropy",
     **dict.fromkeys("rows.h row_terms.h row_targets.h".split(), f"cross_entropy | {ROWS} poly1"),
-    **dict.fromkeys("rows_few.h rows_tiled.h rows_soft.h".split(), f"cross_entropy | {ROWS}"),
+    **dict.fromkeys("rows_few.h rows_tiled.h rows_soft.h rows_along.h".split(), f"cross_entropy | {ROWS}"),
     "tiles.h": f"cross_entropy | {ROWS} dice multiclass_hinge",
     "rows_long.h": f"cross_entropy | {ROWS}",
     "rows_full.h": "focal | cross_entropy",
@@ -147,7 +147,7 @@ STATEMENT = re.compile(r"^\s*(?!return\b|typedef\b|static\b|const\b|enum\b|struc
 DECLARATION = re.compile(
     r"^\s*(?:const |static |CACHE_ALIGNED |struct )*(?:vreal|vint|vmask|real|real_int|int|double|ptrdiff_t|char|vuint|"
     r"long|"
-    r"int64_t|uint64_t|streaming_copy|row_stats|row_curve|fl_job|fl_checked|tile_arrays|traffic|lane_sums|exact_sum|piece_sum|pending|"
+    r"int64_t|uint64_t|streaming_copy|row_stats|row_state|fl_job|fl_checked|tile_arrays|traffic|lane_sums|exact_sum|piece_sum|pending|"
     r"outgoing|long_row|set_tiles|set_element|full_class|ranks|terms|point|operands|settings|exp_parts|log_parts|sigmoids|"
     r"probability|__m\w+|shape|size_t|region|tile_function|formula|stage)\b(?! *\()[ *]+\w"
 )
@@ -252,7 +252,7 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ("checks.h", "if (all_true(ok)) return -1;", "statement", LATER),
     ("binary_focal.inc.h", "o.p[1] == 0 || o.p[2] == 0)", "2 -> 3", LATER),
     ("pointwise.h", "const int fetches = ", "", "whether anything is fetched ahead"),
-    ("rows_long.h", "put_piece(b.to, b.from, b.n, &b.out, 1, job->stream);", "1 -> 2", "only whether it is 0 counts"),
+    ("rows_long.h", "put_piece(b.to, b.from, b.n, &b.out, 1, v->streamed);", "1 -> 2", "only whether it is 0 counts"),
     ("ranks.h", "if (job->stream) stream_end();", "statement", "stores of one thread are in order all the same"),
     ("ranks.h", "k < job->n_classes; k++) z[k * rows + i] = 0;", "< -> <=", "one more, where there is room"),
     (
@@ -261,11 +261,11 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
         "<= -> <",
         "16 classes, then, in a more exact sum",
     ),
-    ("rows_tiled.h", "streaming_copy flow = {0};", "0 -> 1", "with nothing left to send it is not looked at"),
-    ("rows_long.h", "enum { PIECE = 16384", "", "another size of pieces"),
+    ("rows_few.h", "streaming_copy flow = {0};", "0 -> 1", "with nothing left to send it is not looked at"),
+    ("row_targets.h", "enum { PIECE = 16384", "", "another size of pieces"),
     ("rows_long.h", "* (ptrdiff_t)sizeof(real) + 64;", "64 -> 63", ROOM),
     ("rows_long.h", "for (ptrdiff_t j = n - i; j < LANES; j++) last[j] = 0;", "", NOT_READ),
-    ("rows_long.h", "largest_of[p] = 0, part[p] = 0;", "0 -> 1", NOT_READ),
+    ("rows_long.h", "v.largest_of[p] = 0, v.part[p] = 0;", "0 -> 1", NOT_READ),
     ("formulas.h", "int is_moderate(", "", "the other way to divide, exact to the same ulps"),
     ("formulas.h", "is_moderate(c) ? times_number(x, 1 / c)", "32 -> 33", "likewise"),
     ("checks.h", "*hard = 0;", "0 -> 1", "only for losses that do not look at it"),
@@ -287,7 +287,7 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
         "< -> <=",
         "one more, of the padding",
     ),
-    ("tiles.h", "(array->outer == n_classes * size || n == 1)) {", "", LATER),
+    ("tiles.h", "(array->outer == job->n_classes * size || n == 1)", "", LATER),
     ("rows_tiled.h", "for (ptrdiff_t k = 1; k < n_classes; k++)", "1 -> 0", "the first once more"),
     (
         "rows_tiled.h",
@@ -298,7 +298,7 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ("rows_long.h", "for (; i + 2 * LANES <= n; i += 2 * LANES)", "", LATER),
     ("rows_long.h", "for (ptrdiff_t i = 0; i < n; i += WIDTH)", "< -> <=", "a round of nothing at the end"),
     ("rows_long.h", "ptrdiff_t head = streamed ?", "0 -> 1", LATER),
-    ("rows_long.h", "&waiting, (const char *)(x + start + n)", "", "where is fetched ahead"),
+    ("rows_long.h", "const char *ahead = x->data + row * x->outer", "", "where is fetched ahead"),
     ("sets.h", "(ptrdiff_t)sizeof(lane_sums) + 64;", "64 -> 63", ROOM),
     ("real.h", "f = choose(lt(vabs(f), UNIFORM(0x1p-60)), ZERO, f);", "statement", "subnormal numbers: speed"),
     ("real.h", "#define SQRT_HALF", "", "another border between two ways"),
@@ -314,7 +314,7 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ("tiles.h", "TILE_BYTES = 8192", "", "another size of tiles"),
     ("row_targets.h", "job->target.type == FL_I64 && stride == 8", "8 -> 9", LATER),
     ("tiles.h", "(ptrdiff_t)sizeof(real) + 64) + 64;", "", ROOM),
-    ("rows_soft.h", "for (ptrdiff_t k = 0; k < n_classes; k++)", "0 -> 1", NOT_READ),
+    ("tiles.h", "for (ptrdiff_t k = 0; k < n_classes; k++)", "0 -> 1", NOT_READ),
     (
         "rows_few.h",
         "n_classes > PARTIAL ? sum_others + also : sum_others",
@@ -322,7 +322,7 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
         "at the border the second half is 0",
     ),
     ("rows_tiled.h", "STATISTICS(statistics_", "0 -> 1", "computes or keeps more than is asked for: speed"),
-    ("tiles.h", "if (array->type == REAL_TYPE && array->classes == size && job->n_inner", "", LATER),
+    ("tiles.h", "if (rows_are_packed(array, job, n)) {", "", LATER),
     ("tiles.h", "stride % size == 0", "0 -> 1", LATER),
     (
         "rows_few.h",
@@ -331,7 +331,7 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
         "reads a register that holds nothing",
     ),
     ("rows_tiled.h", "if (all_true(lt(vabs(largest), UNIFORM(REAL_INFINITY)))) return largest;", "", LATER),
-    ("rows_soft.h", "if (!(want & FL_HESSIAN)) continue;", "", "more is computed than is asked for"),
+    ("rows_soft.h", "if (!with_hessian) continue;", "", "more is computed than is asked for"),
     ("rows_tiled.h", ": (want & FL_HESSIAN)   ? statistics_hessian", "& -> |", "more is computed than is asked for"),
     (
         "rows_few.h",
@@ -339,8 +339,8 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
         "- -> +",
         "there is room behind the last row",
     ),
-    ("rows_few.h", "job->gradient.classes == size && job->gradient.outer", "== -> !=", LATER),
-    ("rows_long.h", "job->n_classes, LANES) + PIECE + LANES + 2 * slots) +", "", ROOM),
+    ("rows_few.h", "rows_are_packed(&job->gradient, job, n)", "== -> !=", LATER),
+    ("rows_long.h", "LANES) + 2 * (PIECE + LANES) + 2 * slots) +", "", ROOM),
     ("rows_long.h", "(ptrdiff_t)sizeof(double) * slots + 64;", "", ROOM),
     (
         "rows_long.h",
@@ -350,36 +350,34 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ),
     ("rows_long.h", "if (i < n)", "< -> <=", "a round of nothing at the end"),
     ("rows_long.h", "start < n; start += PART", "< -> <=", "a round of nothing at the end"),
-    ("rows_long.h", "if (sum_others < 1) {", "< -> <=", "where it is 1, both ways are exact"),
+    ("rows_long.h", "if (!(sum < 1)) return sum;", "< -> <=", "where it is 1, both ways are exact"),
     (
         "rows_long.h",
         "real edge[2 * LANES];",
         "2 -> 1",
         "writes beyond the end of it, on the stack: sanitizers see that",
     ),
-    ("rows_long.h", "if (!counts) largest = own = 0;", "0 -> 1", NOT_READ),
-    ("rows_long.h", "s.sum_others[0] = counts ? (real)sum_others : 1;", "1 -> 2", NOT_READ),
-    ("rows_long.h", "s.sum_others[r] = s.exp_target[r] = s.sum_below_max[r] = 1, s.distance[r] = 0;", "", NOT_READ),
-    ("rows_long.h", "r < padded; r++) s.sum_others[r] = s.sum_below_max[r] = 1, s.distance[r] = 0;", "", NOT_READ),
-    ("rows_long.h", "store(s.exp_target + i, exp_nonpositive(-load(s.distance + i)));", "+ -> -", NOT_READ),
+    ("rows_long.h", "real largest = counts ? -REAL_INFINITY : 0", "0 -> 1", NOT_READ),
+    ("rows_long.h", "s->sum_others[0] = counts ? (real)sum : 1;", "1 -> 2", NOT_READ),
+    ("rows_long.h", "m->s.sum_others[r] = m->s.exp_target[r] = 1, m->s.distance[r] = 0;", "", NOT_READ),
+    ("rows_long.h", "r < padded; r++) s->sum_others[r] = 1, s->distance[r] = 0;", "", NOT_READ),
+    ("rows_long.h", "store(s->exp_target + i, exp_nonpositive(-load(s->distance + i)));", "+ -> -", NOT_READ),
     (
         "rows_long.h",
         "s->sum_others[0] = s->exp_target[0] = s->distance[0] = nan;",
         "statement",
         "infinity minus infinity is nan, too",
     ),
-    ("rows_long.h", "n_waiting = overlap && !last ? n : 0;", "&& -> ||", "the rows of a group before go out once more"),
-    ("rows_long.h", "if (want & FL_HESSIAN && own != largest)", "& -> |", "more is computed than is asked for"),
+    (
+        "rows_long.h",
+        "m->n_waiting = m->overlap && !last ? n : 0;",
+        "&& -> ||",
+        "the rows of a group before go out once more",
+    ),
     ("rows_long.h", "return rows < 1 ? 1 : rows > MAX_ROWS", "", "another number of rows at a time"),
     (
         "ranks.h",
-        "r.at_largest = r.at_second = splat_int(0)",
-        "",
-        "0 anyway; stays only where the row is nan in any case",
-    ),
-    (
-        "ranks.h",
-        ".second = UNIFORM(-REAL_INFINITY)",
+        "return (ranks){lowest, lowest, lowest",
         "- -> nothing",
         "the first logit pushes -inf, the old largest, into it",
     ),
