@@ -46,7 +46,7 @@ def set_case(request):
     return request.param
 
 
-@pytest.fixture(params=cases.TABLE, ids=str)
+@pytest.fixture(params=(*cases.CASES, *cases.SETS), ids=str)
 def case(request):
     return request.param
 

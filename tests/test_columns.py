@@ -1,5 +1,6 @@
 """Losses of several numbers a row: values, derivatives, curvatures, shapes and layouts, what a constant fits best."""
 
+import copy
 import math
 import pickle
 
@@ -357,6 +358,15 @@ def test_objects(case):
     assert eval(repr(loss), {c.constructor: getattr(fl, c.constructor) for c in cases.COLUMNS}) == loss
     assert hash(loss) == hash(case.build(case.parameters[-1]))
     assert loss.kind == "columns"
+    assert copy.deepcopy(loss) is loss
+
+    class Forgetful(getattr(fl, case.constructor)):
+        def __init__(self):
+            pass
+
+    for call in (lambda: Forgetful()([[0.0, 0.0]], [1.0]), lambda: Forgetful().packed_hessian([[0.0, 0.0]], [1.0])):
+        with pytest.raises(TypeError, match="__init__ has not been called"):
+            call()
     z, t = draw(case, loss, (5,), np.float64)
     function = getattr(fl, case.function)
     assert function(z, t, **case.parameters[-1]) == loss(z, t)

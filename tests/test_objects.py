@@ -9,7 +9,8 @@ import pytest
 
 import fastloss as fl
 
-CONFIGURED = [(case, parameters) for case in cases.TABLE for parameters in case.parameters]
+# Losses of several numbers a row are in test_columns.py.
+CONFIGURED = [(case, parameters) for case in (*cases.CASES, *cases.SETS) for parameters in case.parameters]
 
 
 @pytest.fixture(params=CONFIGURED, ids=lambda pair: f"{pair[0]}-{cases.label(pair[1])}")
