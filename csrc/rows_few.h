@@ -173,14 +173,13 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
         else
             sum_terms(&s, round_up(n, LANES), job, kind);
         if (job->gradient.data) {
-            real *to = packed;
             switch (n_classes) {
-#define CASE(k)                                         \
-    case k:                                             \
-        if (kind == ROW_LOSS)                           \
-            few_gradient_##k(e, to, rows, n, &s);       \
-        else                                            \
-            few_function_##k(e, to, rows, n, &s, kind); \
+#define CASE(k)                                             \
+    case k:                                                 \
+        if (kind == ROW_LOSS)                               \
+            few_gradient_##k(e, packed, rows, n, &s);       \
+        else                                                \
+            few_function_##k(e, packed, rows, n, &s, kind); \
         break;
                 FOR_FUSED_CLASSES(CASE)
 #undef CASE
