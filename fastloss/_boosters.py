@@ -355,7 +355,8 @@ class LossEstimator:
 
     def _given(self) -> dict[str, Any]:
         """Return the parameters of the library's own estimator."""
-        return {name: value for name, value in self.get_params().items() if name not in OWN}  # type: ignore[attr-defined]
+        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
+        return {name: value for name, value in parameters.items() if name not in OWN}
 
     def _class_weights(self, codes: NDArray[Any] | None, sample_weight: Any) -> NDArray[Any] | None:
         """Return what a row of each class weighs, or None; `codes` are None where y holds no labels."""
