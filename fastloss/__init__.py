@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
         "Install it with `pip install .` in the checkout and start Python from another directory"
     ) from None
 
+from . import _parameters
 from ._kernels import Loss, get_num_threads
 from ._threads import num_threads, set_num_threads
 from .binary import (
@@ -280,6 +281,10 @@ def losses() -> list[type[Loss]]:
     """
     exported = [globals().get(name) for name in __all__]
     return [each for each in exported if isinstance(each, type) and issubclass(each, Loss) and each is not Loss]
+
+
+for _each in losses():
+    _parameters.as_attributes(_each)
 
 
 def config() -> dict[str, Any]:

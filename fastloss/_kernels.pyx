@@ -689,11 +689,6 @@ cdef class Loss:
         self.check_ready()
         return _DOMAINS[self.loss64.domain]
 
-    def __getattr__(self, name):
-        if name in self._parameters:
-            return self._parameters[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     def get_params(self, deep=True):
         """Return the parameters, as scikit-learn asks for them: so that ``loss__delta`` can be searched.
 

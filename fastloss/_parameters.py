@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -10,6 +11,17 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import _call
+
+
+def as_attributes(loss_class: Any) -> None:
+    """Make the parameters of a loss attributes of its objects: properties, for `__getattr__` slows down every call."""
+    code = loss_class.__init__.__code__
+    for name in code.co_varnames[1 : code.co_argcount]:
+        setattr(loss_class, name, property(functools.partial(_parameter, name)))
+
+
+def _parameter(name: str, loss: Any) -> Any:
+    return loss.parameters[name]
 
 
 def real(name: str, value: Any, rule: str) -> float:

@@ -114,6 +114,8 @@ class BinaryCrossEntropy(_SigmoidLoss):
 
     __slots__ = ()
     traits = Traits("sigmoid", fisher="exact")
+    pos_weight: float | np.ndarray | None
+    label_smoothing: float
 
     def __init__(self, pos_weight: ArrayLike | None = None, label_smoothing: float = 0.0) -> None:
         in_coefficients = 1.0
@@ -259,6 +261,9 @@ class BinaryFocal(_SigmoidLoss):
 
     __slots__ = ()
     traits = Traits("sigmoid", boosting="majorize")
+    gamma: float
+    alpha: float | None
+    label_smoothing: float
 
     def __init__(self, gamma: float = 2.0, alpha: float | None = None, label_smoothing: float = 0.0) -> None:
         gamma = _parameters.real("gamma", gamma, ">= 0")

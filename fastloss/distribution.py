@@ -239,6 +239,7 @@ class Tweedie(_LogLinkLoss):
 
     __slots__ = ()
     traits = Traits("log", boosting="majorize", fisher="own")
+    power: float
 
     def __init__(self, power: float = 1.5) -> None:
         power = _parameters.real("power", power, "in (1, 2)")
@@ -344,6 +345,7 @@ class NegativeBinomial(_LogLinkLoss):
 
     __slots__ = ()
     traits = Traits("log", fisher="own")
+    dispersion: float
 
     def __init__(self, dispersion: float = 1.0) -> None:
         dispersion = _parameters.real("dispersion", dispersion, "in [1e-12, 1e12]")

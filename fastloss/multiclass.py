@@ -272,6 +272,9 @@ class CrossEntropy(_SoftmaxLoss):
 
     __slots__ = ()
     traits = Traits("softmax", fisher="exact")
+    class_weight: np.ndarray | None
+    label_smoothing: float
+    ignore_index: int | None
 
     def __init__(
         self,
@@ -411,6 +414,10 @@ class Focal(_SoftmaxLoss):
 
     __slots__ = ()
     traits = Traits("softmax")
+    gamma: float
+    class_weight: np.ndarray | None
+    label_smoothing: float
+    ignore_index: int | None
 
     def __init__(
         self,
@@ -566,6 +573,7 @@ class MulticlassHinge(_SharesLoss):
 
     __slots__ = ()
     traits = Traits("margin", has_kinks=True)
+    margin: float
 
     def __init__(self, margin: float = 1.0) -> None:
         margin = _parameters.real("margin", margin, "> 0")
@@ -765,6 +773,7 @@ class Poly1(_SoftmaxLoss, _SharesLoss):
 
     __slots__ = ()
     traits = Traits("softmax")
+    epsilon: float
 
     def __init__(self, epsilon: float = 1.0) -> None:
         epsilon = _parameters.real("epsilon", epsilon, "finite")
@@ -863,6 +872,7 @@ class GeneralizedCrossEntropy(_SoftmaxLoss, _SharesLoss):
 
     __slots__ = ()
     traits = Traits("softmax")
+    q: float
 
     def __init__(self, q: float = 0.7) -> None:
         q = _parameters.real("q", q, "in (0, 1]")

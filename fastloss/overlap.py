@@ -188,6 +188,9 @@ class Tversky(_OverlapLoss):
 
     __slots__ = ()
     traits = Traits("sigmoid")
+    alpha: float
+    beta: float
+    smooth: float
 
     def __init__(self, alpha: float = 0.5, beta: float = 0.5, smooth: float = 1.0) -> None:
         alpha = _parameters.real("alpha", alpha, ">= 0")
@@ -254,6 +257,7 @@ class Dice(_OverlapLoss):
 
     __slots__ = ()
     traits = Traits("sigmoid")
+    smooth: float
 
     def __init__(self, smooth: float = 1.0) -> None:
         smooth = _parameters.real("smooth", smooth, ">= 0")
@@ -314,6 +318,7 @@ class Jaccard(_OverlapLoss):
 
     __slots__ = ()
     traits = Traits("sigmoid")
+    smooth: float
 
     def __init__(self, smooth: float = 1.0) -> None:
         smooth = _parameters.real("smooth", smooth, ">= 0")
@@ -378,6 +383,8 @@ class SoftF1(_OverlapLoss):
 
     __slots__ = ()
     traits = Traits("sigmoid")
+    beta: float
+    smooth: float
 
     def __init__(self, beta: float = 1.0, smooth: float = 1.0) -> None:
         beta = _parameters.real("beta", beta, ">= 0")

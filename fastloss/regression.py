@@ -282,6 +282,7 @@ class AbsolutePercentageError(_RegressionLoss):
 
     __slots__ = ()
     traits = Traits("identity")
+    epsilon: float
 
     def __init__(self, epsilon: float = 2.220446049250313e-16) -> None:
         epsilon = _parameters.real("epsilon", epsilon, "> 0")
@@ -363,6 +364,7 @@ class Huber(_LossWithRoot):
 
     __slots__ = ()
     traits = Traits("identity", bend="delta")
+    delta: float
 
     def __init__(self, delta: float = 1.0) -> None:
         delta = _parameters.real("delta", delta, "> 0")
@@ -418,6 +420,7 @@ class SmoothL1(_LossWithRoot):
 
     __slots__ = ()
     traits = Traits("identity", bend="beta")
+    beta: float
 
     def __init__(self, beta: float = 1.0) -> None:
         beta = _parameters.real("beta", beta, "> 0")
@@ -477,6 +480,7 @@ class PseudoHuber(_LossWithRoot):
 
     __slots__ = ()
     traits = Traits("identity", bend="delta", boosting="majorize")
+    delta: float
 
     def __init__(self, delta: float = 1.0) -> None:
         delta = _parameters.real("delta", delta, "> 0")
@@ -578,6 +582,7 @@ class Fair(_LossWithRoot):
 
     __slots__ = ()
     traits = Traits("identity", bend="c", boosting="majorize")
+    c: float
 
     def __init__(self, c: float = 1.0) -> None:
         c = _parameters.real("c", c, "> 0")
@@ -636,6 +641,7 @@ class Cauchy(_RegressionLoss):
 
     __slots__ = ()
     traits = Traits("identity", bend="c")
+    c: float
 
     def __init__(self, c: float = 1.0) -> None:
         c = _parameters.real("c", c, "> 0")
@@ -727,6 +733,7 @@ class Tukey(_RegressionLoss):
 
     __slots__ = ()
     traits = Traits("identity")
+    c: float
 
     def __init__(self, c: float = 4.685) -> None:
         c = _parameters.real("c", c, "> 0")
@@ -817,6 +824,7 @@ class Quantile(_RegressionLoss):
 
     __slots__ = ()
     traits = Traits("identity", has_kinks=True, refits_leaves=True)
+    q: float
 
     def __init__(self, q: float = 0.5) -> None:
         q = _parameters.real("q", q, "in (0, 1)")
@@ -905,6 +913,7 @@ class Expectile(_LossWithRoot):
 
     __slots__ = ()
     traits = Traits("identity")
+    q: float
 
     def __init__(self, q: float = 0.5) -> None:
         q = _parameters.real("q", q, "in (0, 1)")
@@ -964,6 +973,7 @@ class EpsilonInsensitive(_RegressionLoss):
 
     __slots__ = ()
     traits = Traits("identity", has_kinks=True, refits_leaves=True)
+    epsilon: float
 
     def __init__(self, epsilon: float = 0.1) -> None:
         epsilon = _parameters.real("epsilon", epsilon, ">= 0")
@@ -1053,6 +1063,7 @@ class SquaredEpsilonInsensitive(_LossWithRoot):
 
     __slots__ = ()
     traits = Traits("identity")
+    epsilon: float
 
     def __init__(self, epsilon: float = 0.1) -> None:
         epsilon = _parameters.real("epsilon", epsilon, ">= 0")
