@@ -4,8 +4,7 @@
 
 #include "fastloss.h"
 #include "real.h"
-#include "stored.h"
-#include "sums.h"
+#include "weights.h"
 
 ALWAYS_INLINE vmask in_domain(vreal t, int domain)
 {
@@ -32,24 +31,6 @@ SHARED ptrdiff_t check_domain(const real *t, ptrdiff_t count, int domain, int *h
     for (ptrdiff_t i = 0; i < count; i++) /* the padding may lie outside */
         if (!all_true(in_domain(splat(t[i]), domain))) return i;
     return -1;
-}
-
-ALWAYS_INLINE vmask is_weight(vreal w) { return both(le(ZERO, w), lt(w, UNIFORM(REAL_INFINITY))); }
-
-/* The sum of at most TILE weights, and the tile of them; *bad becomes the position of the first that is negative or not
- * finite, if none was found before. */
-SHARED double sum_weights(real *tile, const fl_array *weight, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t n,
-                          ptrdiff_t *bad)
-{
-    load_elements(tile, weight, n_inner, first, n);
-    ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
-    for (ptrdiff_t i = n; i < padded; i++) tile[i] = 0;
-    vmask ok = eq(ZERO, ZERO);
-    for (ptrdiff_t i = 0; i < padded; i += WIDTH) ok = both(ok, is_weight(load(tile + i)));
-    if (!all_true(ok) && *bad < 0)
-        for (ptrdiff_t i = n - 1; i >= 0; i--)
-            if (!all_true(is_weight(splat(tile[i])))) *bad = first + i;
-    return sum_reals(tile, n);
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* The contract between the C kernels and whoever drives them (fastloss/_kernels.pyx).
  *
- * A kernel computes one block of a job: `count` elements (pointwise) or rows (rowwise) from `first` on. Blocks
- * are independent, so the driver may hand them to any thread; each returns its part of the sum, and the driver
- * adds the parts in block order. Nothing here allocates, and nothing here knows Python.
+ * A loss is computed in passes over its elements (pointwise) or rows, each in blocks that any thread may take: a block leaves
+ * its numbers in a partial of its own, and between two passes all partials are combined, in their order, to what the next
+ * one needs. Nothing here allocates, and nothing here knows Python.
  */
 #ifndef FASTLOSS_H
 #define FASTLOSS_H
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum fl_type { FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64 };
-enum fl_want { FL_VALUE = 1, FL_GRADIENT = 2, FL_HESSIAN = 4 };
+enum fl_want { FL_VALUE = 1, FL_GRADIENT = 2, FL_HESSIAN = 4, FL_FULL_HESSIAN = 8 }; /* the last: what fl_full says */
 enum fl_curvature { FL_EXACT, FL_PSD, FL_MAJORIZE };
 
 /* What a row-wise loss gives of its Hessian: the diagonal, with value and gradient; or, as the only output and in `gradient`,
@@ -21,10 +21,15 @@ enum fl_full { FL_DIAGONAL, FL_PACKED, FL_PRODUCT };
 /* Where the formula's target may lie. */
 enum fl_domain { FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE }; /* the last two: finite */
 
-enum { FL_MAX_COEFFICIENTS = 4 };
+/* What a loss is a function of: one element, one row, or a set of elements; the last two have no target. */
+enum fl_kind { FL_POINTWISE, FL_ROWWISE, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION };
 
-/* Numbers for each set of a set loss: what its elements add up to, and what their derivatives need of that. */
-enum { FL_SET_SUMS = 3, FL_SET_TERMS = 3 };
+/* What its target is: a number for each element of a prediction, or of a row one class index or a probability for each class. */
+enum fl_target { FL_NO_TARGET, FL_REAL_TARGET, FL_CLASS_TARGET };
+
+/* A loss may read that many coefficients, whether it has them or not. */
+enum { FL_COEFFICIENTS = 4 };
+enum { FL_PASSES = 2 };
 
 /* An array of shape (outer, classes, inner), or (outer, inner) where there are no classes. Strides in bytes. */
 typedef struct fl_array {
@@ -37,8 +42,11 @@ typedef struct fl_job {
     ptrdiff_t n_outer, n_classes, n_inner; /* pointwise: n_classes is 1 */
     fl_array prediction, target, weight, pos_weight;
     fl_array value, gradient, hessian; /* absent unless wanted; value: one per element or row, for reduction="none" */
-    double coefficients[FL_MAX_COEFFICIENTS];
+    const double *coefficients;            /* as many as the loss takes, then zeros up to FL_COEFFICIENTS */
     double scale; /* of gradient and Hessian: 1, or 1 / (sum of weights) */
+    double weight_unit; /* a power of two that multiplies the sample weights */
+    int mean;  /* divide by the sum of the weights */
+    int fresh; /* nobody sees the outputs if an element is bad */
     int want, curvature; /* a Hessian is wanted with its gradient, or not at all */
     int stream;        /* outputs go around the caches */
     int check_target;  /* to the check: look at float targets; to the block: they have not been looked at */
@@ -52,46 +60,58 @@ typedef struct fl_job {
     long long ignore_index;
     int full;
     fl_array vector;
-    const double *set_terms; /* set losses: FL_SET_TERMS for each of n_classes sets */
-    char *scratch;           /* fl_loss.scratch bytes, for this block alone */
-    uint64_t float_state;    /* the caller's, for all threads */
+    char *scratch;        /* fl_loss.scratch bytes, for this block alone */
+    char *shared;         /* fl_loss.shared bytes, from one pass to the next */
+    uint64_t float_state; /* the caller's, for all threads */
+
+    /* results */
+    double total;       /* of the values, or their mean, unless they go into an array */
+    double weight_sum;
+    double *set_values; /* set losses: one for each of n_classes sets */
+    ptrdiff_t bad;      /* the place of the first element that breaks its rule */
 } fl_job;
 
 typedef struct fl_checked {
     double weight_sum;         /* over the rows or elements that count */
     ptrdiff_t bad_target;      /* position of the first one that breaks the rule, or -1 */
     ptrdiff_t bad_weight;
+    double largest_weight;
 } fl_checked;
 
-/* Sums the values of a block into *sum; returns -1, or the position of the first target outside its domain. */
-typedef ptrdiff_t (*fl_block)(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum);
+/* What a check leaves in its partial. */
+enum { FL_WEIGHT_SUM, FL_LARGEST_WEIGHT, FL_CHECK_NUMBERS };
 
-/* Checks targets and weights of a block before anything is written, and adds up the weights. */
-typedef void (*fl_check)(const fl_job *job, ptrdiff_t first, ptrdiff_t count, fl_checked *result);
+/* Works on the elements or rows [first, first + count) and leaves the block's numbers, for most losses the sum of its values, in
+ * *partial. Returns -1, or the place of the first target outside its domain, or fl_bad_weight of that of a weight. */
+typedef ptrdiff_t (*fl_block)(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *partial);
 
-/* The first pass of a set loss: FL_SET_SUMS sums of each set, after a check of targets and weights (as fl_block says, and
- * *bad_weight). The sums of all blocks together conclude to a value for each set and FL_SET_TERMS terms. */
-typedef ptrdiff_t (*fl_measure)(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sums,
-                                ptrdiff_t *bad_weight);
-typedef void (*fl_conclude)(const fl_job *job, const double *sums, double *values, double *terms);
+/* Makes what comes next of the partials of all blocks, in their order. */
+typedef void (*fl_combine)(fl_job *job, const double *partials, ptrdiff_t n_blocks);
+
+typedef struct fl_pass {
+    fl_block block;
+    fl_combine combine;                    /* NULL: nothing is left to do */
+    ptrdiff_t (*width)(const fl_job *job); /* numbers in a partial; NULL: one */
+    int wants;                             /* outputs for which it is needed; 0: for all */
+} fl_pass;
 
 typedef struct fl_loss {
     const char *name;
-    fl_block block;
-    int domain;
-    ptrdiff_t (*scratch)(const fl_job *job); /* bytes of scratch that a block needs; NULL: none */
-    fl_measure measure;                      /* set losses, else NULL */
-    fl_conclude conclude;
+    int kind, target, domain;
+    int n_coefficients;
+    int outputs;    /* those that it has */
+    fl_block check; /* of targets and weights, before anything is written; NULL: none */
+    fl_pass passes[FL_PASSES];
+    ptrdiff_t (*scratch)(const fl_job *job); /* bytes that a block needs; NULL: none */
+    ptrdiff_t (*shared)(const fl_job *job);  /* bytes that all need together; NULL: none */
 } fl_loss;
 
-/* The table's entry of a loss whose block is <id>_block. */
-#define FL_DEFINE_LOSS(id, ...) static const fl_loss id##_loss = {.name = #id, .block = id##_block, __VA_ARGS__};
+static inline ptrdiff_t fl_bad_weight(ptrdiff_t place) { return place | (ptrdiff_t)1 << (8 * sizeof place - 3); }
 
 /* All kernels of one instruction set and one real type. */
 typedef struct fl_kernels {
     const char *isa;
     const fl_loss *const *losses; /* ends with NULL */
-    fl_check check_pointwise, check_rowwise;
 } fl_kernels;
 
 /* dispatch.c */

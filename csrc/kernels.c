@@ -27,6 +27,4 @@ extern const fl_kernels TABLE __attribute__((visibility("hidden")));
 const fl_kernels TABLE = {
     .isa = STRING(FL_ISA),
     .losses = losses,
-    .check_pointwise = check_pointwise,
-    .check_rowwise = check_rowwise,
 };

@@ -10,6 +10,7 @@
 
 #include "checks.h"
 #include "formulas.h"
+#include "passes.h"
 #include "stored.h"
 #include "sums.h"
 
@@ -63,6 +64,14 @@ SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t f
     else
         load_elements(tile, array, job->n_inner, first, count);
     for (ptrdiff_t i = count; i % LANES; i++) tile[i] = 0;
+    return tile;
+}
+
+ALWAYS_INLINE const real *weights_of(const fl_job *job, ptrdiff_t first, ptrdiff_t n, int dense, real *tile)
+{
+    if (dense) return tile_of(&job->weight, job, first, n, 1, tile);
+    load_weights(tile, job, first, n);
+    for (ptrdiff_t i = n; i % LANES; i++) tile[i] = 0;
     return tile;
 }
 
@@ -188,7 +197,8 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
     CACHE_ALIGNED real z_tile[TILE], t_tile[TILE], w_tile[TILE], q_tile[TILE], e_tile[TILE], l_tile[TILE];
     CACHE_ALIGNED real value_tile[TILE], gradient_tile[2][TILE], hessian_tile[2][TILE];
 #define DENSE(array) ((array).data && is_dense(&(array), job->n_outer, job->n_inner))
-    const int z_dense = DENSE(job->prediction), t_dense = DENSE(job->target), w_dense = DENSE(job->weight);
+    const int z_dense = DENSE(job->prediction), t_dense = DENSE(job->target),
+              w_dense = DENSE(job->weight) && job->weight_unit == 1;
     const int q_dense = DENSE(job->pos_weight), value_dense = DENSE(job->value);
     const int gradient_dense = DENSE(job->gradient), hessian_dense = DENSE(job->hessian);
 #undef DENSE
@@ -209,7 +219,7 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
                          .traffic = job->stream ? &traffic : NULL};
         a.z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
         a.t = job->target.data ? tile_of(&job->target, job, first, n, t_dense, t_tile) : a.z;
-        a.w = job->weight.data ? tile_of(&job->weight, job, first, n, w_dense, w_tile) : NULL;
+        a.w = job->weight.data ? weights_of(job, first, n, w_dense, w_tile) : NULL;
         a.q = job->pos_weight.data ? tile_of(&job->pos_weight, job, first, n, q_dense, q_tile) : NULL;
         a.value = job->value.data ? value_tile : NULL;
         a.gradient = direct && gradient_dense ? (real *)(void *)job->gradient.data + first : gradient_tile[turn];
@@ -238,56 +248,15 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
     return -1;
 }
 
-/* Makes a loss of a formula, the domain of its target, and two stages: STAGE(function, the outputs that need it). */
-#define STAGE(function, outputs) function, outputs
-#define FOR_ALL (FL_VALUE | FL_GRADIENT | FL_HESSIAN)
-#define NO_STAGES NULL, 0, NULL, 0
-#define DEFINE_TILE(name, want, ...)                                                                    \
-    static void name##_tile_##want(const tile_arrays *a, const settings *s, lane_sums *sums, int plain) \
-    {                                                                                                   \
-        const tile_arrays arrays = *a; /* copies that no store can be suspected to change */            \
-        double p[FL_MAX_COEFFICIENTS];                                                                  \
-        memcpy(p, s->p, sizeof p);                                                                      \
-        const operands o = {.p = p,                                                                     \
-                            .curvature = s->curvature,                                                  \
-                            .hard = s->hard,                                                            \
-                            .want_hessian = (want) & FL_HESSIAN,                                        \
-                            .pos_weight = UNIFORM(p[0])};                                               \
-        whole_tile(&arrays, o, sums, plain, name, __VA_ARGS__, want);                                   \
-    }
-#define DEFINE_BLOCK(name, domain_)                                                                 \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
-    {                                                                                               \
-        return pointwise_block(job, first, count, sum, &name##_formula);                            \
-    }                                                                                               \
-    FL_DEFINE_LOSS(name, .domain = domain_)
-#define POINTWISE(name, domain, ...)                                                                            \
-    DEFINE_TILE(name, 1, __VA_ARGS__)                                                                           \
-    DEFINE_TILE(name, 2, __VA_ARGS__)                                                                           \
-    DEFINE_TILE(name, 3, __VA_ARGS__)                                                                           \
-    DEFINE_TILE(name, 6, __VA_ARGS__)                                                                           \
-    DEFINE_TILE(name, 7, __VA_ARGS__)                                                                           \
-    static const pointwise_formula name##_formula = {                                                           \
-        {NULL, name##_tile_1, name##_tile_2, name##_tile_3, NULL, name##_tile_7, name##_tile_6, name##_tile_7}, \
-        domain};                                                                                                \
-    DEFINE_BLOCK(name, domain)
-
-/* The same for what has no derivatives, or is a function of one argument: the result is the value. */
-#define POINTWISE_VALUE(name, domain, ...)                                           \
-    DEFINE_TILE(name, 1, __VA_ARGS__)                                                \
-    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}, domain}; \
-    DEFINE_BLOCK(name, domain)
-
 /* Targets inside the domain, weights finite and >= 0; adds the weights up. */
 SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, fl_checked *result)
 {
     CACHE_ALIGNED real w[TILE], t[TILE];
     const int dense = is_dense(&job->target, job->n_outer, job->n_inner);
-    *result = (fl_checked){0, -1, -1};
+    *result = (fl_checked){.bad_target = -1, .bad_weight = -1};
     for (ptrdiff_t end = first + count; first < end; first += TILE) {
         const ptrdiff_t n = end - first < TILE ? end - first : TILE;
-        result->weight_sum +=
-            job->weight.data ? sum_weights(w, &job->weight, job->n_inner, first, n, &result->bad_weight) : (double)n;
+        result->weight_sum += job->weight.data ? sum_weights(w, job, first, n, result) : (double)n;
         if (!job->check_target || result->bad_target >= 0) continue;
         int hard;
         const real *targets = tile_of(&job->target, job, first, n, dense && !job->weight.data, t);
@@ -298,5 +267,58 @@ SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
         if (bad >= 0) result->bad_target = first + bad;
     }
 }
+
+DEFINE_CHECK(pointwise)
+
+/* Makes a loss of a formula, the domain of its target, the number of its coefficients, and two stages: STAGE(function, the outputs
+ * that need it). */
+#define STAGE(function, outputs) function, outputs
+#define FOR_ALL (FL_VALUE | FL_GRADIENT | FL_HESSIAN)
+#define NO_STAGES NULL, 0, NULL, 0
+#define DEFINE_TILE(name, want, ...)                                                                    \
+    static void name##_tile_##want(const tile_arrays *a, const settings *s, lane_sums *sums, int plain) \
+    {                                                                                                   \
+        const tile_arrays arrays = *a; /* copies that no store can be suspected to change */            \
+        double p[FL_COEFFICIENTS];                                                                      \
+        memcpy(p, s->p, sizeof p);                                                                      \
+        const operands o = {.p = p,                                                                     \
+                            .curvature = s->curvature,                                                  \
+                            .hard = s->hard,                                                            \
+                            .want_hessian = (want) & FL_HESSIAN,                                        \
+                            .pos_weight = UNIFORM(p[0])};                                               \
+        whole_tile(&arrays, o, sums, plain, name, __VA_ARGS__, want);                                   \
+    }
+#define DEFINE_BLOCK(name)                                                                          \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
+    {                                                                                               \
+        return pointwise_block(job, first, count, sum, &name##_formula);                            \
+    }
+#define DEFINE_POINTWISE(name, domain_, n_coefficients_, outputs_)                          \
+    DEFINE_BLOCK(name)                                                                      \
+    FL_DEFINE_LOSS(name, .kind = FL_POINTWISE, .target = FL_REAL_TARGET, .domain = domain_, \
+                   .n_coefficients = n_coefficients_, .outputs = outputs_, .check = pointwise_check, ONE_PASS(name))
+#define POINTWISE(name, domain, n_coefficients, ...)                                                            \
+    DEFINE_TILE(name, 1, __VA_ARGS__)                                                                           \
+    DEFINE_TILE(name, 2, __VA_ARGS__)                                                                           \
+    DEFINE_TILE(name, 3, __VA_ARGS__)                                                                           \
+    DEFINE_TILE(name, 6, __VA_ARGS__)                                                                           \
+    DEFINE_TILE(name, 7, __VA_ARGS__)                                                                           \
+    static const pointwise_formula name##_formula = {                                                           \
+        {NULL, name##_tile_1, name##_tile_2, name##_tile_3, NULL, name##_tile_7, name##_tile_6, name##_tile_7}, \
+        domain};                                                                                                \
+    DEFINE_POINTWISE(name, domain, n_coefficients, FOR_ALL)
+
+/* The same for what has no derivatives. */
+#define POINTWISE_VALUE(name, domain, n_coefficients, ...)                           \
+    DEFINE_TILE(name, 1, __VA_ARGS__)                                                \
+    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}, domain}; \
+    DEFINE_POINTWISE(name, domain, n_coefficients, FL_VALUE)
+
+/* A function of one argument: the result is the value. */
+#define UNARY(name, ...)                                                             \
+    DEFINE_TILE(name, 1, __VA_ARGS__)                                                \
+    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}, FL_ANY}; \
+    DEFINE_BLOCK(name)                                                               \
+    FL_DEFINE_LOSS(name, .kind = FL_UNARY, .outputs = FL_VALUE, ONE_PASS(name))
 
 #endif

@@ -139,11 +139,11 @@ SHARED ptrdiff_t rows_ranked(const fl_job *job, ptrdiff_t first, ptrdiff_t count
 /* Logits, targets, Hessian, and rows on their way out. */
 static ptrdiff_t ranked_scratch(const fl_job *job) { return bytes_of_tiles(job, 4); }
 
-#define RANKED(name, kind)                                                                          \
+#define RANKED(name, kind_, n_coefficients, outputs)                                                \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
     {                                                                                               \
-        return rows_ranked(job, first, count, sum, kind);                                           \
+        return rows_ranked(job, first, count, sum, kind_);                                          \
     }                                                                                               \
-    FL_DEFINE_LOSS(name, .domain = FL_UNIT_INTERVAL, .scratch = ranked_scratch)
+    DEFINE_ROWWISE(name, n_coefficients, outputs, ranked_scratch)
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "checks.h"
 #include "fastloss.h"
+#include "passes.h"
 #include "row_terms.h"
 #include "tiles.h"
 
@@ -67,7 +68,7 @@ SHARED void load_targets(const fl_job *job, ptrdiff_t first, ptrdiff_t n, row_st
         return;
     }
     if (job->weight.data)
-        load_elements(s->weight, &job->weight, job->n_inner, first, n);
+        load_weights(s->weight, job, first, n);
     else
         for (ptrdiff_t i = 0; i < n; i++) s->weight[i] = 1;
     if (by_class) {
@@ -124,10 +125,10 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
     /* the usual case: consecutive int64, every row weighs 1 */
     const int plain = !is_weighted(job) && !job->class_weight && job->target.type == FL_I64 && job->n_inner == 1 &&
                       job->target.outer == sizeof(int64_t);
-    *result = (fl_checked){0, -1, -1};
+    *result = (fl_checked){.bad_target = -1, .bad_weight = -1};
     for (ptrdiff_t end = first + count; first < end; first += MAX_ROWS) {
         const ptrdiff_t n = end - first < MAX_ROWS ? end - first : MAX_ROWS;
-        if (job->weight.data) sum_weights(weight, &job->weight, job->n_inner, first, n, &result->bad_weight);
+        if (job->weight.data) sum_weights(weight, job, first, n, result);
         if (job->soft) {
             if (job->weight.data)
                 for (ptrdiff_t i = 0; i < n; i++) weight_sum += (double)weight[i];
@@ -160,6 +161,8 @@ SHARED void check_rowwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, f
     }
     result->weight_sum = weight_sum;
 }
+
+DEFINE_CHECK(rowwise)
 
 /* a_k of every class: what the targets of this tile weigh, with class weights and label smoothing. */
 SHARED ptrdiff_t load_soft_targets(real *a, ptrdiff_t rows, const fl_job *job, ptrdiff_t first, ptrdiff_t n,

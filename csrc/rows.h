@@ -2,6 +2,8 @@
 #ifndef FASTLOSS_ROWS_H
 #define FASTLOSS_ROWS_H
 
+#include "passes.h"
+
 #include "rows_few.h"
 #include "rows_full.h"
 #include "rows_long.h"
@@ -46,8 +48,13 @@ static ptrdiff_t rowwise_scratch(const fl_job *job)
     }
 }
 
+#define DEFINE_ROWWISE(name, n_coefficients_, outputs_, scratch_)                                   \
+    FL_DEFINE_LOSS(name, .kind = FL_ROWWISE, .target = FL_CLASS_TARGET, .domain = FL_UNIT_INTERVAL, \
+                   .n_coefficients = n_coefficients_, .outputs = outputs_, .check = rowwise_check,  \
+                   .scratch = scratch_, ONE_PASS(name))
+
 /* Makes a loss of a formula. */
-#define ROWWISE(name)                                                                               \
+#define ROWWISE(name, n_coefficients)                                                               \
     DEFINE_TERMS(name)                                                                              \
     DEFINE_SOFT(name)                                                                               \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
@@ -55,14 +62,14 @@ static ptrdiff_t rowwise_scratch(const fl_job *job)
         static const row_formula f = {name##_terms, name##_soft};                                   \
         return run_rows(job, first, count, sum, &f, ROW_LOSS);                                      \
     }                                                                                               \
-    FL_DEFINE_LOSS(name, .domain = FL_UNIT_INTERVAL, .scratch = rowwise_scratch)
+    DEFINE_ROWWISE(name, n_coefficients, FOR_ALL | FL_FULL_HESSIAN, rowwise_scratch)
 
 /* The functions of a row: no target, no formula; the result is the "gradient", or for logsumexp the value. */
-#define ROW_FUNCTION(name, kind)                                                                    \
+#define ROW_FUNCTION(name, kind_, output)                                                           \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
     {                                                                                               \
-        return run_rows(job, first, count, sum, NULL, kind);                                        \
+        return run_rows(job, first, count, sum, NULL, kind_);                                       \
     }                                                                                               \
-    FL_DEFINE_LOSS(name, .domain = FL_ANY, .scratch = rowwise_scratch)
+    FL_DEFINE_LOSS(name, .kind = FL_ROW_FUNCTION, .outputs = output, .scratch = rowwise_scratch, ONE_PASS(name))
 
 #endif

@@ -22,16 +22,19 @@ typedef struct set_element {
     vreal p, rest, slope, t, other, weight;
 } set_element;
 
+/* Numbers for each set: what its elements add up to, and what their derivatives need of that. */
+enum { SET_SUMS = 3, SET_TERMS = 3 };
+
 typedef struct set_tiles {
     real *z, *t, *w, *gradient, *hessian, *packed;
     ptrdiff_t rows;
-    lane_sums *sums; /* FL_SET_SUMS for each class */
+    lane_sums *sums; /* SET_SUMS for each class */
 } set_tiles;
 
 static ptrdiff_t set_scratch(const fl_job *job)
 {
     const ptrdiff_t tile_size = round_up(rows_in_tile(job) * job->n_classes + LANES, LANES);
-    return 6 * tile_size * (ptrdiff_t)sizeof(real) + FL_SET_SUMS * job->n_classes * (ptrdiff_t)sizeof(lane_sums) + 64;
+    return 6 * tile_size * (ptrdiff_t)sizeof(real) + SET_SUMS * job->n_classes * (ptrdiff_t)sizeof(lane_sums) + 64;
 }
 
 ALWAYS_INLINE set_tiles divide_scratch(const fl_job *job)
@@ -66,29 +69,29 @@ ALWAYS_INLINE set_element element_at(const set_tiles *s, ptrdiff_t at, const int
     return x;
 }
 
-/* The first of n elements that breaks a rule, or -1: a weight that is negative or not finite (*bad_weight), a target outside
- * [0, 1] that counts. */
-SHARED ptrdiff_t check_set_tile(const real *t, const real *w, ptrdiff_t n, ptrdiff_t *bad_weight)
+ALWAYS_INLINE int is_no_weight(real w) { return !(w >= 0 && w <= LARGEST); }
+
+/* The first of n elements that breaks a rule, or -1: a weight that is negative or not finite, a target outside [0, 1] that
+ * counts. */
+SHARED ptrdiff_t check_set_tile(const real *t, const real *w, ptrdiff_t n)
 {
     int hard;
     if (!w) return check_domain(t, n, FL_UNIT_INTERVAL, &hard);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        if (!(w[i] >= 0 && w[i] <= LARGEST)) return *bad_weight = i, -1;
-        if (w[i] != 0 && !(t[i] >= 0 && t[i] <= 1)) return i;
-    }
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (is_no_weight(w[i]) || (w[i] != 0 && !(t[i] >= 0 && t[i] <= 1))) return i;
     return -1;
 }
 
 ALWAYS_INLINE void measure_tile(const set_tiles *s, ptrdiff_t from, ptrdiff_t n, lane_sums *sums, const int weighted)
 {
-    lane_sums local[FL_SET_SUMS];
+    lane_sums local[SET_SUMS];
     memcpy(local, sums, sizeof local);
     for (ptrdiff_t i = 0; i < n; i += LANES)
         for (int g = 0; g < GROUP; g++) {
             set_element x = element_at(s, from + i + g * WIDTH, weighted);
             vreal p = x.p * x.weight, rest = x.rest * x.weight;
-            vreal part[FL_SET_SUMS] = {p * x.t, p * x.other, rest * x.t};
-            for (int k = 0; k < FL_SET_SUMS; k++) {
+            vreal part[SET_SUMS] = {p * x.t, p * x.other, rest * x.t};
+            for (int k = 0; k < SET_SUMS; k++) {
                 if (weighted) part[k] = choose(eq(x.weight, ZERO), ZERO, part[k]); /* whatever it is */
                 if (i + LANES > n) part[k] = first_lanes(part[k], n - i - g * WIDTH);
                 add_lanes(local + k, g, part[k]);
@@ -97,37 +100,46 @@ ALWAYS_INLINE void measure_tile(const set_tiles *s, ptrdiff_t from, ptrdiff_t n,
     memcpy(sums, local, sizeof local);
 }
 
-/* FL_SET_SUMS sums of every class; *bad_weight and the result: the first one that breaks its rule, or -1. */
-static ptrdiff_t set_measure(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sums, ptrdiff_t *bad_weight)
+static ptrdiff_t sums_of_sets(const fl_job *job) { return SET_SUMS * job->n_classes; }
+static ptrdiff_t shared_by_sets(const fl_job *job) { return SET_TERMS * job->n_classes * (ptrdiff_t)sizeof(double); }
+
+/* The first pass: SET_SUMS sums of every set, after a check of targets and weights. */
+static ptrdiff_t measure_sets(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sums)
 {
     const set_tiles s = divide_scratch(job);
     const ptrdiff_t n_classes = job->n_classes;
-    memset(s.sums, 0, (size_t)(FL_SET_SUMS * n_classes) * sizeof(lane_sums));
-    *bad_weight = -1;
+    memset(s.sums, 0, (size_t)(SET_SUMS * n_classes) * sizeof(lane_sums));
     for (ptrdiff_t end = first + count; first < end; first += s.rows) {
         const ptrdiff_t n = end - first < s.rows ? end - first : s.rows;
         load_set_tiles(job, first, n, &s);
         for (ptrdiff_t k = 0; k < n_classes; k++) {
             const ptrdiff_t from = k * s.rows;
-            ptrdiff_t bad = check_set_tile(s.t + from, job->weight.data ? s.w + from : NULL, n, bad_weight);
-            if (bad >= 0 || *bad_weight >= 0) return bad;
+            const ptrdiff_t bad = check_set_tile(s.t + from, job->weight.data ? s.w + from : NULL, n);
+            if (bad >= 0) {
+                const ptrdiff_t place = place_of(job, first + bad, k);
+                return job->weight.data && is_no_weight(s.w[from + bad]) ? fl_bad_weight(place) : place;
+            }
             if (job->weight.data)
-                measure_tile(&s, from, n, s.sums + FL_SET_SUMS * k, 1);
+                measure_tile(&s, from, n, s.sums + SET_SUMS * k, 1);
             else
-                measure_tile(&s, from, n, s.sums + FL_SET_SUMS * k, 0);
+                measure_tile(&s, from, n, s.sums + SET_SUMS * k, 0);
         }
     }
-    for (ptrdiff_t k = 0; k < FL_SET_SUMS * n_classes; k++) sums[k] = total_of(s.sums + k);
+    for (ptrdiff_t k = 0; k < SET_SUMS * n_classes; k++) sums[k] = total_of(s.sums + k);
     return -1;
 }
 
-/* Of each set's sums its value and its terms: Q1, Q0, 1 / D. */
-static void set_conclude(const fl_job *job, const double *sums, double *values, double *terms)
+/* Of each set's sums in all blocks its value and, for the second pass, its terms: Q1, Q0, 1 / D. */
+static void conclude_sets(fl_job *job, const double *partials, ptrdiff_t n_blocks)
 {
     const double alpha = job->coefficients[0], beta = job->coefficients[1], smooth = job->coefficients[2];
-    for (ptrdiff_t k = 0; k < job->n_classes; k++, sums += FL_SET_SUMS, terms += FL_SET_TERMS) {
+    double *terms = (double *)(void *)job->shared;
+    for (ptrdiff_t k = 0; k < job->n_classes; k++, terms += SET_TERMS) {
+        double sums[SET_SUMS] = {0};
+        for (ptrdiff_t b = 0; b < n_blocks; b++)
+            for (int i = 0; i < SET_SUMS; i++) sums[i] += partials[(b * job->n_classes + k) * SET_SUMS + i];
         const double wrong = alpha * sums[1] + beta * sums[2], right = sums[0] + smooth, whole = right + wrong;
-        values[k] = wrong / whole;
+        job->set_values[k] = wrong / whole;
         terms[0] = (wrong + beta * right) / whole / whole;
         terms[1] = alpha * right / whole / whole;
         terms[2] = 1 / whole;
@@ -159,17 +171,19 @@ ALWAYS_INLINE void derive_tile(const fl_job *job, const set_tiles *s, ptrdiff_t 
     }
 }
 
-SHARED ptrdiff_t set_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)
+/* The second pass. */
+static ptrdiff_t derive_sets(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)
 {
     const set_tiles s = divide_scratch(job);
+    const double *terms = (const double *)(const void *)job->shared;
     for (ptrdiff_t end = first + count; first < end; first += s.rows) {
         const ptrdiff_t n = end - first < s.rows ? end - first : s.rows;
         load_set_tiles(job, first, n, &s);
         for (ptrdiff_t k = 0; k < job->n_classes; k++)
             if (job->weight.data)
-                derive_tile(job, &s, k * s.rows, n, job->set_terms + FL_SET_TERMS * k, 1);
+                derive_tile(job, &s, k * s.rows, n, terms + SET_TERMS * k, 1);
             else
-                derive_tile(job, &s, k * s.rows, n, job->set_terms + FL_SET_TERMS * k, 0);
+                derive_tile(job, &s, k * s.rows, n, terms + SET_TERMS * k, 0);
         if (job->gradient.data) store_tile(s.gradient, s.rows, &job->gradient, job, first, n, s.packed, NULL);
         if (job->hessian.data) store_tile(s.hessian, s.rows, &job->hessian, job, first, n, s.packed, NULL);
     }
@@ -178,12 +192,10 @@ SHARED ptrdiff_t set_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, 
     return -1;
 }
 
-#define SET_LOSS(name)                                                                               \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)  \
-    {                                                                                                \
-        return set_block(job, first, count, sum);                                                    \
-    }                                                                                                \
-    FL_DEFINE_LOSS(name, .domain = FL_UNIT_INTERVAL, .scratch = set_scratch, .measure = set_measure, \
-                   .conclude = set_conclude)
+#define SET_LOSS(name)                                                                                        \
+    FL_DEFINE_LOSS(name, .kind = FL_SETWISE, .target = FL_REAL_TARGET, .domain = FL_UNIT_INTERVAL,            \
+                   .n_coefficients = 3, .outputs = FOR_ALL, .scratch = set_scratch, .shared = shared_by_sets, \
+                   .passes = {{.block = measure_sets, .combine = conclude_sets, .width = sums_of_sets},       \
+                              {.block = derive_sets, .wants = FL_GRADIENT | FL_HESSIAN}})
 
 #endif

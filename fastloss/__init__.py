@@ -26,8 +26,8 @@ except ModuleNotFoundError as error:
         "Install it with `pip install .` in the checkout and start Python from another directory"
     ) from None
 
-from . import _call, _threads
-from ._threads import get_num_threads, num_threads, set_num_threads
+from ._kernels import Loss, get_num_threads
+from ._threads import num_threads, set_num_threads
 from .binary import (
     BinaryCrossEntropy,
     BinaryFocal,
@@ -126,8 +126,6 @@ if TYPE_CHECKING:
     from . import reference
     from ._check import check_objective
 
-_kernels.connect(_call, _threads.effective_num_threads)
-
 __version__ = "0.1.0"
 
 __all__ = [
@@ -152,6 +150,7 @@ __all__ = [
     "Jaccard",
     "KLDivergence",
     "LogCosh",
+    "Loss",
     "ModifiedHuber",
     "MulticlassHinge",
     "NegativeBinomial",
@@ -223,7 +222,7 @@ __all__ = [
 ]
 
 
-def losses() -> list[type[_kernels.Loss]]:
+def losses() -> list[type[Loss]]:
     """
     Return every loss class, sorted by name.
 
@@ -234,7 +233,7 @@ def losses() -> list[type[_kernels.Loss]]:
     ['AbsoluteError', 'AbsolutePercentageError', 'BinaryCrossEntropy']
     """
     exported = [globals().get(name) for name in __all__]
-    return [each for each in exported if isinstance(each, type) and issubclass(each, _kernels.Loss)]
+    return [each for each in exported if isinstance(each, type) and issubclass(each, Loss) and each is not Loss]
 
 
 def config() -> dict[str, Any]:

@@ -12,9 +12,9 @@ import fastloss as fl
 
 from . import _labels
 from ._booster_parameters import check_parameters
-from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss
+from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss, get_num_threads
 from ._resolve import resolve
-from ._threads import get_num_threads, num_threads
+from ._threads import num_threads
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -1,32 +1,28 @@
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, overload
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 _Array: TypeAlias = NDArray[Any]
 _Reduction: TypeAlias = Literal["mean", "sum", "none"]
 _Curvature: TypeAlias = Literal["exact", "psd", "majorize"]
 _Axes: TypeAlias = int | tuple[int, ...] | None
 
-class BadElement(ValueError):
-    argument: str
-    position: int
-    def __init__(self, argument: str, position: int) -> None: ...
-
-def connect(call: ModuleType, count_threads: Callable[[], int]) -> None: ...
-
 @disjoint_base
 class Loss:
-    def __init__(self, kernel: str, parameters: dict[str, Any], coefficients: tuple[float, ...] = ()) -> None: ...
+    def __init__(self, kernel: str, parameters: dict[str, Any], coefficients: Sequence[float] = ()) -> None: ...
     @property
     def name(self) -> str: ...
     @property
     def parameters(self) -> dict[str, Any]: ...
     @property
+    def kind(self) -> Literal["pointwise", "rowwise", "setwise"]: ...
+    @property
     def target_domain(self) -> Literal["any", "unit interval", "nonnegative", "positive"]: ...
+    def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+    def replace(self, **parameters: Any) -> Self: ...
+    def __sklearn_clone__(self) -> Self: ...
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __copy__(self) -> Loss: ...
@@ -152,6 +148,16 @@ class PointwiseLoss(Loss):
 
 @disjoint_base
 class RowwiseLoss(Loss):
+    def _full_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        vector: ArrayLike | None,
+        axis: int,
+        sample_weight: ArrayLike | None,
+        reduction: str,
+        curvature: str,
+    ) -> _Array: ...
     def _value(
         self, prediction: ArrayLike, target: ArrayLike, axis: int, sample_weight: ArrayLike | None, reduction: str
     ) -> Any: ...
@@ -159,7 +165,7 @@ class RowwiseLoss(Loss):
         self,
         kernel: str,
         parameters: dict[str, Any],
-        coefficients: tuple[float, ...] = (),
+        coefficients: Sequence[float] = (),
         class_weight: _Array | None = None,
         label_smoothing: float = 0.0,
         ignore_index: int | None = None,
@@ -418,54 +424,7 @@ class SetLoss(Loss):
         hessian_out: _Array | None = None,
     ) -> tuple[Any, _Array, _Array]: ...
 
-def run_pointwise(
-    loss: PointwiseLoss,
-    z: _Array,
-    t: _Array,
-    w: _Array | None,
-    pos_weight: _Array | None,
-    reduction: str,
-    curvature: str,
-    value: _Array | None,
-    gradient: _Array | None,
-    hessian: _Array | None,
-) -> float | None: ...
-def run_rowwise(
-    loss: RowwiseLoss,
-    z: _Array,
-    t: _Array,
-    w: _Array | None,
-    reduction: str,
-    curvature: str,
-    value: _Array | None,
-    gradient: _Array | None,
-    hessian: _Array | None,
-) -> float | None: ...
-def run_full_hessian(
-    loss: RowwiseLoss,
-    z: _Array,
-    t: _Array,
-    w: _Array | None,
-    mean: bool,
-    curvature: str,
-    vector: _Array | None,
-    out: _Array,
-) -> None: ...
-def run_sets(
-    loss: SetLoss,
-    z: _Array,
-    t: _Array,
-    w: _Array | None,
-    scale: float,
-    curvature: str,
-    values: NDArray[np.float64],
-    gradient: _Array | None,
-    hessian: _Array | None,
-) -> None: ...
-def run_row_function(kind: str, x: _Array, out: _Array) -> None: ...
-def run_unary(kind: str, x: _Array, out: _Array) -> None: ...
-def row_function(kind: str, x: ArrayLike, axis: int, out: _Array | None) -> Any: ...
-def unary(kind: str, x: ArrayLike, out: _Array | None) -> Any: ...
-def openmp_max_threads() -> int: ...
-def may_start_threads() -> bool: ...
+def row_function(name: str, x: ArrayLike, axis: int, out: _Array | None) -> Any: ...
+def unary(name: str, x: ArrayLike, out: _Array | None) -> Any: ...
+def get_num_threads() -> int: ...
 def config() -> dict[str, Any]: ...

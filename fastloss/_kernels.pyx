@@ -3,22 +3,24 @@
 """The compiled core: loss objects, the plain case of every call, and blocks of work on threads.
 
 A call becomes a `fl_job` (csrc/fastloss.h): pointers, strides, coefficients. Plain NumPy arrays get there from here at
-once; everything else is brought into shape by `_call.py` and comes back through `run_pointwise`, `run_rowwise`,
-`run_row_function` and `run_unary`. Both ways end in `execute`, which checks, adds up weights, and runs the blocks.
+once; all others by way of `_call.prepare`. Both end in `run`, which takes a job through the passes of its loss.
 
-Results do not depend on the number of threads: blocks have a size that follows from the shape alone, and their parts
-of the sum are added in their order.
+Results do not depend on the number of threads: blocks have a size that follows from the shape alone, and their partials
+are combined in their order.
 """
 
 import os
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cython.parallel cimport prange, threadid
+from libc.math cimport NAN, frexp, ldexp
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
 from libc.string cimport memset, strcmp
 
 cimport numpy as cnp
+
+from . import _call, _complaints, _parameters, _threads
 
 cnp.import_array()
 
@@ -27,12 +29,14 @@ cdef extern from "Python.h":
 
 cdef extern from "fastloss.h" nogil:
     enum: FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
-    enum: FL_VALUE, FL_GRADIENT, FL_HESSIAN
+    enum: FL_VALUE, FL_GRADIENT, FL_HESSIAN, FL_FULL_HESSIAN
     enum: FL_EXACT, FL_PSD, FL_MAJORIZE
     enum: FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE
-    enum: FL_MAX_COEFFICIENTS
-    enum: FL_SET_SUMS, FL_SET_TERMS
+    enum: FL_POINTWISE, FL_ROWWISE, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION
+    enum: FL_NO_TARGET, FL_REAL_TARGET, FL_CLASS_TARGET
     enum: FL_DIAGONAL, FL_PACKED, FL_PRODUCT
+    enum: FL_COEFFICIENTS, FL_PASSES
+    enum: FL_WEIGHT_SUM, FL_LARGEST_WEIGHT, FL_CHECK_NUMBERS
 
     ctypedef struct fl_array:
         char *data
@@ -42,42 +46,44 @@ cdef extern from "fastloss.h" nogil:
     ctypedef struct fl_job:
         ptrdiff_t n_outer, n_classes, n_inner
         fl_array prediction, target, weight, pos_weight, value, gradient, hessian
-        double coefficients[4]
-        double scale
-        int want, curvature, stream, check_target, domain, soft
+        const double *coefficients
+        double scale, weight_unit
+        int mean, fresh, want, curvature, stream, check_target, domain, soft
         const double *class_weight
         double label_smoothing
         int has_ignore_index
         long long ignore_index
         int full
         fl_array vector
-        const double *set_terms
         char *scratch
+        char *shared
         uint64_t float_state
-
-    ctypedef struct fl_checked:
-        double weight_sum
-        ptrdiff_t bad_target, bad_weight
+        double total, weight_sum
+        double *set_values
+        ptrdiff_t bad
 
     ctypedef ptrdiff_t (*fl_block)(const fl_job *, ptrdiff_t, ptrdiff_t, double *) noexcept nogil
-    ctypedef void (*fl_check)(const fl_job *, ptrdiff_t, ptrdiff_t, fl_checked *) noexcept nogil
+    ctypedef ptrdiff_t (*fl_size)(const fl_job *) noexcept nogil
+    ctypedef void (*fl_combine)(fl_job *, const double *, ptrdiff_t) noexcept nogil
 
-    ctypedef ptrdiff_t (*fl_measure)(const fl_job *, ptrdiff_t, ptrdiff_t, double *, ptrdiff_t *) noexcept nogil
-    ctypedef void (*fl_conclude)(const fl_job *, const double *, double *, double *) noexcept nogil
+    ctypedef struct fl_pass:
+        fl_block block
+        fl_combine combine
+        fl_size width
+        int wants
 
     ctypedef struct fl_loss:
         const char *name
-        fl_block block
-        int domain
-        ptrdiff_t (*scratch)(const fl_job *) noexcept nogil
-        fl_measure measure
-        fl_conclude conclude
+        int kind, target, domain, n_coefficients, outputs
+        fl_block check
+        fl_pass passes[2]
+        fl_size scratch, shared
 
     ctypedef struct fl_kernels:
         const char *isa
         const fl_loss *const *losses
-        fl_check check_pointwise, check_rowwise
 
+    ptrdiff_t fl_bad_weight(ptrdiff_t place)
     const char *fl_isa(int index)
     const fl_kernels *fl_select(const char *isa, int real_bits)
     ptrdiff_t fl_last_level_cache()
@@ -122,8 +128,7 @@ cdef enum:
     # are checked on the way, for reading them twice would cost a third of the speed.
     CHECK_FIRST_BYTES = 8388608
     INTERRUPTIBLE = 2097152  # elements of a thread: milliseconds, beside which a new parallel region is nothing
-    STACK_SCRATCH = 49152
-    STACK_BLOCKS = 64
+    STACK_BYTES = 51200
 
 cdef ptrdiff_t last_level_cache = fl_last_level_cache()
 
@@ -153,15 +158,6 @@ cdef const fl_kernels *kernels64 = fl_select(isa.encode(), 64)
 fl_survive_fork()
 
 
-cdef const fl_loss *find(const fl_kernels *kernels, bytes name):
-    cdef int i = 0
-    while kernels.losses[i] != NULL:
-        if strcmp(kernels.losses[i].name, name) == 0:
-            return kernels.losses[i]
-        i += 1
-    return NULL
-
-
 def config():
     """What was built and what is used: instruction sets, OpenMP (its date, or None), compiler, cache size."""
     return {
@@ -173,99 +169,88 @@ def config():
     }
 
 
-def openmp_max_threads():
-    """Threads that OpenMP would use in this thread; 1 without OpenMP."""
-    return fl_max_threads()
+cdef int choose_threads() except -1:
+    """Threads of a large call: one inside a parallel region of OpenMP, or in a forked child that has lost its own."""
+    return 1 if fl_threads_lost() or fl_in_parallel() else _threads.choose(fl_max_threads())
 
 
-def may_start_threads():
-    """Not inside an OpenMP parallel region, and not in a forked child that has lost its threads for good."""
-    return not (fl_threads_lost() or fl_in_parallel())
+def get_num_threads():
+    """Return the number of threads that a large call would use now.
+
+    Small calls always use one thread. The results are the same bits for any number.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.get_num_threads() >= 1
+    True
+    """
+    return choose_threads()
 
 
 # ------------------------------------------------------------------------------------------------- running jobs
 
-class BadElement(ValueError):
-    """A target or weight that breaks its rule: `argument`, and `position` in C order over the array that was passed."""
+# How a run ends.
+cdef enum:
+    DONE, BAD_TARGET, BAD_WEIGHT, NO_MEMORY, STOPPED
 
-    def __init__(self, argument, position):
-        super().__init__(f"{argument}: element {position}")
-        self.argument = argument
-        self.position = position
-
-
-cdef bint is_of_weights(object error):
-    """Whether a caught BadElement is about the weights; it is a MemoryError if there was no memory to catch it."""
-    return isinstance(error, BadElement) and error.argument == "sample_weight"
-
-
-cdef object general = None  # the module _call
-cdef object effective_num_threads = None
+# What is done once a block, of one pass.
+ctypedef struct Blocks:
+    ptrdiff_t items, size, n, width, scratch_size
+    int threads
+    char *scratch
+    double *partials
+    ptrdiff_t *bad
 
 
-def connect(call, count_threads):
-    """Set what this module calls of those that import it: once, at import, before threads can see it."""
-    global general, effective_num_threads
-    general = call
-    effective_num_threads = count_threads
-
-
-cdef int threads_for(ptrdiff_t elements, ptrdiff_t blocks) except -1:
-    if elements < PARALLEL_ELEMENTS or blocks < 2:
-        return 1
-    cdef int threads = effective_num_threads()
-    return threads if threads < blocks else <int>blocks
-
-
-cdef ptrdiff_t run_block(fl_block block, const fl_job *job, char *scratch, ptrdiff_t first, ptrdiff_t count,
-                         double *part) noexcept nogil:
+cdef void run_block(fl_block block, const fl_job *job, const Blocks *blocks, ptrdiff_t b,
+                    char *scratch) noexcept nogil:
     cdef fl_job own = job[0]
+    cdef ptrdiff_t first = b * blocks.size
     own.scratch = scratch
-    return block(&own, first, count, part)
+    blocks.bad[b] = block(&own, first, min(blocks.size, blocks.items - first), blocks.partials + b * blocks.width)
 
 
-cdef ptrdiff_t run_block_on_thread(fl_block block, const fl_job *job, char *scratch, ptrdiff_t first, ptrdiff_t count,
-                                   double *part) noexcept nogil:
+cdef void run_block_on_thread(fl_block block, const fl_job *job, const Blocks *blocks, ptrdiff_t b,
+                              char *scratch) noexcept nogil:
     """The same in a team of threads, of which only one is the caller's and in the state that it has chosen."""
     cdef uint64_t float_state = fl_set_float_state(job.float_state)
-    cdef ptrdiff_t bad = run_block(block, job, scratch, first, count, part)
+    run_block(block, job, blocks, b, scratch)
     fl_set_float_state(float_state)
-    return bad
 
 
-cdef void run_blocks(fl_block block, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
-                     ptrdiff_t size, ptrdiff_t start, ptrdiff_t stop, int threads, double *parts,
-                     ptrdiff_t *bad) noexcept:
+cdef void run_blocks(fl_block block, const fl_job *job, const Blocks *blocks, ptrdiff_t start,
+                     ptrdiff_t stop) noexcept:
     cdef ptrdiff_t b
     # Here, not around the call: where Cython does not know who holds the GIL, it asks Python, and CPython before 3.12
     # gives the wrong answer once there has been a sub-interpreter in the process.
     with nogil:
-        if threads == 1:
+        if blocks.threads == 1:
             for b in range(start, stop):
-                bad[b] = run_block(block, job, scratch, b * size, min(size, total - b * size), parts + b)
+                run_block(block, job, blocks, b, blocks.scratch)
         else:
-            for b in prange(start, stop, num_threads=threads, schedule="static"):
-                bad[b] = run_block_on_thread(block, job, scratch + threadid() * scratch_size, b * size,
-                                             min(size, total - b * size), parts + b)
+            for b in prange(start, stop, num_threads=blocks.threads, schedule="static"):
+                run_block_on_thread(block, job, blocks, b, blocks.scratch + threadid() * blocks.scratch_size)
 
 
-cdef void check_block_on_thread(fl_check check, const fl_job *job, ptrdiff_t first, ptrdiff_t count,
-                                fl_checked *result) noexcept nogil:
-    cdef uint64_t float_state = fl_set_float_state(job.float_state)
-    check(job, first, count, result)
-    fl_set_float_state(float_state)
-
-
-cdef void check_blocks(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t size, ptrdiff_t start,
-                       ptrdiff_t stop, int threads, fl_checked *results) noexcept:
-    cdef ptrdiff_t b
-    with nogil:
-        if threads == 1:
-            for b in range(start, stop):
-                check(job, b * size, min(size, total - b * size), results + b)
-        else:
-            for b in prange(start, stop, num_threads=threads, schedule="static"):
-                check_block_on_thread(check, job, b * size, min(size, total - b * size), results + b)
+cdef int run_pass(fl_block block, fl_job *job, const Blocks *blocks) noexcept:
+    """Run all blocks of a pass. STOPPED if KeyboardInterrupt, or whatever a signal's handler raises, has ended it."""
+    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, blocks), b, first_weight = -1
+    while start < blocks.n:
+        if start > 0 and PyErr_CheckSignals() < 0:
+            return STOPPED
+        run_blocks(block, job, blocks, start, min(start + at_once, blocks.n))
+        start += at_once
+    for b in range(blocks.n):
+        if 0 <= blocks.bad[b] < fl_bad_weight(0):
+            job.bad = blocks.bad[b]
+            return BAD_TARGET
+        if blocks.bad[b] >= 0 and first_weight < 0:
+            first_weight = blocks.bad[b]
+    if first_weight < 0:
+        return DONE
+    job.bad = first_weight - fl_bad_weight(0)
+    return BAD_WEIGHT
 
 
 cdef ptrdiff_t elements_of_row(const fl_job *job) noexcept:
@@ -273,68 +258,15 @@ cdef ptrdiff_t elements_of_row(const fl_job *job) noexcept:
     return job.n_classes * (job.n_classes + 1) // 2 if job.full == FL_PACKED else job.n_classes
 
 
-cdef ptrdiff_t blocks_at_once(const fl_job *job, ptrdiff_t size, int threads) noexcept:
+cdef ptrdiff_t blocks_at_once(const fl_job *job, const Blocks *blocks) noexcept:
     """Blocks between two looks at the signals: Ctrl-C must not have to wait for a call that takes seconds."""
-    cdef ptrdiff_t blocks = INTERRUPTIBLE // (size * elements_of_row(job))
-    return threads * (blocks if blocks > 1 else 1)
+    cdef ptrdiff_t at_once = INTERRUPTIBLE // (blocks.size * elements_of_row(job))
+    return blocks.threads * (at_once if at_once > 1 else 1)
 
 
-cdef int raise_pending() except -1:
-    """Let an exception that is set already take its course."""
-    return -1
-
-
-cdef int check_all(fl_check check, const fl_job *job, ptrdiff_t total, ptrdiff_t size, int threads,
-                   double *weight_sum) except -1:
-    """Raise BadElement, or give the sum of the weights of what counts."""
-    cdef fl_checked on_stack[STACK_BLOCKS]
-    cdef fl_checked *results = on_stack
-    cdef ptrdiff_t blocks = (total + size - 1) // size, b
-    cdef ptrdiff_t bad_target = -1, bad_weight = -1
-    if blocks > STACK_BLOCKS:
-        results = <fl_checked *>PyMem_RawMalloc(blocks * sizeof(fl_checked))
-        if results == NULL:
-            raise MemoryError
-    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size, threads)
-    while start < blocks:
-        if start > 0 and PyErr_CheckSignals() < 0:
-            if results != on_stack:
-                PyMem_RawFree(results)
-            return raise_pending()
-        check_blocks(check, job, total, size, start, min(start + at_once, blocks), threads, results)
-        start += at_once
-    weight_sum[0] = 0
-    for b in range(blocks):
-        weight_sum[0] += results[b].weight_sum
-        if bad_target < 0:
-            bad_target = results[b].bad_target
-        if bad_weight < 0:
-            bad_weight = results[b].bad_weight
-    if results != on_stack:
-        PyMem_RawFree(results)
-    if bad_target >= 0:
-        raise BadElement("target", bad_target)
-    if bad_weight >= 0:
-        raise BadElement("sample_weight", bad_weight)
-    return 0
-
-
-cdef int run_all(fl_block block, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
-                 ptrdiff_t size, ptrdiff_t blocks, int threads, double *parts, ptrdiff_t *bad) noexcept:
-    """Run all blocks. 1 if KeyboardInterrupt, or whatever a signal's handler raises, has ended it on the way."""
-    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size, threads)
-    while start < blocks:
-        if start > 0 and PyErr_CheckSignals() < 0:
-            return 1
-        run_blocks(block, job, scratch, scratch_size, total, size, start, min(start + at_once, blocks), threads,
-                   parts, bad)
-        start += at_once
-    return 0
-
-
-cdef bint goes_around_caches(const fl_job *job, ptrdiff_t elements) noexcept:
+cdef bint goes_around_caches(const fl_job *job) noexcept:
     """Whether outputs are too large to be found in the caches by whoever reads them next."""
-    cdef ptrdiff_t outputs = 0
+    cdef ptrdiff_t elements = job.n_outer * job.n_classes * job.n_inner, outputs = 0
     if job.gradient.data != NULL and job.gradient.data != job.prediction.data:
         outputs += elements
     if job.hessian.data != NULL:
@@ -343,7 +275,8 @@ cdef bint goes_around_caches(const fl_job *job, ptrdiff_t elements) noexcept:
     return outputs > 0 and (outputs + elements) * item >= last_level_cache // 2
 
 
-cdef ptrdiff_t rows_of_block(const fl_job *job) noexcept:
+cdef ptrdiff_t items_of_block(const fl_job *job) noexcept:
+    """Elements or rows of a block."""
     cdef ptrdiff_t size = BLOCK // job.n_classes
     if size >= 256:
         return size // 256 * 256
@@ -352,86 +285,117 @@ cdef ptrdiff_t rows_of_block(const fl_job *job) noexcept:
     return size
 
 
-cdef double execute(fl_job *job, const fl_kernels *kernels, const fl_loss *loss, bint rowwise, bint mean,
-                    bint fresh, bint rescalable=False) except? -1:
-    """Check, weigh and run a job. `fresh`: nobody sees the outputs if an error is raised. `rescalable`: weights of a
-    mean whose scale is out of all proportion raise BadElement, too; it drops out, so the caller may choose another.
-
-    Returns the mean or the sum of the values (0 if they go into an array).
-    """
-    job.float_state = fl_float_state()
-    try:
-        return execute_job(job, kernels, loss, rowwise, mean, fresh, rescalable)
-    finally:
-        fl_set_float_state(job.float_state)
-
-
-cdef double execute_job(fl_job *job, const fl_kernels *kernels, const fl_loss *loss, bint rowwise, bint mean,
-                        bint fresh, bint rescalable) except? -1:
-    cdef fl_check check = kernels.check_rowwise if rowwise else kernels.check_pointwise
-    cdef ptrdiff_t rows = job.n_outer * job.n_inner, elements = rows * job.n_classes
-    cdef ptrdiff_t size = BLOCK, blocks, scratch_size = 0, b
+cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept:
+    """Whether targets and weights are gone through before the first pass; what of them, the job says."""
     cdef ptrdiff_t item = 4 if job.prediction.type == FL_F32 else 8
-    cdef int threads
-    cdef double parts_on_stack[STACK_BLOCKS]
-    cdef ptrdiff_t bad_on_stack[STACK_BLOCKS]
-    cdef char scratch_on_stack[STACK_SCRATCH]
-    cdef double *parts = parts_on_stack
-    cdef ptrdiff_t *bad = bad_on_stack
-    cdef char *scratch = scratch_on_stack
-    cdef double total = 0, weight_sum = <double>rows
-    cdef ptrdiff_t first_bad = -1
-
-    if rowwise:
-        size = rows_of_block(job)
-    if loss.scratch != NULL:
-        scratch_size = loss.scratch(job)
-    blocks = (rows + size - 1) // size
-    threads = threads_for(rows * elements_of_row(job), blocks)
-
+    cdef ptrdiff_t elements = job.n_outer * job.n_classes * job.n_inner
     # Float targets are checked on the way where nothing can be spoilt, or where reading them twice would cost too much.
-    cdef bint float_targets = job.soft if rowwise else loss.domain != FL_ANY
-    cdef bint check_first = float_targets and not fresh and elements * item <= CHECK_FIRST_BYTES
+    cdef bint by_class = loss.target == FL_CLASS_TARGET and not job.soft
+    cdef bint float_targets = not by_class and loss.domain != FL_ANY
+    cdef bint check_first = float_targets and not job.fresh and elements * item <= CHECK_FIRST_BYTES
     job.domain = loss.domain
     # A pointwise target is looked at with its weight, a row of probabilities is long.
-    job.check_target = float_targets and (check_first or not rowwise)
-    if job.target.data != NULL and (job.weight.data != NULL or (rowwise and not job.soft) or check_first):
-        check_all(check, job, rows, size, threads, &weight_sum)
-        if rescalable and mean and job.weight.data != NULL and not (1e-20 < weight_sum < 1e20) and (
-            weight_sum != 0 or job.weight.type != job.prediction.type
-        ):
-            raise BadElement("sample_weight", -1)
-        job.check_target = float_targets and not job.check_target
+    job.check_target = float_targets and (check_first or loss.kind == FL_POINTWISE)
+    return loss.check != NULL and (job.weight.data != NULL or by_class or check_first)
+
+
+cdef int run_check(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept:
+    """Check, and add up the weights: in another unit if the scale of those of a mean is out of all proportion."""
+    cdef double largest
+    cdef ptrdiff_t b
+    cdef int status, exponent
+    while True:
+        blocks.width = FL_CHECK_NUMBERS
+        blocks.bad = <ptrdiff_t *>(blocks.partials + blocks.n * blocks.width)
+        status = run_pass(loss.check, job, blocks)
+        if status != DONE:
+            return status
+        job.weight_sum = largest = 0
+        for b in range(blocks.n):
+            job.weight_sum += blocks.partials[b * blocks.width + FL_WEIGHT_SUM]
+            largest = max(largest, blocks.partials[b * blocks.width + FL_LARGEST_WEIGHT])
+        if not job.mean or job.weight_unit != 1 or largest == 0 or 1e-10 < largest < 1e10:
+            return DONE
+        frexp(largest, &exponent)
+        job.weight_unit = ldexp(1, max(-1000, min(-exponent, 1000)))
+
+
+cdef int run_passes(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept:
+    cdef int status, i
+    cdef const fl_pass *each
+    job.weight_unit = 1
+    job.weight_sum = <double>blocks.items
+    if needs_check(job, loss):
+        status = run_check(job, loss, blocks)
+        if status != DONE:
+            return status
+        job.check_target = loss.target != FL_NO_TARGET and not job.check_target
     else:
-        job.check_target = float_targets
-    job.scale = 1
-    if mean:
-        job.scale = 1 / weight_sum if weight_sum > 0 else 0
+        job.check_target = 1
+    if job.mean:
+        job.scale = 1 / job.weight_sum if job.weight_sum > 0 else 0
+    job.stream = goes_around_caches(job)
+    for i in range(FL_PASSES):
+        each = &loss.passes[i]
+        if each.block == NULL or (each.wants and not each.wants & job.want):
+            continue
+        blocks.width = 1 if each.width == NULL else each.width(job)
+        blocks.bad = <ptrdiff_t *>(blocks.partials + blocks.n * blocks.width)
+        status = run_pass(each.block, job, blocks)
+        if status != DONE:
+            return status
+        if each.combine != NULL:
+            each.combine(job, blocks.partials, blocks.n)
+    if job.mean:
+        job.total = job.total / job.weight_sum if job.weight_sum > 0 else NAN
+    return DONE
 
-    job.stream = goes_around_caches(job, elements)
 
-    if blocks > STACK_BLOCKS or scratch_size * threads > STACK_SCRATCH:
-        parts = <double *>PyMem_RawMalloc(blocks * (sizeof(double) + sizeof(ptrdiff_t)) + scratch_size * threads)
-        if parts == NULL:
-            raise MemoryError
-        bad = <ptrdiff_t *>(parts + blocks)
-        scratch = <char *>(bad + blocks)
-    cdef bint stopped = run_all(loss.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
-    if not stopped:
-        for b in range(blocks):
-            if bad[b] >= 0 and first_bad < 0:
-                first_bad = bad[b]
-            total += parts[b]
-    if parts != parts_on_stack:
-        PyMem_RawFree(parts)
-    if stopped:
-        return raise_pending()
-    if first_bad >= 0:
-        raise BadElement("target", first_bad)
-    if mean:
-        total = total / weight_sum if weight_sum > 0 else float("nan")
-    return total
+cdef int run(fl_job *job, const fl_loss *loss, int threads) noexcept:
+    """Take a job through check and passes of its loss. The GIL is held, and released while blocks are computed."""
+    cdef Blocks blocks
+    cdef char on_stack[STACK_BYTES]
+    cdef char *memory = on_stack
+    cdef ptrdiff_t width = FL_CHECK_NUMBERS, shared = 0, needed
+    cdef int i, status
+    blocks.items = job.n_outer * job.n_inner
+    blocks.size = items_of_block(job)
+    blocks.n = (blocks.items + blocks.size - 1) // blocks.size
+    blocks.threads = threads if threads < blocks.n else <int>blocks.n
+    blocks.scratch_size = 0 if loss.scratch == NULL else (loss.scratch(job) + 63) // 64 * 64
+    if loss.shared != NULL:
+        shared = (loss.shared(job) + 63) // 64 * 64
+    for i in range(FL_PASSES):
+        if loss.passes[i].width != NULL:
+            width = max(width, loss.passes[i].width(job))
+    needed = blocks.scratch_size * blocks.threads + shared + blocks.n * (width + 1) * 8 + 64
+    if needed > STACK_BYTES:
+        memory = <char *>PyMem_RawMalloc(needed)
+        if memory == NULL:
+            return NO_MEMORY
+    blocks.scratch = <char *>((<ptrdiff_t>memory + 63) // 64 * 64)
+    job.shared = blocks.scratch + blocks.scratch_size * blocks.threads
+    blocks.partials = <double *>(job.shared + shared)
+    job.float_state = fl_float_state()
+    status = run_passes(job, loss, &blocks)
+    fl_set_float_state(job.float_state)
+    if memory != on_stack:
+        PyMem_RawFree(memory)
+    return status
 
+
+cdef int execute(fl_job *job, const fl_loss *loss) except -1:
+    """Run a job on as many threads as pay. DONE, BAD_TARGET or BAD_WEIGHT; everything else is an exception."""
+    cdef int threads = 1, status
+    if job.n_outer * job.n_inner * elements_of_row(job) >= PARALLEL_ELEMENTS:
+        threads = choose_threads()
+    status = run(job, loss, threads)
+    if status == NO_MEMORY:
+        raise MemoryError
+    return -1 if status == STOPPED else status
+
+
+# ------------------------------------------------------------------------------------------------- describing arrays
 
 cdef int element_type(cnp.ndarray array) noexcept:
     """The fl_type of an array's elements, or -1."""
@@ -465,6 +429,40 @@ cdef int describe(fl_array *out, object array) except -1:
     return 0
 
 
+cdef int describe_all(fl_job *job, object prepared) except -1:
+    """What `_call` has prepared."""
+    shape = prepared.prediction.shape
+    job.n_outer = shape[0]
+    job.n_classes = shape[1] if len(shape) == 3 else 1
+    job.n_inner = shape[len(shape) - 1]
+    describe(&job.prediction, prepared.prediction)
+    describe(&job.target, prepared.target)
+    describe(&job.weight, prepared.weight)
+    describe(&job.pos_weight, prepared.pos_weight)
+    describe(&job.vector, prepared.vector)
+    describe(&job.value, prepared.value)
+    describe(&job.gradient, prepared.gradient)
+    describe(&job.hessian, prepared.hessian)
+    job.soft = prepared.target is not None and prepared.target.ndim == 3
+    return 0
+
+
+cdef inline void skip_classes(fl_array *array, ptrdiff_t n) noexcept:
+    if array.data != NULL:
+        array.data += n * array.classes
+
+
+cdef double NO_COEFFICIENTS[4]
+NO_COEFFICIENTS[:] = [0.0] * 4
+
+
+cdef inline void new_job(fl_job *job, int want) noexcept:
+    memset(job, 0, sizeof(fl_job))
+    job.want = want
+    job.scale = 1
+    job.coefficients = NO_COEFFICIENTS
+
+
 cdef int curvature_code(object curvature) except -2:
     if curvature == "exact": return FL_EXACT
     if curvature == "psd": return FL_PSD
@@ -472,254 +470,18 @@ cdef int curvature_code(object curvature) except -2:
     return -1
 
 
-def run_pointwise(Loss loss not None, z, t, w, pos_weight, reduction, curvature, value, gradient, hessian):
-    """Evaluate a pointwise loss over prepared arrays of shape (outer, inner); see `_call.general_pointwise`.
-
-    Returns the mean or sum of the values, or None for reduction "none". Raises BadElement.
-    """
-    cdef fl_job job
-    memset(&job, 0, sizeof(job))
-    job.n_outer = z.shape[0]
-    job.n_classes = 1
-    job.n_inner = z.shape[1]
-    describe(&job.prediction, z)
-    describe(&job.target, t)
-    describe(&job.weight, w)
-    describe(&job.pos_weight, pos_weight)
-    return run_prepared(loss, &job, False, reduction, curvature, value, gradient, hessian)
+cdef enum:
+    MEAN, SUM, NONE
 
 
-def run_rowwise(RowwiseLoss loss not None, z, t, w, reduction, curvature, value, gradient, hessian):
-    """Evaluate a row-wise loss over prepared arrays of shape (outer, K, inner); see `_call.general_rowwise`.
-
-    Returns the mean or sum of the values, or None for reduction "none". Raises BadElement.
-    """
-    cdef fl_job job
-    memset(&job, 0, sizeof(job))
-    job.n_outer = z.shape[0]
-    job.n_classes = z.shape[1]
-    job.n_inner = z.shape[2]
-    describe(&job.prediction, z)
-    describe(&job.target, t)
-    describe(&job.weight, w)
-    job.soft = t.ndim == 3
-    loss.fill(&job)
-    return run_prepared(loss, &job, True, reduction, curvature, value, gradient, hessian)
-
-
-def run_full_hessian(RowwiseLoss loss not None, z, t, w, bint mean, curvature, vector, out):
-    """The full Hessian of each row of (outer, K, inner) arrays: packed, or its product with `vector` if there is one.
-
-    `out` is (outer, K (K + 1) / 2, inner), or like z. Raises BadElement.
-    """
-    cdef fl_job job
-    memset(&job, 0, sizeof(job))
-    job.n_outer = z.shape[0]
-    job.n_classes = z.shape[1]
-    job.n_inner = z.shape[2]
-    describe(&job.prediction, z)
-    describe(&job.target, t)
-    describe(&job.weight, w)
-    describe(&job.vector, vector)
-    describe(&job.gradient, out)
-    job.soft = t.ndim == 3
-    job.want = FL_GRADIENT
-    job.full = FL_PACKED if vector is None else FL_PRODUCT
-    job.curvature = curvature_code(curvature)
-    loss.fill(&job)
-    cdef bint single = job.prediction.type == FL_F32
-    execute(&job, kernels32 if single else kernels64, loss.loss32 if single else loss.loss64, True, mean, True)
-
-
-cdef object run_prepared(Loss loss, fl_job *job, bint rowwise, reduction, curvature, value, gradient, hessian):
-    cdef bint single = job.prediction.type == FL_F32
-    cdef double total
-    cdef int i
-    for i in range(FL_MAX_COEFFICIENTS):
-        job.coefficients[i] = loss.coefficients[i]
-    describe(&job.value, value)
-    describe(&job.gradient, gradient)
-    describe(&job.hessian, hessian)
-    job.curvature = curvature_code(curvature)
-    if value is not None or reduction != "none":
-        job.want |= FL_VALUE
-    if gradient is not None:
-        job.want |= FL_GRADIENT
-    if hessian is not None:
-        job.want |= FL_HESSIAN
-    total = execute(job, kernels32 if single else kernels64, loss.loss32 if single else loss.loss64, rowwise,
-                    reduction == "mean", False)
-    return None if reduction == "none" else total
-
-
-cdef void measure_blocks(fl_measure measure, const fl_job *job, char *scratch, ptrdiff_t scratch_size, ptrdiff_t total,
-                         ptrdiff_t size, ptrdiff_t start, ptrdiff_t stop, int threads, double *sums, ptrdiff_t width,
-                         ptrdiff_t *bad_target, ptrdiff_t *bad_weight) noexcept:
-    cdef ptrdiff_t b
-    with nogil:
-        if threads == 1:
-            for b in range(start, stop):
-                bad_target[b] = measure_block(measure, job, scratch, b * size, min(size, total - b * size),
-                                              sums + b * width, bad_weight + b)
-        else:
-            for b in prange(start, stop, num_threads=threads, schedule="static"):
-                bad_target[b] = measure_block_on_thread(measure, job, scratch + threadid() * scratch_size, b * size,
-                                                        min(size, total - b * size), sums + b * width, bad_weight + b)
-
-
-cdef ptrdiff_t measure_block(fl_measure measure, const fl_job *job, char *scratch, ptrdiff_t first, ptrdiff_t count,
-                             double *sums, ptrdiff_t *bad_weight) noexcept nogil:
-    cdef fl_job own = job[0]
-    own.scratch = scratch
-    return measure(&own, first, count, sums, bad_weight)
-
-
-cdef ptrdiff_t measure_block_on_thread(fl_measure measure, const fl_job *job, char *scratch, ptrdiff_t first,
-                                       ptrdiff_t count, double *sums, ptrdiff_t *bad_weight) noexcept nogil:
-    cdef uint64_t float_state = fl_set_float_state(job.float_state)
-    cdef ptrdiff_t bad = measure_block(measure, job, scratch, first, count, sums, bad_weight)
-    fl_set_float_state(float_state)
-    return bad
-
-
-cdef int execute_sets(fl_job *job, const fl_loss *kernel, double *values) except -1:
-    """Measure the sets of a job, conclude their values, and run it. Raises BadElement before anything is written."""
-    job.float_state = fl_float_state()
-    try:
-        return execute_sets_job(job, kernel, values)
-    finally:
-        fl_set_float_state(job.float_state)
-
-
-cdef int execute_sets_job(fl_job *job, const fl_loss *kernel, double *values) except -1:
-    cdef ptrdiff_t rows = job.n_outer * job.n_inner, elements = rows * job.n_classes
-    cdef ptrdiff_t size = rows_of_block(job), blocks = (rows + size - 1) // size, b, k
-    cdef ptrdiff_t width = FL_SET_SUMS * job.n_classes, scratch_size = kernel.scratch(job), numbers
-    cdef ptrdiff_t bad_target = -1, bad_weight = -1
-    cdef int threads = threads_for(elements, blocks)
-    cdef char on_stack[STACK_SCRATCH]
-    cdef char *scratch = on_stack
-    cdef double *sums
-    cdef double *terms
-    cdef double *parts
-    cdef ptrdiff_t *bad
-    job.domain = kernel.domain
-    job.stream = goes_around_caches(job, elements)
-    numbers = blocks * width + FL_SET_TERMS * job.n_classes + blocks
-    cdef ptrdiff_t needed = scratch_size * threads + numbers * sizeof(double) + 2 * blocks * sizeof(ptrdiff_t) + 64
-    if needed > STACK_SCRATCH:
-        scratch = <char *>PyMem_RawMalloc(needed)
-        if scratch == NULL:
-            raise MemoryError
-    sums = <double *>(scratch + (scratch_size * threads + 63) // 64 * 64)
-    terms = sums + blocks * width
-    parts = terms + FL_SET_TERMS * job.n_classes
-    bad = <ptrdiff_t *>(parts + blocks)
-    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, size, threads)
-    cdef bint stopped = False
-    while start < blocks and not stopped:
-        if start > 0 and PyErr_CheckSignals() < 0:
-            stopped = True
-            break
-        measure_blocks(kernel.measure, job, scratch, scratch_size, rows, size, start, min(start + at_once, blocks),
-                       threads, sums, width, bad, bad + blocks)
-        start += at_once
-    if not stopped:
-        for b in range(blocks):
-            if bad[b] >= 0 and bad_target < 0:
-                bad_target = bad[b]
-            if bad[blocks + b] >= 0 and bad_weight < 0:
-                bad_weight = bad[blocks + b]
-            if b > 0:
-                for k in range(width):
-                    sums[k] += sums[b * width + k]
-    if not stopped and bad_target < 0 and bad_weight < 0:
-        kernel.conclude(job, sums, values, terms)
-        job.set_terms = terms
-        if job.want & (FL_GRADIENT | FL_HESSIAN):
-            stopped = run_all(kernel.block, job, scratch, scratch_size, rows, size, blocks, threads, parts, bad)
-    if scratch != on_stack:
-        PyMem_RawFree(scratch)
-    if stopped:
-        return raise_pending()
-    if bad_target >= 0:
-        raise BadElement("target", bad_target)
-    if bad_weight >= 0:
-        raise BadElement("sample_weight", bad_weight)
-    return 0
-
-
-def run_sets(SetLoss loss not None, z, t, w, double scale, curvature, double[::1] values not None, gradient, hessian):
-    """Evaluate a set loss over prepared arrays of shape (outer, sets, inner); see `_call.general_sets`.
-
-    `values` becomes the value of each set; gradient and Hessian are multiplied by `scale`. Raises BadElement.
-    """
-    cdef fl_job job
-    cdef int i
-    memset(&job, 0, sizeof(job))
-    job.n_outer = z.shape[0]
-    job.n_classes = z.shape[1]
-    job.n_inner = z.shape[2]
-    describe(&job.prediction, z)
-    describe(&job.target, t)
-    describe(&job.weight, w)
-    describe(&job.gradient, gradient)
-    describe(&job.hessian, hessian)
-    for i in range(FL_MAX_COEFFICIENTS):
-        job.coefficients[i] = loss.coefficients[i]
-    job.curvature = curvature_code(curvature)
-    job.scale = scale
-    if gradient is not None:
-        job.want |= FL_GRADIENT
-    if hessian is not None:
-        job.want |= FL_HESSIAN
-    execute_sets(&job, loss.loss32 if job.prediction.type == FL_F32 else loss.loss64, &values[0])
-
-
-def run_row_function(str kind not None, x, out):
-    """log_softmax, softmax or logsumexp of prepared (outer, K, inner) arrays; see `_call.general_row_function`."""
-    cdef fl_job job
-    cdef bint single
-    memset(&job, 0, sizeof(job))
-    job.n_outer = x.shape[0]
-    job.n_classes = x.shape[1]
-    job.n_inner = x.shape[2]
-    describe(&job.prediction, x)
-    describe(&job.value if kind == "logsumexp" else &job.gradient, out)
-    job.want = FL_VALUE if kind == "logsumexp" else FL_GRADIENT
-    single = job.prediction.type == FL_F32
-    execute_named(&job, kind, single, True)
-
-
-def run_unary(str kind not None, x, out):
-    """sigmoid or log_sigmoid of a contiguous array of one dimension."""
-    cdef fl_job job
-    memset(&job, 0, sizeof(job))
-    job.n_outer = job.n_classes = 1
-    job.n_inner = x.shape[0]
-    describe(&job.prediction, x)
-    describe(&job.value, out)
-    job.want = FL_VALUE
-    execute_named(&job, kind, job.prediction.type == FL_F32, False)
-
-
-# The kernels that are functions, by name: looked up once.
-cdef dict function_numbers = {}
-cdef const fl_loss *functions32[8]
-cdef const fl_loss *functions64[8]
-for _number, _name in enumerate(("log_softmax", "softmax", "logsumexp", "sigmoid", "log_sigmoid")):
-    function_numbers[_name] = _number
-    functions32[_number] = find(kernels32, _name.encode())
-    functions64[_number] = find(kernels64, _name.encode())
-
-
-cdef int execute_named(fl_job *job, str kind, bint single, bint rowwise) except -1:
-    number = function_numbers.get(kind)
-    if number is None:
-        raise ValueError(f"there is no kernel named {kind!r}")
-    cdef int n = number
-    execute(job, kernels32 if single else kernels64, functions32[n] if single else functions64[n], rowwise, False, True)
-    return 0
+cdef int reduction_code(object reduction) noexcept:
+    """-1 for what is none of them: then `_call.prepare` raises the error."""
+    if not isinstance(reduction, str):
+        return -1
+    if <str>reduction == "mean": return MEAN
+    if <str>reduction == "sum": return SUM
+    if <str>reduction == "none": return NONE
+    return -1
 
 
 # ------------------------------------------------------------------------------------------------ the plain case
@@ -752,56 +514,48 @@ cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
     return pa + cnp.PyArray_NBYTES(a) <= pb or pb + cnp.PyArray_NBYTES(b) <= pa
 
 
-cdef inline void flat(fl_array *out, cnp.ndarray a, int type) noexcept:
+cdef inline void lay(fl_array *out, cnp.ndarray a, int type, ptrdiff_t per_row) noexcept:
+    """A plain array as rows of so many elements; 0: as one run of elements."""
     out.data = <char *>cnp.PyArray_DATA(a)
     out.type = type
-    out.inner = cnp.PyArray_ITEMSIZE(a)
-    out.outer = cnp.PyArray_NBYTES(a)
+    out.classes = cnp.PyArray_ITEMSIZE(a)
+    out.outer = out.classes * per_row if per_row else cnp.PyArray_NBYTES(a)
+    out.inner = out.outer if per_row else out.classes
 
 
-cdef object new_output(fl_array *out, cnp.ndarray prediction):
-    """An array like the prediction, described."""
-    cdef cnp.ndarray a = cnp.PyArray_EMPTY(
-        cnp.PyArray_NDIM(prediction), cnp.PyArray_DIMS(prediction), cnp.PyArray_TYPE(prediction), 0
-    )
-    flat(out, a, FL_F32 if cnp.PyArray_TYPE(prediction) == cnp.NPY_FLOAT32 else FL_F64)
+cdef object new_output(fl_array *out, cnp.ndarray prediction, int ndim, ptrdiff_t per_row):
+    """An array with the prediction's dtype and its first `ndim` lengths, described."""
+    cdef cnp.ndarray a = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(prediction), cnp.PyArray_TYPE(prediction), 0)
+    lay(out, a, FL_F32 if cnp.PyArray_TYPE(prediction) == cnp.NPY_FLOAT32 else FL_F64, per_row)
     return a
 
 
-cdef bint is_plain_output(object out, cnp.ndarray prediction, cnp.ndarray target, object weight) noexcept:
-    """Like the prediction, writable, and on top of no input but, exactly, the prediction."""
+cdef bint is_plain_output(object out, cnp.ndarray x, int ndim) noexcept:
+    """Writable, with the dtype of x and its first `ndim` lengths, and on top of it exactly or not at all."""
     if not is_plain(out) or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out):
         return False
     cdef cnp.ndarray a = out
-    if cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(prediction):
-        return False
-    if not same_shape(prediction, a, cnp.PyArray_NDIM(prediction)):
-        return False
-    if cnp.PyArray_DATA(a) != cnp.PyArray_DATA(prediction) and not apart(a, prediction):
-        return False
-    return apart(a, target) and (weight is None or apart(a, <cnp.ndarray>weight))
-
-
-cdef bint is_plain_row_output(object out, cnp.ndarray x) noexcept:
-    """One number per row of x, writable, and apart from it."""
     return (
-        is_plain(out)
-        and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
-        and cnp.PyArray_TYPE(<cnp.ndarray>out) == cnp.PyArray_TYPE(x)
-        and cnp.PyArray_NDIM(x) > 0
-        and same_shape(x, <cnp.ndarray>out, cnp.PyArray_NDIM(x) - 1)
-        and apart(<cnp.ndarray>out, x)
+        cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(x)
+        and same_shape(x, a, ndim)
+        and (apart(a, x) or (cnp.PyArray_DATA(a) == cnp.PyArray_DATA(x) and cnp.PyArray_NDIM(x) == ndim))
     )
 
 
-cdef int reduction_code(object reduction) noexcept:
-    """0 mean, 1 sum, 2 none, -1 anything else: then the general path raises the error."""
-    if not isinstance(reduction, str):
-        return -1
-    if <str>reduction == "mean": return 0
-    if <str>reduction == "sum": return 1
-    if <str>reduction == "none": return 2
-    return -1
+cdef bint are_plain_outputs(object gradient, object hessian, cnp.ndarray z, cnp.ndarray t, object weight) noexcept:
+    """Each like the prediction, and on top of nothing but, the gradient, of that."""
+    cdef int ndim = cnp.PyArray_NDIM(z)
+    for out in (gradient, hessian):
+        if out is not None and not (
+            is_plain_output(out, z, ndim)
+            and apart(<cnp.ndarray>out, t)
+            and (weight is None or apart(<cnp.ndarray>out, <cnp.ndarray>weight))
+        ):
+            return False
+    return hessian is None or (
+        cnp.PyArray_DATA(<cnp.ndarray>hessian) != cnp.PyArray_DATA(z)
+        and (gradient is None or apart(<cnp.ndarray>gradient, <cnp.ndarray>hessian))
+    )
 
 
 cdef object result(int want, object value, object gradient, object hessian):
@@ -812,11 +566,29 @@ cdef object result(int want, object value, object gradient, object hessian):
     return value, gradient, hessian
 
 
+# -------------------------------------------------------------------------------------------------------- losses
+
+cdef const fl_loss *find(const fl_kernels *kernels, bytes name) noexcept:
+    cdef int i = 0
+    while kernels.losses[i] != NULL:
+        if strcmp(kernels.losses[i].name, name) == 0:
+            return kernels.losses[i]
+        i += 1
+    return NULL
+
+
 _DOMAINS = {FL_ANY: "any", FL_UNIT_INTERVAL: "unit interval", FL_NONNEGATIVE: "nonnegative", FL_POSITIVE: "positive"}
+_KINDS = {FL_POINTWISE: "pointwise", FL_ROWWISE: "rowwise", FL_SETWISE: "setwise"}
+
+# Sets of one run: scratch grows with them.
+cdef enum:
+    MAX_SETS = 4096
 
 
 cdef class Loss:
     """Base of all losses: an immutable object that holds parameters and finds its kernels.
+
+    Parameters are attributes, too: ``fl.Huber(delta=2.0).delta``.
 
     Attributes
     ----------
@@ -824,41 +596,124 @@ cdef class Loss:
         The loss's name as a function.
     parameters : dict
         What rebuilds the object.
+    kind : {"pointwise", "rowwise", "setwise"}
+        Whether it is a function of one prediction, of a row of them, or of a whole set.
+    target_domain : {"any", "unit interval", "nonnegative", "positive"}
+        Where targets may lie.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.Huber(delta=2.0)
+    >>> isinstance(loss, fl.Loss), loss.kind, loss.delta
+    (True, 'pointwise', 2.0)
+    >>> loss.replace(delta=3.0)
+    Huber(delta=3.0)
     """
 
     cdef readonly str name
     cdef dict _parameters
-    cdef double coefficients[4]
+    cdef double *coefficients
     cdef const fl_loss *loss32
     cdef const fl_loss *loss64
 
     def __cinit__(self):
         self._parameters = {}
 
+    def __dealloc__(self):
+        PyMem_RawFree(self.coefficients)
+
     def __init__(self, kernel, parameters, coefficients=()):
         if self.name is not None:
             raise TypeError(f"{type(self).__name__} objects are immutable")
-        cdef int i
-        if len(coefficients) > FL_MAX_COEFFICIENTS:
-            raise ValueError(f"a kernel takes at most {FL_MAX_COEFFICIENTS} coefficients, got {len(coefficients)}")
-        for i in range(<int>len(coefficients)):
+        cdef int n = <int>len(coefficients), i
+        cdef const fl_loss *found = find(kernels64, kernel.encode())
+        kind = _KINDS[self.family()]
+        if found == NULL or found.kind != self.family():
+            raise ValueError(f"there is no {kind} kernel named {kernel!r}")
+        if n != found.n_coefficients:
+            raise ValueError(f"the kernel {kernel} takes {found.n_coefficients} coefficients, got {n}")
+        self.coefficients = <double *>PyMem_RawMalloc(max(n, FL_COEFFICIENTS) * sizeof(double))
+        if self.coefficients == NULL:
+            raise MemoryError
+        memset(self.coefficients, 0, max(n, FL_COEFFICIENTS) * sizeof(double))
+        for i in range(n):
             self.coefficients[i] = coefficients[i]
         self._parameters = dict(parameters)
+        self.loss64 = found
         self.loss32 = find(kernels32, kernel.encode())
-        self.loss64 = find(kernels64, kernel.encode())
-        if self.loss32 == NULL or self.loss64 == NULL:
-            raise ValueError(f"there is no kernel named {kernel!r}")
         self.name = kernel
+
+    cdef int family(self) except -1:
+        raise TypeError(f"{type(self).__name__} is no loss of its own: it derives from none of the three kinds")
 
     @property
     def parameters(self):
         return dict(self._parameters)
 
     @property
+    def kind(self):
+        self.check_ready()
+        return _KINDS[self.loss64.kind]
+
+    @property
     def target_domain(self):
-        """Where targets may lie: "any", "unit interval", "nonnegative" or "positive"."""
         self.check_ready()
         return _DOMAINS[self.loss64.domain]
+
+    def __getattr__(self, name):
+        if name in self._parameters:
+            return self._parameters[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def get_params(self, deep=True):
+        """Return the parameters, as scikit-learn asks for them: so that ``loss__delta`` can be searched.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Of no consequence: no parameter has parameters.
+
+        Returns
+        -------
+        dict
+            What `parameters` holds.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.Huber(delta=2.0).get_params()
+        {'delta': 2.0}
+        """
+        return dict(self._parameters)
+
+    def replace(self, **parameters):
+        """Return a loss of this class with some parameters changed; this one stays as it is.
+
+        Parameters
+        ----------
+        **parameters
+            Those to change.
+
+        Returns
+        -------
+        Loss
+
+        Raises
+        ------
+        TypeError
+            If the loss has no parameter of a name.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.Focal(gamma=1.0).replace(label_smoothing=0.1)
+        Focal(gamma=1.0, class_weight=None, label_smoothing=0.1, ignore_index=None)
+        """
+        return _rebuild(type(self), {**self._parameters, **parameters})
+
+    def __sklearn_clone__(self):
+        return self
 
     cdef int check_ready(self) except -1:
         """A subclass may have forgotten to call our __init__: then there is no kernel."""
@@ -866,49 +721,158 @@ cdef class Loss:
             raise TypeError(f"{type(self).__name__}.__init__ has not been called")
         return 0
 
-    cdef bint fill_plain(self, fl_job *job, int want, object prediction, object target, object sample_weight,
-                         object curvature, object gradient, object hessian) except -1:
-        """Describe plain arrays of one shape as one row of elements; False if they are not."""
+    cdef const fl_loss *kernel(self, const fl_job *job) noexcept:
+        return self.loss32 if job.prediction.type == FL_F32 else self.loss64
+
+    cdef void fill(self, fl_job *job) noexcept:
+        """What a job needs of the loss's parameters."""
+        job.coefficients = self.coefficients
+
+    cdef object call(self, int want, object prediction, object target, object axis, object sample_weight,
+                     object reduction, object curvature, object gradient, object hessian):
+        cdef fl_job job
+        cdef int reduced = reduction_code(reduction), status, ndim
+        cdef ptrdiff_t per_row
+        cdef double set_value = 0
+        self.check_ready()
+        new_job(&job, want)
+        job.curvature = curvature_code(curvature)
+        if not (
+            reduced >= 0
+            and job.curvature >= 0
+            and self.lay_plain(&job, prediction, target, axis, sample_weight, reduced, gradient, hessian)
+        ):
+            return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
+                                     hessian)
+        value = None
+        ndim = cnp.PyArray_NDIM(<cnp.ndarray>prediction)
+        per_row = job.n_classes if self.loss64.kind == FL_ROWWISE else 0
+        job.fresh = gradient is None and hessian is None
+        if reduced == NONE and want & FL_VALUE:
+            value = new_output(&job.value, prediction, ndim - 1 if per_row else ndim, 1 if per_row else 0)
+        if want & FL_GRADIENT and gradient is None:
+            gradient = new_output(&job.gradient, prediction, ndim, per_row)
+        if want & FL_HESSIAN and hessian is None:
+            hessian = new_output(&job.hessian, prediction, ndim, per_row)
+        job.mean = reduced == MEAN and self.loss64.kind != FL_SETWISE
+        job.set_values = &set_value
+        self.fill(&job)
+        status = execute(&job, self.kernel(&job))
+        if status != DONE:
+            _complaints.raise_bad_element(
+                self, "target" if status == BAD_TARGET else "sample_weight", prediction.shape, target,
+                axis if per_row else None, sample_weight
+            )
+        if job.mean and job.weight_sum == 0 and want & FL_VALUE:
+            _complaints.warn_mean_of_nothing()
+        if value is None:
+            value = set_value if self.loss64.kind == FL_SETWISE else job.total
+        return result(want, value, gradient, hessian)
+
+    cdef object call_general(self, int want, object prediction, object target, object axis, object sample_weight,
+                             object reduction, object curvature, object gradient, object hessian):
+        return self.run_prepared(
+            _call.prepare(self, want, prediction, target, axis, sample_weight, reduction, curvature, gradient, hessian),
+            want, reduction == "mean", curvature
+        )
+
+    cdef object run_prepared(self, object prepared, int want, bint mean, object curvature):
+        """Run what `_call` has prepared, and return what it makes of the results."""
+        cdef fl_job job
+        cdef int status
+        if prepared.prediction is None:
+            return prepared.deliver_nothing()
+        new_job(&job, want)
+        describe_all(&job, prepared)
+        job.curvature = curvature_code(curvature)
+        if job.want & FL_FULL_HESSIAN:
+            job.full = FL_PACKED if prepared.vector is None else FL_PRODUCT
+            job.want, job.fresh = FL_GRADIENT, True
+        self.fill(&job)
+        if self.loss64.kind == FL_SETWISE:
+            status = self.run_sets(&job, prepared.set_values, mean)
+        else:
+            job.mean = mean
+            status = execute(&job, self.kernel(&job))
+        if status != DONE:
+            _complaints.raise_bad_element(self, "target" if status == BAD_TARGET else "sample_weight", prepared.shape,
+                                          prepared.given_target, prepared.axis, prepared.given_weight)
+        if job.mean and job.weight_sum == 0 and job.want & FL_VALUE:
+            _complaints.warn_mean_of_nothing()
+        return prepared.deliver(job.total)
+
+    cdef int run_sets(self, const fl_job *whole, double[::1] values, bint mean) except -1:
+        """A run for some sets at a time; `values` becomes the value of each."""
+        cdef fl_job job
+        cdef ptrdiff_t start
+        cdef int status
+        for start in range(0, whole.n_classes, MAX_SETS):
+            job = whole[0]
+            job.n_classes = min(<ptrdiff_t>MAX_SETS, whole.n_classes - start)
+            job.scale = 1.0 / whole.n_classes if mean else 1.0
+            job.set_values = &values[start]
+            skip_classes(&job.prediction, start)
+            skip_classes(&job.target, start)
+            skip_classes(&job.weight, start)
+            skip_classes(&job.gradient, start)
+            skip_classes(&job.hessian, start)
+            status = execute(&job, self.kernel(&job))
+            if status != DONE:
+                return status
+        return DONE
+
+    cdef bint lay_plain(self, fl_job *job, object prediction, object target, object axis, object sample_weight,
+                        int reduced, object gradient, object hessian) noexcept:
+        """Describe plain arrays as rows or as one run of elements; False if they are not plain."""
         cdef cnp.ndarray z, t
-        cdef int ndim, number, i, target_type
+        cdef int ndim, row_ndim, target_type
+        cdef bint by_row = self.loss64.kind == FL_ROWWISE
+        cdef ptrdiff_t per_row = 0
         if not (
             is_plain(prediction)
             and is_plain(target)
             and is_real(prediction)
             and (sample_weight is None or (is_plain(sample_weight) and is_real(sample_weight)))
+            and self.is_plain_axis(axis, reduced)
         ):
             return False
         z = prediction
         t = target
         ndim = cnp.PyArray_NDIM(z)
+        row_ndim = ndim - 1 if by_row else ndim
         target_type = element_type(t)
-        job.curvature = curvature_code(curvature)
+        job.soft = by_row and cnp.PyArray_NDIM(t) == ndim
         if not (
             cnp.PyArray_SIZE(z) > 0
+            and row_ndim >= 0
             and target_type >= 0
-            and job.curvature >= 0
-            and same_shape(z, t, ndim)
-            and (sample_weight is None or same_shape(z, <cnp.ndarray>sample_weight, ndim))
-            and (gradient is None or is_plain_output(gradient, z, t, sample_weight))
-            and (hessian is None or is_plain_output(hessian, z, t, sample_weight))
-            and (gradient is None or hessian is None or apart(<cnp.ndarray>gradient, <cnp.ndarray>hessian))
-            and (hessian is None or cnp.PyArray_DATA(<cnp.ndarray>hessian) != cnp.PyArray_DATA(z))
+            and same_shape(z, t, ndim if job.soft else row_ndim)
+            and (sample_weight is None or same_shape(z, <cnp.ndarray>sample_weight, row_ndim))
+            and self.takes(job.soft, target_type, cnp.PyArray_DIM(z, ndim - 1) if by_row else 1)
+            and are_plain_outputs(gradient, hessian, z, t, sample_weight)
         ):
             return False
-        number = cnp.PyArray_TYPE(z)
-        job.n_outer = job.n_classes = 1
-        job.n_inner = cnp.PyArray_SIZE(z)
-        job.want = want
-        for i in range(FL_MAX_COEFFICIENTS):
-            job.coefficients[i] = self.coefficients[i]
-        flat(&job.prediction, z, FL_F32 if number == cnp.NPY_FLOAT32 else FL_F64)
-        flat(&job.target, t, target_type)
+        job.n_outer = job.n_classes = job.n_inner = 1
+        if by_row:
+            job.n_classes = per_row = cnp.PyArray_DIM(z, ndim - 1)
+            job.n_outer = cnp.PyArray_SIZE(z) // per_row
+        else:
+            job.n_inner = cnp.PyArray_SIZE(z)
+        lay(&job.prediction, z, element_type(z), per_row)
+        lay(&job.target, t, target_type, per_row if job.soft else by_row)
         if sample_weight is not None:
-            flat(&job.weight, <cnp.ndarray>sample_weight, element_type(<cnp.ndarray>sample_weight))
+            lay(&job.weight, <cnp.ndarray>sample_weight, element_type(<cnp.ndarray>sample_weight), by_row)
         if gradient is not None:
-            flat(&job.gradient, <cnp.ndarray>gradient, job.prediction.type)
+            lay(&job.gradient, <cnp.ndarray>gradient, job.prediction.type, per_row)
         if hessian is not None:
-            flat(&job.hessian, <cnp.ndarray>hessian, job.prediction.type)
+            lay(&job.hessian, <cnp.ndarray>hessian, job.prediction.type, per_row)
+        return True
+
+    cdef bint is_plain_axis(self, object axis, int reduced) noexcept:
+        return axis is None
+
+    cdef bint takes(self, bint soft, int target_type, ptrdiff_t n_classes) noexcept:
+        """Whether the options go with such targets in a plain call."""
         return True
 
     def __repr__(self):
@@ -949,50 +913,15 @@ def _rebuild(cls, parameters):
 cdef class PointwiseLoss(Loss):
     """A loss of one prediction and one target; arrays of any shape. See the methods for the arguments they share."""
 
-    cdef object call(self, int want, object prediction, object target, object sample_weight, object reduction,
-                     object curvature, object gradient, object hessian):
-        cdef fl_job job
-        cdef int reduced = reduction_code(reduction)
-        cdef bint fresh = gradient is None and hessian is None, single
-        cdef double total
-        self.check_ready()
-        memset(&job, 0, sizeof(job))
-        if not (
-            reduced >= 0
-            and not isinstance(self._parameters.get("pos_weight"), cnp.ndarray)
-            and self.fill_plain(&job, want, prediction, target, sample_weight, curvature, gradient, hessian)
-        ):
-            return self.call_general(want, prediction, target, sample_weight, reduction, curvature, gradient, hessian)
-        value = None
-        if reduced == 2 and want & FL_VALUE:
-            value = new_output(&job.value, prediction)
-        if want & FL_GRADIENT and gradient is None:
-            gradient = new_output(&job.gradient, prediction)
-        if want & FL_HESSIAN and hessian is None:
-            hessian = new_output(&job.hessian, prediction)
-        single = job.prediction.type == FL_F32
-        try:
-            total = execute(&job, kernels32 if single else kernels64, self.loss32 if single else self.loss64, False,
-                            reduced == 0, fresh, True)
-        except BadElement as error:
-            if reduced == 0 and is_of_weights(error):
-                return self.call_general(want, prediction, target, sample_weight, reduction, curvature, gradient,
-                                         hessian)
-            general.raise_bad_element(self, error, prediction, target, None, sample_weight)
-            raise
-        if total != total and reduced == 0 and sample_weight is not None:
-            general.warn_if_nothing_counts(sample_weight)
-        return result(want, total if reduced < 2 else value, gradient, hessian)
+    cdef int family(self) except -1:
+        return FL_POINTWISE
 
-    cdef object call_general(self, int want, object prediction, object target, object sample_weight, object reduction,
-                             object curvature, object gradient, object hessian):
-        return general.general_pointwise(
-            self, want, prediction, target, sample_weight, reduction, curvature, gradient, hessian
-        )
+    cdef bint takes(self, bint soft, int target_type, ptrdiff_t n_classes) noexcept:
+        return not isinstance(self._parameters.get("pos_weight"), cnp.ndarray)
 
     def _value(self, prediction, target, sample_weight, reduction):
         """A call with arguments by position: what the functions use, because keywords cost as much as the rest."""
-        return self.call(FL_VALUE, prediction, target, sample_weight, reduction, "exact", None, None)
+        return self.call(FL_VALUE, prediction, target, None, sample_weight, reduction, "exact", None, None)
 
     def __call__(self, prediction, target, *, sample_weight=None, reduction="mean"):
         """Value of the loss.
@@ -1013,7 +942,7 @@ cdef class PointwiseLoss(Loss):
         float or ndarray
             The mean or sum as a Python float; for "none" an array like the prediction.
         """
-        return self.call(FL_VALUE, prediction, target, sample_weight, reduction, "exact", None, None)
+        return self.call(FL_VALUE, prediction, target, None, sample_weight, reduction, "exact", None, None)
 
     def gradient(self, prediction, target, *, sample_weight=None, reduction="mean", gradient_out=None):
         """Gradient of the reduced value with respect to the prediction.
@@ -1027,11 +956,11 @@ cdef class PointwiseLoss(Loss):
             An array of the prediction's shape and dtype, of any strides, to write into; it is returned. It may be the
             prediction itself.
         """
-        return self.call(FL_GRADIENT, prediction, target, sample_weight, reduction, "exact", gradient_out, None)
+        return self.call(FL_GRADIENT, prediction, target, None, sample_weight, reduction, "exact", gradient_out, None)
 
     def value_and_gradient(self, prediction, target, *, sample_weight=None, reduction="mean", gradient_out=None):
         """Value and gradient in one pass over memory: ``(value, gradient)``."""
-        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, sample_weight, reduction, "exact",
+        return self.call(FL_VALUE | FL_GRADIENT, prediction, target, None, sample_weight, reduction, "exact",
                          gradient_out, None)
 
     def gradient_and_hessian(self, prediction, target, *, sample_weight=None, reduction="mean", curvature="exact",
@@ -1044,41 +973,24 @@ cdef class PointwiseLoss(Loss):
             "psd" is never negative, and never 0 where the gradient is not; "majorize" is never below the exact
             second derivative.
         """
-        return self.call(FL_GRADIENT | FL_HESSIAN, prediction, target, sample_weight, reduction, curvature,
+        return self.call(FL_GRADIENT | FL_HESSIAN, prediction, target, None, sample_weight, reduction, curvature,
                          gradient_out, hessian_out)
 
     def value_gradient_and_hessian(self, prediction, target, *, sample_weight=None, reduction="mean",
                                    curvature="exact", gradient_out=None, hessian_out=None):
         """Value, gradient and diagonal Hessian in one pass: ``(value, gradient, hessian)``."""
-        return self.call(FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, sample_weight, reduction, curvature,
-                         gradient_out, hessian_out)
+        return self.call(FL_VALUE | FL_GRADIENT | FL_HESSIAN, prediction, target, None, sample_weight, reduction,
+                         curvature, gradient_out, hessian_out)
 
 
 cdef class SetLoss(Loss):
     """A loss of the overlap of sets, one number for each. See the methods for the arguments they share."""
 
-    cdef object call(self, int want, object prediction, object target, object axis, object sample_weight,
-                     object reduction, object curvature, object gradient, object hessian):
-        cdef fl_job job
-        cdef double value = 0
-        self.check_ready()
-        memset(&job, 0, sizeof(job))
-        # One set of plain arrays goes straight to the kernels.
-        if not (axis is None and 0 <= reduction_code(reduction) < 2
-                and self.fill_plain(&job, want, prediction, target, sample_weight, curvature, gradient, hessian)):
-            return general.general_sets(self, want, prediction, target, axis, sample_weight, reduction, curvature,
-                                        gradient, hessian)
-        if want & FL_GRADIENT and gradient is None:
-            gradient = new_output(&job.gradient, prediction)
-        if want & FL_HESSIAN and hessian is None:
-            hessian = new_output(&job.hessian, prediction)
-        job.scale = 1
-        try:
-            execute_sets(&job, self.loss32 if job.prediction.type == FL_F32 else self.loss64, &value)
-        except BadElement as error:
-            general.raise_bad_element(self, error, prediction, target, None, sample_weight)
-            raise
-        return result(want, value, gradient, hessian)
+    cdef int family(self) except -1:
+        return FL_SETWISE
+
+    cdef bint is_plain_axis(self, object axis, int reduced) noexcept:
+        return axis is None and reduced != NONE
 
     def _value(self, prediction, target, axis, sample_weight, reduction):
         return self.call(FL_VALUE, prediction, target, axis, sample_weight, reduction, "exact", None, None)
@@ -1146,7 +1058,7 @@ cdef class SetLoss(Loss):
 
 
 cdef class RowwiseLoss(Loss):
-    """A loss of the probabilities of a row of logits. See the methods for the arguments they share."""
+    """A loss of a row of logits. See the methods for the arguments they share."""
 
     cdef object class_weight  # None or float64 ndarray
     cdef double label_smoothing
@@ -1155,113 +1067,44 @@ cdef class RowwiseLoss(Loss):
 
     def __init__(self, kernel, parameters, coefficients=(), class_weight=None, label_smoothing=0.0, ignore_index=None):
         super().__init__(kernel, parameters, coefficients)
-        self.class_weight = class_weight
-        self.label_smoothing = label_smoothing
+        self.class_weight = _parameters.class_weights(class_weight)
+        self.label_smoothing = _parameters.real("label_smoothing", label_smoothing, "in [0, 1]")
         self.has_ignore_index = ignore_index is not None
-        self.ignore_index = ignore_index or 0
+        self.ignore_index = _parameters.optional_index("ignore_index", ignore_index) or 0
+        if self.class_weight is not None:
+            self._parameters["class_weight"] = self.class_weight
+        if self.has_ignore_index:
+            self._parameters["ignore_index"] = self.ignore_index
 
-    cdef int fill(self, fl_job *job) except -1:
-        cdef int i
-        self.check_ready()
-        for i in range(FL_MAX_COEFFICIENTS):
-            job.coefficients[i] = self.coefficients[i]
+    cdef int family(self) except -1:
+        return FL_ROWWISE
+
+    cdef void fill(self, fl_job *job) noexcept:
+        job.coefficients = self.coefficients
         if self.class_weight is not None:
             job.class_weight = <const double *>cnp.PyArray_DATA(<cnp.ndarray>self.class_weight)
         job.label_smoothing = self.label_smoothing
         job.has_ignore_index = self.has_ignore_index
         job.ignore_index = self.ignore_index
-        return 0
 
-    cdef object call(self, int want, object prediction, object target, object axis, object sample_weight,
-                     object reduction, object curvature, object gradient, object hessian):
-        cdef fl_job job
-        cdef int reduced = reduction_code(reduction), number, ndim, target_type
-        cdef bint fresh = gradient is None and hessian is None, single, soft
-        cdef double total
-        cdef cnp.ndarray z, t
-        self.check_ready()
-        if not (
-            is_plain(prediction)
-            and is_plain(target)
-            and reduced >= 0
-            and is_real(prediction)
-            and (type(axis) is int and <object>axis == -1)
-            and (sample_weight is None or (is_plain(sample_weight) and is_real(sample_weight)))
-        ):
-            return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
-                                     hessian)
-        z = prediction
-        t = target
-        ndim = cnp.PyArray_NDIM(z)
-        target_type = element_type(t)
-        soft = cnp.PyArray_NDIM(t) == ndim
-        memset(&job, 0, sizeof(job))
-        job.curvature = curvature_code(curvature)
-        if not (
-            cnp.PyArray_SIZE(z) > 0
-            and ndim > 0
-            and target_type >= 0
-            and (soft or (target_type != FL_F32 and target_type != FL_F64 and target_type != FL_BOOL))
-            and job.curvature >= 0
-            and same_shape(z, t, ndim if soft else ndim - 1)
-            and not (soft and self.has_ignore_index)
-            and (self.class_weight is None
-                 or cnp.PyArray_SIZE(<cnp.ndarray>self.class_weight) == cnp.PyArray_DIM(z, ndim - 1))
-            and (sample_weight is None or same_shape(z, <cnp.ndarray>sample_weight, ndim - 1))
-            and (gradient is None or is_plain_output(gradient, z, t, sample_weight))
-            and (hessian is None or is_plain_output(hessian, z, t, sample_weight))
-            and (gradient is None or hessian is None or apart(<cnp.ndarray>gradient, <cnp.ndarray>hessian))
-            and (hessian is None or cnp.PyArray_DATA(<cnp.ndarray>hessian) != cnp.PyArray_DATA(z))
-        ):
-            return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
-                                     hessian)
+    cdef bint is_plain_axis(self, object axis, int reduced) noexcept:
+        return type(axis) is int and <object>axis == -1
 
-        number = cnp.PyArray_TYPE(z)
-        single = number == cnp.NPY_FLOAT32
-        value = None
-        if reduced == 2 and want & FL_VALUE:
-            value = cnp.PyArray_EMPTY(ndim - 1, cnp.PyArray_DIMS(z), number, 0)
-        if want & FL_GRADIENT and gradient is None:
-            gradient = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
-        if want & FL_HESSIAN and hessian is None:
-            hessian = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(z), number, 0)
-        self.fill(&job)
-        job.soft = soft
-        job.want = want
-        job.n_classes = cnp.PyArray_DIM(z, ndim - 1)
-        job.n_outer = cnp.PyArray_SIZE(z) // job.n_classes
-        job.n_inner = 1
-        rows_of(&job.prediction, z, job.n_classes, FL_F32 if single else FL_F64)
+    cdef bint takes(self, bint soft, int target_type, ptrdiff_t n_classes) noexcept:
+        if self.class_weight is not None and cnp.PyArray_SIZE(<cnp.ndarray>self.class_weight) != n_classes:
+            return False
         if soft:
-            rows_of(&job.target, t, job.n_classes, target_type)
-        else:
-            rows_of(&job.target, t, 1, target_type)
-        if sample_weight is not None:
-            rows_of(&job.weight, <cnp.ndarray>sample_weight, 1, element_type(<cnp.ndarray>sample_weight))
-        if value is not None:
-            rows_of(&job.value, <cnp.ndarray>value, 1, job.prediction.type)
-        if gradient is not None:
-            rows_of(&job.gradient, <cnp.ndarray>gradient, job.n_classes, job.prediction.type)
-        if hessian is not None:
-            rows_of(&job.hessian, <cnp.ndarray>hessian, job.n_classes, job.prediction.type)
-        try:
-            total = execute(&job, kernels32 if single else kernels64, self.loss32 if single else self.loss64, True,
-                            reduced == 0, fresh, True)
-        except BadElement as error:
-            if reduced == 0 and is_of_weights(error):
-                return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
-                                         hessian)
-            general.raise_bad_element(self, error, prediction, target, axis, sample_weight)
-            raise
-        if total != total and reduced == 0 and (sample_weight is not None or self.has_ignore_index
-                                                or self.class_weight is not None):
-            general.warn_if_no_row_counts(self, target, sample_weight)
-        return result(want, total if reduced < 2 else value, gradient, hessian)
+            return not self.has_ignore_index
+        return target_type != FL_F32 and target_type != FL_F64 and target_type != FL_BOOL
 
-    cdef object call_general(self, int want, object prediction, object target, object axis, object sample_weight,
-                             object reduction, object curvature, object gradient, object hessian):
-        return general.general_rowwise(
-            self, want, prediction, target, axis, sample_weight, reduction, curvature, gradient, hessian
+    def _full_hessian(self, prediction, target, vector, axis, sample_weight, reduction, curvature):
+        """The full Hessian of each row, packed; or its product with the row's `vector`, if there is one."""
+        self.check_ready()
+        if not self.loss64.outputs & FL_FULL_HESSIAN:
+            raise NotImplementedError(f"{self.name} has no full Hessian")
+        return self.run_prepared(
+            _call.prepare_full_hessian(self, prediction, target, vector, axis, sample_weight, reduction, curvature),
+            FL_FULL_HESSIAN, reduction == "mean", curvature
         )
 
     def _value(self, prediction, target, axis, sample_weight, reduction):
@@ -1333,67 +1176,87 @@ cdef class RowwiseLoss(Loss):
                          curvature, gradient_out, hessian_out)
 
 
-cdef inline void rows_of(fl_array *out, cnp.ndarray a, ptrdiff_t per_row, int type) noexcept:
-    out.data = <char *>cnp.PyArray_DATA(a)
-    out.type = type
-    out.classes = cnp.PyArray_ITEMSIZE(a)
-    out.outer = out.classes * per_row
-    out.inner = out.outer
+# ------------------------------------------------------------------------------------- functions without a target
+
+cdef const fl_loss *function(str name, int kind, bint single) except NULL:
+    """The kernel of log_softmax, softmax, logsumexp, sigmoid or log_sigmoid."""
+    cdef const fl_kernels *kernels = kernels32 if single else kernels64
+    number = _function_numbers.get((name, kind, single))
+    if number is None:
+        raise ValueError(f"there is no such function: {name!r}")
+    return kernels.losses[<int>number]
 
 
-def row_function(str kind not None, x, axis, out):
+cdef dict numbers_of_functions():
+    """(name, kind, whether float32) -> its place in the table."""
+    cdef dict found = {}
+    cdef int i, single
+    cdef const fl_kernels *kernels
+    for single in range(2):
+        kernels = kernels32 if single else kernels64
+        i = 0
+        while kernels.losses[i] != NULL:
+            if kernels.losses[i].target == FL_NO_TARGET:
+                found[kernels.losses[i].name.decode(), kernels.losses[i].kind, bool(single)] = i
+            i += 1
+    return found
+
+
+cdef dict _function_numbers = numbers_of_functions()
+
+
+cdef object run_function(object prepared, str name, int kind, int want, bint bare):
+    """Run what `_call` has prepared; `bare`: without dimensions, a NumPy scalar, as ufuncs return it."""
+    cdef fl_job job
+    if prepared.prediction is not None:
+        new_job(&job, want)
+        describe_all(&job, prepared)
+        execute(&job, function(name, kind, job.prediction.type == FL_F32))
+    out = prepared.deliver(0.0)
+    return out[()] if bare else out
+
+
+def row_function(str name not None, x, axis, out):
     """log_softmax, softmax or logsumexp of any array; see `rowwise.py`."""
     cdef fl_job job
-    cdef cnp.ndarray a
-    cdef int ndim, number
-    cdef bint reduces = kind == "logsumexp"
-    if not (is_plain(x) and is_real(x) and type(axis) is int and axis == -1):
-        return general.general_row_function(kind, x, axis, out)
-    if out is not None and not (is_plain_row_output(out, <cnp.ndarray>x) if reduces
-                                else is_plain_output(out, <cnp.ndarray>x, <cnp.ndarray>_nothing, None)):
-        return general.general_row_function(kind, x, axis, out)
-    a = x
-    ndim = cnp.PyArray_NDIM(a)
-    if ndim == 0 or cnp.PyArray_SIZE(a) == 0:
-        return general.general_row_function(kind, x, axis, out)
-    number = cnp.PyArray_TYPE(a)
-    memset(&job, 0, sizeof(job))
-    job.n_classes = cnp.PyArray_DIM(a, ndim - 1)
-    job.n_outer = cnp.PyArray_SIZE(a) // job.n_classes
+    cdef int ndim, ndim_out
+    cdef bint reduces = name == "logsumexp", fresh = out is None
+    cdef int want = FL_VALUE if reduces else FL_GRADIENT
+    if not (is_plain(x) and is_real(x) and type(axis) is int and axis == -1 and cnp.PyArray_NDIM(<cnp.ndarray>x) > 0
+            and cnp.PyArray_SIZE(<cnp.ndarray>x) > 0
+            and (fresh or is_plain_output(out, <cnp.ndarray>x, cnp.PyArray_NDIM(<cnp.ndarray>x) - reduces))):
+        return run_function(_call.prepare_row_function(reduces, x, axis, out), name, FL_ROW_FUNCTION, want, fresh)
+    ndim = cnp.PyArray_NDIM(<cnp.ndarray>x)
+    ndim_out = ndim - reduces
+    new_job(&job, want)
+    job.n_classes = cnp.PyArray_DIM(<cnp.ndarray>x, ndim - 1)
+    job.n_outer = cnp.PyArray_SIZE(<cnp.ndarray>x) // job.n_classes
     job.n_inner = 1
-    rows_of(&job.prediction, a, job.n_classes, FL_F32 if number == cnp.NPY_FLOAT32 else FL_F64)
-    cdef bint fresh = out is None
+    lay(&job.prediction, x, element_type(<cnp.ndarray>x), job.n_classes)
     if fresh:
-        out = cnp.PyArray_EMPTY(ndim - 1 if reduces else ndim, cnp.PyArray_DIMS(a), number, 0)
-    if reduces:
-        rows_of(&job.value, <cnp.ndarray>out, 1, job.prediction.type)
-        job.want = FL_VALUE
+        out = new_output(&job.value if reduces else &job.gradient, x, ndim_out, 1 if reduces else job.n_classes)
     else:
-        rows_of(&job.gradient, <cnp.ndarray>out, job.n_classes, job.prediction.type)
-        job.want = FL_GRADIENT
-    execute_named(&job, kind, number == cnp.NPY_FLOAT32, True)
-    return out[()] if reduces and ndim == 1 and fresh else out
+        lay(&job.value if reduces else &job.gradient, out, job.prediction.type, 1 if reduces else job.n_classes)
+    execute(&job, function(name, FL_ROW_FUNCTION, job.prediction.type == FL_F32))
+    return out[()] if ndim_out == 0 and fresh else out
 
 
-cdef object _nothing = cnp.PyArray_EMPTY(0, NULL, cnp.NPY_FLOAT64, 0)
-
-
-def unary(str kind not None, x, out):
+def unary(str name not None, x, out):
     """sigmoid or log_sigmoid of any array; see `rowwise.py`."""
     cdef fl_job job
     cdef cnp.ndarray a
-    if not (is_plain(x) and is_real(x)
-            and (out is None or is_plain_output(out, <cnp.ndarray>x, <cnp.ndarray>_nothing, None))
-            and cnp.PyArray_SIZE(<cnp.ndarray>x) > 0 and cnp.PyArray_NDIM(<cnp.ndarray>x) > 0):
-        return general.general_unary(kind, x, out)
+    if not (is_plain(x) and is_real(x) and cnp.PyArray_SIZE(<cnp.ndarray>x) > 0
+            and cnp.PyArray_NDIM(<cnp.ndarray>x) > 0
+            and (out is None or is_plain_output(out, <cnp.ndarray>x, cnp.PyArray_NDIM(<cnp.ndarray>x)))):
+        return run_function(_call.prepare_unary(x, out), name, FL_UNARY, FL_VALUE, out is None)
     a = x
-    if out is None:
-        out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a), 0)
-    memset(&job, 0, sizeof(job))
+    new_job(&job, FL_VALUE)
     job.n_outer = job.n_classes = 1
     job.n_inner = cnp.PyArray_SIZE(a)
-    flat(&job.prediction, a, FL_F32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32 else FL_F64)
-    flat(&job.value, <cnp.ndarray>out, job.prediction.type)
-    job.want = FL_VALUE
-    execute_named(&job, kind, job.prediction.type == FL_F32, False)
+    lay(&job.prediction, a, element_type(a), 0)
+    if out is None:
+        out = new_output(&job.value, a, cnp.PyArray_NDIM(a), 0)
+    else:
+        lay(&job.value, out, job.prediction.type, 0)
+    execute(&job, function(name, FL_UNARY, job.prediction.type == FL_F32))
     return out

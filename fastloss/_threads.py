@@ -21,8 +21,6 @@ import operator
 import os
 from collections.abc import Iterator
 
-from . import _kernels
-
 _of_context: contextvars.ContextVar[int | None] = contextvars.ContextVar("fastloss_num_threads", default=None)
 _of_process: int | None = None
 _quota: int | None = None
@@ -31,34 +29,16 @@ _quota_is_known = False
 _chosen_by_environment = bool(os.environ.get("OMP_NUM_THREADS", "").strip())
 
 
-def effective_num_threads() -> int:
-    """Return the number of threads that a large call in this thread and context uses."""
-    if not _kernels.may_start_threads():
-        return 1
+def choose(runtime: int) -> int:
+    """Return the number of threads that a large call uses, where the OpenMP runtime would use `runtime` of them."""
     chosen = _of_context.get()
     if chosen is None:
         chosen = _of_process
     if chosen is not None:
         return chosen
-    runtime = _kernels.openmp_max_threads()
     if _chosen_by_environment or runtime == 1:
         return runtime
     return min(runtime, usable_cpus())
-
-
-def get_num_threads() -> int:
-    """
-    Return the number of threads that a large call would use now.
-
-    Small calls always use one thread. The results are the same bits for any number.
-
-    Examples
-    --------
-    >>> import fastloss as fl
-    >>> fl.get_num_threads() >= 1
-    True
-    """
-    return effective_num_threads()
 
 
 def set_num_threads(n: int | None) -> None:

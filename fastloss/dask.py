@@ -62,7 +62,8 @@ def value(
     Raises
     ------
     TypeError
-        If an argument is not of its type, or `loss` is one of sets: a set has elements in many chunks.
+        If an argument is not of its type, has masked or sparse chunks (said when they are computed, where Dask does not
+        know it before), or `loss` is one of sets: a set has elements in many chunks.
     ValueError
         If shapes do not fit or sizes of chunks are unknown. Elements out of their range raise it when they are
         computed; the message says in which chunk.
@@ -387,6 +388,7 @@ class _Problem:
 
 
 def _known(argument: str, array: Any) -> Any:
+    _call.operand(array._meta, argument)
     if any(math.isnan(size) for sizes in array.chunks for size in sizes):
         raise ValueError(f"{argument} has chunks of unknown sizes: call its compute_chunk_sizes() first")
     return array
@@ -423,7 +425,8 @@ def _evaluate(
     try:
         # The scheduler runs chunks side by side.
         with num_threads(1):
-            return function(loss, np.asarray(prediction), target, {"sample_weight": weight, **options}, total)
+            z = _call.prediction_array(prediction, "prediction")
+            return function(loss, z, target, {"sample_weight": weight, **options}, total)
     except ValueError as error:
         raise ValueError(f"in the chunk that starts at {tuple(starts)}: {error}") from None
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _call
-from ._threads import get_num_threads, num_threads
+from ._kernels import get_num_threads
+from ._threads import num_threads
 from .multiclass import CrossEntropy
 
 if TYPE_CHECKING:
@@ -384,7 +385,7 @@ def _checked_rows(
     ignore_index, of_class = options["ignore_index"], options["class_weight"]
     w = None
     if sample_weight is not None:
-        w = np.array(_call._row_weights(sample_weight, (n_rows,)), np.float64)
+        w = np.array(_call.row_weights(sample_weight, (n_rows,)), np.float64)
     t = _call.operand(target, "target")
     if t.shape != (n_rows,):
         no_probabilities = "; probabilities need all logits at once: see cross_entropy" if t.ndim == 2 else ""

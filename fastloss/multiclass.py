@@ -112,7 +112,7 @@ class _SoftmaxLoss(RowwiseLoss):
         >>> fl.CrossEntropy().packed_hessian([[0.0, 0.0]], [1])
         array([[ 0.25, -0.25,  0.25]])
         """
-        return _call.full_hessian(self, prediction, target, None, axis, sample_weight, reduction, curvature)
+        return self._full_hessian(prediction, target, None, axis, sample_weight, reduction, curvature)
 
     def hessian_vector_product(
         self,
@@ -163,7 +163,7 @@ class _SoftmaxLoss(RowwiseLoss):
         >>> fl.CrossEntropy().hessian_vector_product([[0.0, 0.0]], [1], [[1.0, -1.0]])
         array([[ 0.5, -0.5]])
         """
-        return _call.full_hessian(self, prediction, target, vector, axis, sample_weight, reduction, curvature)
+        return self._full_hessian(prediction, target, vector, axis, sample_weight, reduction, curvature)
 
 
 class _SharesLoss(RowwiseLoss):

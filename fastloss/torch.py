@@ -1,13 +1,21 @@
-"""PyTorch: any loss of this package as an autograd function over CPU tensors."""
+"""PyTorch: any loss of this package as an autograd function over CPU tensors, and as a module."""
+
+# mypy: allow-subclassing-any, allow-untyped-calls, allow-untyped-decorators, no-warn-return-any
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import json
 import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss
+from . import _call
+from ._kernels import Loss as _Loss
+from ._kernels import PointwiseLoss, RowwiseLoss, SetLoss
+from ._resolve import resolve
 
 try:
     import torch  # PyTorch: this file is fastloss.torch, and imports are absolute
@@ -19,11 +27,11 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["apply"]
+__all__ = ["Loss", "apply"]
 
 
 def apply(
-    loss: Loss,
+    loss: _Loss,
     prediction: torch.Tensor,
     target: torch.Tensor | ArrayLike,
     *,
@@ -38,6 +46,8 @@ def apply(
 
         d value / d prediction = grad_output * gradient
 
+    Forward mode, second derivatives, ``torch.func`` and ``torch.compile(fullgraph=True)`` work as with torch's own.
+
     Parameters
     ----------
     loss : Loss
@@ -45,7 +55,7 @@ def apply(
     prediction : torch.Tensor
         A dense tensor on the CPU.
     target : torch.Tensor or array_like
-        As the loss takes it. It gets no gradient, so it must not require one.
+        As the loss takes it. It gets no gradient, so it must neither require one nor carry a tangent.
     sample_weight : torch.Tensor or array_like, optional
         As the loss takes it; finite and >= 0. It must not require a gradient.
     reduction : {"mean", "sum", "none"}, default "mean"
@@ -66,16 +76,19 @@ def apply(
     ValueError
         If a tensor is not on the CPU, a target or weight requires a gradient, or the loss refuses what it is given.
     RuntimeError
-        If the result is differentiated twice (``create_graph=True``).
+        If the result is differentiated more often than the loss allows: thrice, or twice for losses of sets and
+        `MulticlassHinge`, which have no products with their Hessians.
 
     Notes
     -----
     Tensors and kernels share memory: float64 and float32 are not copied, in any memory order of the prediction. float16
     and bfloat16 predictions are computed in a float32 copy, and the gradient is rounded to their dtype. The gradient
-    is one new tensor of the prediction's size, kept until the graph is freed.
+    is one new tensor of the prediction's size, kept with the prediction until the graph is freed.
 
     With ``reduction="none"`` each value depends on its own element, row or set only, and so takes its own factor in the
-    backward pass. Functional transforms (``torch.func``) cannot look into it.
+    backward pass. Second derivatives are products with the diagonal Hessian, or with that of each row; at a kink they
+    are 0. Of what `torch.vmap` maps over, each member is a call of its own. Under `torch.compile` the call is the
+    operator ``torch.ops.fastloss.value_and_gradient``, which can be differentiated once.
 
     Examples
     --------
@@ -92,44 +105,374 @@ def apply(
     if not isinstance(prediction, torch.Tensor):
         raise TypeError(f"prediction must be a torch.Tensor, not {type(prediction).__name__}")
     _check_on_cpu("prediction", prediction)
-    constants = [_constant("target", target), _constant("sample_weight", sample_weight)]
-    if prediction.requires_grad and torch.is_grad_enabled():
-        # A node for the backward pass, and its gradient, only where there will be one.
-        return _Apply.apply(loss, prediction, *constants, options)  # type: ignore[no-any-return, no-untyped-call, unused-ignore]
-    value = loss(_array(prediction), constants[0], sample_weight=constants[1], **options)  # type: ignore[operator]
-    return _tensor(value, prediction)
+    for argument, constant in (("target", target), ("sample_weight", sample_weight)):
+        if isinstance(constant, torch.Tensor):
+            _check_on_cpu(argument, constant)
+            if constant.requires_grad:
+                raise ValueError(f"{argument} requires a gradient, but gets none: pass {argument}.detach()")
+    # The gradient only where there will be a backward pass.
+    ahead = prediction.requires_grad and torch.is_grad_enabled()
+    if torch.compiler.is_compiling():
+        weight = None if sample_weight is None else torch.as_tensor(sample_weight)
+        axes = _axes(axis)
+        return _operator(prediction, torch.as_tensor(target), weight, _text_of(loss), reduction, axes, ahead)[0]
+    evaluation = _Evaluation(
+        loss,
+        options,
+        None if isinstance(target, torch.Tensor) else target,
+        None if isinstance(sample_weight, torch.Tensor) else sample_weight,
+    )
+    tensors = (each if isinstance(each, torch.Tensor) else None for each in (target, sample_weight))
+    return _Value.apply(prediction, *tensors, evaluation, ahead)[0]
 
 
-class _Apply(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
-    @staticmethod
-    def forward(ctx: Any, loss: Any, prediction: torch.Tensor, target: Any, sample_weight: Any, options: Any) -> Any:
-        value, gradient = loss.value_and_gradient(_array(prediction), target, sample_weight=sample_weight, **options)
-        ctx.save_for_backward(_tensor(gradient, prediction))
-        ctx.reduced = _reduced_axes(loss, prediction.ndim, options) if options["reduction"] == "none" else None
-        return _tensor(value, prediction)
+class Loss(torch.nn.Module):
+    """
+    A loss as a module, with its reduction: what `apply` computes.
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        if torch.is_grad_enabled():
+    Parameters
+    ----------
+    loss : Loss or str
+        A loss object of fastloss, or the name of one with its defaults.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        As for `apply`.
+    axis : int, or tuple of int for set losses, optional
+        As for `apply`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `loss` is none, `reduction` is none of the three, or `axis` is given to a loss that takes none.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import fastloss as fl
+    >>> import fastloss.torch
+    >>> criterion = fastloss.torch.Loss(fl.Huber(delta=1.5))
+    >>> criterion
+    Loss(Huber(delta=1.5), reduction='mean')
+    >>> criterion(torch.tensor([0.0, 3.0]), torch.tensor([0.5, 0.0]))
+    tensor(1.7500)
+    """
+
+    def __init__(self, loss: _Loss | str, reduction: str = "mean", axis: int | tuple[int, ...] | None = None) -> None:
+        super().__init__()
+        self.loss, self.reduction, self.axis = resolve(loss), reduction, axis
+        _call.check_choice("reduction", reduction, _call.REDUCTIONS)
+        _options(self.loss, reduction, axis)
+
+    def forward(
+        self,
+        prediction: torch.Tensor,
+        target: torch.Tensor | ArrayLike,
+        sample_weight: torch.Tensor | ArrayLike | None = None,
+    ) -> torch.Tensor:
+        """
+        Return the loss of a prediction.
+
+        Parameters
+        ----------
+        prediction, target, sample_weight
+            As for `apply`.
+
+        Returns
+        -------
+        torch.Tensor
+            As from `apply`.
+        """
+        return apply(
+            self.loss, prediction, target, sample_weight=sample_weight, reduction=self.reduction, axis=self.axis
+        )
+
+    def extra_repr(self) -> str:
+        """Return what stands in the parentheses of a printed module."""
+        axis = "" if self.axis is None else f", axis={self.axis}"
+        return f"{self.loss!r}, reduction={self.reduction!r}{axis}"
+
+
+# ------------------------------------------------------------------------------------------- derivatives, for autograd
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluation:
+    """A loss, its options and the constants that are no tensors: what autograd passes on as it is."""
+
+    loss: Any
+    options: dict[str, Any]
+    target: Any = None
+    sample_weight: Any = None
+
+    def _arrays(self, target: torch.Tensor | None, weight: torch.Tensor | None) -> tuple[Any, dict[str, Any]]:
+        sample_weight = self.sample_weight if weight is None else _array(weight)
+        return self.target if target is None else _array(target), {"sample_weight": sample_weight, **self.options}
+
+    def value(self, prediction: torch.Tensor, *constants: torch.Tensor | None) -> torch.Tensor:
+        target, options = self._arrays(*constants)
+        return _tensor(self.loss(_array(prediction), target, **options), prediction)
+
+    def value_and_gradient(
+        self, prediction: torch.Tensor, *constants: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        target, options = self._arrays(*constants)
+        value, gradient = self.loss.value_and_gradient(_array(prediction), target, **options)
+        return _tensor(value, prediction), _tensor(gradient, prediction)
+
+    def hessian_product(
+        self, prediction: torch.Tensor, vector: torch.Tensor, *constants: torch.Tensor | None
+    ) -> torch.Tensor:
+        target, options = self._arrays(*constants)
+        if isinstance(self.loss, PointwiseLoss):
+            hessian = self.loss.gradient_and_hessian(_array(prediction), target, **options)[1]
+            return _tensor(hessian, prediction) * vector
+        if not hasattr(self.loss, "hessian_vector_product"):
             raise RuntimeError(
-                "fastloss.torch.apply can be differentiated once only: its backward pass was asked for a graph of its "
-                "own (create_graph=True, or a second derivative), which it does not have"
+                f"fastloss.torch can differentiate {self.loss.name} once only: a second derivative was asked for "
+                f"(a backward pass through create_graph=True, or a transform in a transform), but this loss has no "
+                f"product with its Hessian"
             )
-        (grad_output,) = grad_outputs
-        (gradient,) = ctx.saved_tensors
-        if ctx.reduced is not None:
-            shape = [1 if number in ctx.reduced else size for number, size in enumerate(gradient.shape)]
-            gradient = gradient * grad_output.reshape(shape)
-        elif grad_output != 1:
-            # A loss is usually the root of its graph, and the factor 1.
-            gradient = gradient * grad_output
-        return None, gradient, None, None, None
+        try:
+            array = _array(vector)
+        except RuntimeError as error:  # many vectors at once, without the transforms that autograd functions see
+            raise RuntimeError(
+                f"a batch of second derivatives of {self.loss.name} needs torch.func: use torch.func.hessian, or "
+                f"vectorize=False"
+            ) from error
+        return _tensor(self.loss.hessian_vector_product(_array(prediction), target, array, **options), prediction)
+
+    def reduced_axes(self, ndim: int) -> list[int]:
+        """Return the axes that the values do not have."""
+        if self.options["reduction"] != "none":
+            return list(range(ndim))
+        if isinstance(self.loss, PointwiseLoss):
+            return []
+        axes = _axes(self.options["axis"])
+        return list(range(ndim)) if axes is None else sorted({axis % ndim for axis in axes})
+
+
+def _mapped(function: Any, info: Any, in_dims: Any, arguments: Any) -> Any:
+    """Return what `torch.vmap` wants of an autograd function: each member of the batch is a call of its own."""
+    results = [
+        function.apply(
+            *(each if dim is None else each.select(dim, number) for each, dim in zip(arguments, in_dims, strict=True))
+        )
+        for number in range(info.batch_size)
+    ]
+    if not isinstance(results[0], tuple):
+        return torch.stack(results), 0
+    outputs = [None if each[0] is None else torch.stack(each) for each in zip(*results, strict=True)]
+    return tuple(outputs), tuple(None if each is None else 0 for each in outputs)
+
+
+class _Value(torch.autograd.Function):
+    """The value; and the gradient, ahead of the backward pass, as a constant."""
+
+    @staticmethod
+    def forward(prediction: Any, target: Any, weight: Any, evaluation: Any, ahead: bool) -> Any:
+        if ahead:
+            return evaluation.value_and_gradient(prediction, target, weight)
+        return evaluation.value(prediction, target, weight), None
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        prediction, target, weight, ctx.evaluation, _ = inputs
+        gradient = output[1]
+        if gradient is not None:
+            ctx.mark_non_differentiable(gradient)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(prediction, gradient, target, weight)
+        ctx.save_for_forward(prediction, gradient, target, weight)
+
+    @staticmethod
+    def backward(ctx: Any, factor: Any, _: Any) -> Any:
+        if factor is None:
+            return (None,) * 5
+        gradient = _Gradient.apply(*ctx.saved_tensors, ctx.evaluation)
+        if not _is_one(factor):
+            axes = ctx.evaluation.reduced_axes(gradient.ndim)
+            shape = [1 if axis in axes else size for axis, size in enumerate(gradient.shape)]
+            gradient = gradient * factor.reshape(shape)
+        return gradient, None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Any, *of_constants: Any) -> Any:
+        _check_forward_mode(*of_constants[:2])
+        gradient = _Gradient.apply(*ctx.saved_tensors, ctx.evaluation)
+        axes = ctx.evaluation.reduced_axes(gradient.ndim)
+        product = gradient * tangent
+        return product.sum(axes) if axes else product, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:
+        return _mapped(_Value, info, in_dims, arguments)
+
+
+class _Gradient(torch.autograd.Function):
+    """The gradient as a function of the prediction; where it has been computed ahead, that one."""
+
+    @staticmethod
+    def forward(prediction: Any, gradient: Any, target: Any, weight: Any, evaluation: Any) -> Any:
+        if gradient is None:
+            return evaluation.value_and_gradient(prediction, target, weight)[1]
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        prediction, _, target, weight, ctx.evaluation = inputs
+        ctx.save_for_backward(prediction, target, weight)
+        ctx.save_for_forward(prediction, target, weight)
+
+    @staticmethod
+    def backward(ctx: Any, vector: Any) -> Any:
+        prediction, *constants = ctx.saved_tensors
+        return _HessianProduct.apply(prediction, vector, *constants, ctx.evaluation), None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Any, *_: Any) -> Any:
+        _check_forward_mode()
+        prediction, *constants = ctx.saved_tensors
+        return _HessianProduct.apply(prediction, tangent, *constants, ctx.evaluation)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:
+        return _mapped(_Gradient, info, in_dims, arguments)
+
+
+class _HessianProduct(torch.autograd.Function):
+    """The Hessian at the prediction times a vector; only the second can be differentiated by."""
+
+    @staticmethod
+    def forward(prediction: Any, vector: Any, target: Any, weight: Any, evaluation: Any) -> Any:
+        return evaluation.hessian_product(prediction, vector, target, weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        prediction, _, target, weight, ctx.evaluation = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(prediction, target, weight)
+        ctx.save_for_forward(prediction, target, weight)
+
+    @staticmethod
+    def backward(ctx: Any, vector: Any) -> Any:
+        if ctx.needs_input_grad[0]:
+            raise RuntimeError(TWICE_ONLY)
+        prediction, *constants = ctx.saved_tensors
+        return None, _HessianProduct.apply(prediction, vector, *constants, ctx.evaluation), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent_of_prediction: Any, tangent: Any, *_: Any) -> Any:
+        if tangent_of_prediction is not None:
+            raise RuntimeError(TWICE_ONLY)
+        prediction, *constants = ctx.saved_tensors
+        return _HessianProduct.apply(prediction, tangent, *constants, ctx.evaluation)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:
+        return _mapped(_HessianProduct, info, in_dims, arguments)
+
+
+def _check_forward_mode(target: Any = None, weight: Any = None) -> None:
+    for argument, tangent in (("target", target), ("sample_weight", weight)):
+        if tangent is not None:
+            raise ValueError(f"{argument} has a tangent, but gets no derivative: pass {argument}.detach()")
+    # torch would lose the outer tangent of any autograd function, without a word.
+    levels = [interpreter.key() for interpreter in torch._C._functorch.get_interpreter_stack() or []]
+    if levels.count(torch._C._functorch.TransformType.Jvp) > 1:
+        raise RuntimeError(
+            "torch cannot differentiate an autograd function by forward mode in forward mode: use torch.func.hessian, "
+            "which is forward mode over a backward pass"
+        )
+
+
+TWICE_ONLY = "fastloss.torch.apply can be differentiated twice only: a third derivative was asked for"
+
+
+def _is_one(factor: torch.Tensor) -> bool:
+    """Whether a factor may be left out: a loss is usually the root of its graph, and the factor 1."""
+    if factor.ndim or torch.is_grad_enabled():
+        return False
+    try:
+        return torch.autograd.forward_ad.unpack_dual(factor).tangent is None and bool(factor == 1)
+    except RuntimeError:  # it is many at once, in a batch of backward passes
+        return False
+
+
+# ------------------------------------------------------------------------------------------ an operator, for compilers
+
+
+@functools.cache
+def _loss_of(text: str) -> Any:
+    parameters = json.loads(text)
+    return type(resolve(parameters.pop("loss")))(**parameters)
+
+
+@torch.compiler.assume_constant_result
+def _text_of(loss: Any) -> str:
+    """Return a loss as a text that stands in a graph."""
+    parameters = {name: np.asarray(value).tolist() for name, value in loss.parameters.items()}
+    text = json.dumps({"loss": loss.name, **parameters})
+    if _loss_of(text) != loss:
+        raise TypeError(f"torch.compile takes the losses of fastloss themselves, not {loss!r}")
+    return text
+
+
+@torch.library.custom_op(
+    "fastloss::value_and_gradient",
+    mutates_args=(),
+    device_types="cpu",
+    schema="(Tensor prediction, Tensor target, Tensor? sample_weight, str loss, str reduction, int[]? axis, bool ahead)"
+    " -> (Tensor, Tensor)",
+)
+def _operator(
+    prediction: Any, target: Any, sample_weight: Any, loss: str, reduction: str, axis: Any, ahead: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    evaluation = _evaluation_of(loss, reduction, axis)
+    like = _gradient_like(prediction, ahead)
+    if not ahead:
+        return evaluation.value(prediction, target, sample_weight), like
+    value, gradient = evaluation.value_and_gradient(prediction, target, sample_weight)
+    return value, gradient if gradient.stride() == like.stride() else like.copy_(gradient)
+
+
+@_operator.register_fake
+def _(prediction: Any, target: Any, sample_weight: Any, loss: str, reduction: str, axis: Any, ahead: bool) -> Any:
+    axes = _evaluation_of(loss, reduction, axis).reduced_axes(prediction.ndim)
+    shape = [size for number, size in enumerate(prediction.shape) if number not in axes]
+    return prediction.new_empty(shape, dtype=_dtype_of(prediction)), _gradient_like(prediction, ahead)
+
+
+def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+    prediction, _, _, loss, reduction, axis, _ = inputs
+    ctx.axes = _evaluation_of(loss, reduction, axis).reduced_axes(prediction.ndim)
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(output[1])
+
+
+def _backward(ctx: Any, factor: Any, _: Any) -> Any:
+    (gradient,) = ctx.saved_tensors
+    shape = [1 if axis in ctx.axes else size for axis, size in enumerate(gradient.shape)]
+    return gradient * factor.reshape(shape), None, None, None, None, None, None
+
+
+_operator.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _evaluation_of(loss: str, reduction: str, axis: Any) -> _Evaluation:
+    found = _loss_of(loss)
+    return _Evaluation(found, _options(found, reduction, axis and (axis[0] if len(axis) == 1 else tuple(axis))))
+
+
+def _gradient_like(prediction: torch.Tensor, ahead: bool) -> torch.Tensor:
+    return torch.empty_like(prediction, dtype=_dtype_of(prediction)) if ahead else prediction.new_empty(0)
+
+
+# ------------------------------------------------------------------------------------------------ arguments and arrays
 
 
 def _options(loss: Any, reduction: str, axis: Any) -> dict[str, Any]:
     """Return what a loss's methods take besides arrays."""
-    if not isinstance(loss, Loss):
-        is_class = isinstance(loss, type) and issubclass(loss, Loss)
+    if not isinstance(loss, _Loss):
+        is_class = isinstance(loss, type) and issubclass(loss, _Loss)
         hint = f": pass an object, {loss.__name__}()" if is_class else ""
         raise TypeError(f"loss must be a loss object of fastloss, not {loss!r}{hint}")
     if isinstance(loss, RowwiseLoss):
@@ -141,14 +484,8 @@ def _options(loss: Any, reduction: str, axis: Any) -> dict[str, Any]:
     return {"reduction": reduction}
 
 
-def _reduced_axes(loss: Any, ndim: int, options: dict[str, Any]) -> set[int]:
-    """Return the axes that the values of a loss do not have."""
-    if isinstance(loss, PointwiseLoss):
-        return set()
-    axis = options["axis"]
-    if axis is None:
-        return set(range(ndim))
-    return {operator.index(each) % ndim for each in (axis if isinstance(axis, tuple) else (axis,))}
+def _axes(axis: Any) -> list[int] | None:
+    return None if axis is None else [operator.index(each) for each in (axis if isinstance(axis, tuple) else (axis,))]
 
 
 def _check_on_cpu(argument: str, tensor: torch.Tensor) -> None:
@@ -162,24 +499,17 @@ def _check_on_cpu(argument: str, tensor: torch.Tensor) -> None:
         )
 
 
-def _constant(argument: str, value: Any) -> Any:
-    """Return what gets no gradient as the loss reads it."""
-    if not isinstance(value, torch.Tensor):
-        return value
-    _check_on_cpu(argument, value)
-    if value.requires_grad:
-        raise ValueError(f"{argument} requires a gradient, but gets none: pass {argument}.detach()")
-    return _array(value)
-
-
 def _array(tensor: torch.Tensor) -> np.ndarray:
     """Return a view of a tensor, or a float32 copy where NumPy has no such type. The kernels would make that, too."""
     tensor = tensor.detach().resolve_conj().resolve_neg()
     return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
 
 
+def _dtype_of(prediction: torch.Tensor) -> torch.dtype:
+    """Return the dtype of values and derivatives."""
+    return prediction.dtype if prediction.dtype.is_floating_point else torch.float64
+
+
 def _tensor(result: Any, prediction: torch.Tensor) -> torch.Tensor:
     """Return a number or an array as a tensor of the dtype of the prediction."""
-    dtype = prediction.dtype if prediction.dtype.is_floating_point else torch.float64
-    tensor = torch.from_numpy(np.asarray(result))
-    return tensor.to(dtype)
+    return torch.from_numpy(np.asarray(result)).to(_dtype_of(prediction))

@@ -286,6 +286,24 @@ def test_bad_weights_name_their_chunk():
         value.compute()
 
 
+@pytest.mark.parametrize("argument", ["prediction", "target", "sample_weight"])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "only in the chunks"])
+@pytest.mark.parametrize("loss", [fl.Huber(), fl.CrossEntropy()], ids=repr)
+def test_masks_are_refused(argument, known, loss):
+    """At once where Dask knows of them, else when the chunks are there; never read as if nothing were masked."""
+    shape = (6,) if isinstance(loss, fl.CrossEntropy) and argument != "prediction" else (6, 4)
+    masked = da.ma.masked_greater(da.from_array(np.indices(shape)[0], chunks=2) / 5.0, 0.9)
+    if not known:
+        masked = masked.map_blocks(lambda block: block, meta=np.empty((0,) * len(shape)))
+    t = np.zeros(6, int) if isinstance(loss, fl.CrossEntropy) else Z
+    arguments = {"prediction": Z, "target": t, "sample_weight": None, argument: masked}
+    with pytest.raises(TypeError, match=f"{argument} is a masked array; give what is masked a sample_weight of 0"):
+        lazy.value(loss, **arguments).compute()
+    if known:
+        with pytest.raises(TypeError, match=f"{argument} is a masked array"):
+            lazy.value_and_gradient(loss, **arguments)
+
+
 @pytest.mark.parametrize("name", ["dask", "torch"])
 def test_missing_library_is_named(name, tmp_path):
     code = (

@@ -172,6 +172,59 @@ def test_without_our_init(case):
     assert loss == Forgetful()
 
 
-def test_more_coefficients_than_a_kernel_takes():
-    with pytest.raises(ValueError, match="at most 4 coefficients"):
-        fl._kernels.PointwiseLoss("huber", {}, (1.0,) * 5)
+KINDS = {
+    "pointwise": fl._kernels.PointwiseLoss,
+    "rowwise": fl._kernels.RowwiseLoss,
+    "setwise": fl._kernels.SetLoss,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kernels_of_another_kind(case, kind):
+    """A name of another family, or a function without a target, is refused where it is given."""
+    if getattr(fl, case.constructor)().kind == kind:
+        refused = 0
+        for n in range(6):
+            try:
+                assert KINDS[kind](case.function, {}, (1.0,) * n).name == case.function
+            except ValueError:
+                refused += 1
+        assert refused == 5, "one number of coefficients is right"
+    else:
+        for n in range(5):
+            with pytest.raises(ValueError, match=f"no {kind} kernel named '{case.function}'"):
+                KINDS[kind](case.function, {}, (1.0,) * n)
+    for name in ("softmax", "sigmoid", "", "nothing"):
+        with pytest.raises(ValueError, match="there is no"):
+            KINDS[kind](name, {})
+
+
+def test_functions_of_another_kind():
+    for name in ("softmax", "huber", "cross_entropy", "dice", "nothing"):
+        with pytest.raises(ValueError, match="no such function"):
+            fl._kernels.unary(name, np.zeros(3), None)
+    for name in ("sigmoid", "huber", "cross_entropy", "dice", "nothing"):
+        for x in (np.zeros((2, 3)), [0.0]):
+            with pytest.raises(ValueError, match="no such function"):
+                fl._kernels.row_function(name, x, -1, None)
+
+
+def test_options_of_rows_are_checked_where_they_are_given():
+    """By the constructor that whoever adds a loss calls, and not by each loss alone."""
+    for options, word in (
+        ({"class_weight": [-1.0]}, "class_weight"),
+        ({"class_weight": np.ones((2, 2))}, "class_weight"),
+        ({"label_smoothing": 2.0}, "label_smoothing"),
+        ({"ignore_index": 2**70}, "ignore_index"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            fl._kernels.RowwiseLoss("cross_entropy", {}, (), **options)
+    loss = fl._kernels.RowwiseLoss("cross_entropy", {}, (), class_weight=[1.0, 2.0])
+    for t in (np.zeros(4, np.int64), np.zeros((4, 3))):
+        with pytest.raises(ValueError, match="class_weight holds 2 numbers"):
+            loss(np.zeros((4, 3)), t)
+
+
+def test_the_base_is_no_loss_of_its_own():
+    with pytest.raises(TypeError, match="no loss of its own"):
+        fl.Loss("huber", {}, (1.0,))

@@ -1,5 +1,7 @@
 """`fastloss.torch.apply`: every loss under autograd, the same numbers as without, and nothing copied."""
 
+import copy
+import pickle
 import subprocess
 import sys
 
@@ -11,7 +13,10 @@ import fastloss as fl
 
 torch = pytest.importorskip("torch")
 
-from fastloss.torch import apply  # noqa: E402
+from fastloss.torch import Loss, _text_of, apply  # noqa: E402
+
+# Its forward mode scripts decompositions, of all losses, once in a process.
+pytestmark = pytest.mark.filterwarnings(r"ignore:.torch\.jit\.script. is deprecated:DeprecationWarning")
 
 REDUCTIONS = ("mean", "sum", "none")
 reductions = pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -174,7 +179,7 @@ def test_predictions_are_not_copied(dtype, monkeypatch):
     value = apply(Spy(), prediction, target)
     assert seen["prediction"].__array_interface__["data"][0] == prediction.data_ptr()
     assert seen["target"].__array_interface__["data"][0] == target.data_ptr()
-    (gradient,) = value.grad_fn.saved_tensors
+    _, gradient, *_ = value.grad_fn.saved_tensors
     assert gradient.data_ptr() == seen["gradient"].__array_interface__["data"][0]
 
 
@@ -206,14 +211,190 @@ def test_ignored_rows_and_warnings():
     assert not prediction.grad.any()
 
 
+# ------------------------------------------------------------------------------------------ second derivatives
+
+
+HAS_HESSIAN_PRODUCT = [
+    setup for setup in cases.FEW_SETUPS if not setup.case.rowwise or hasattr(setup.build(3), "hessian_vector_product")
+]
+
+
+@pytest.mark.parametrize("setup", HAS_HESSIAN_PRODUCT, ids=str)
+def test_second_derivatives(setup):
+    z, t = smooth_problem(setup)
+    loss = setup.build(z.shape[-1])
+    w = torch.tensor(draw_weight(len(z) if setup.case.rowwise else z.shape))
+
+    def function(prediction):
+        return apply(loss, prediction, torch.tensor(t), sample_weight=w)
+
+    prediction = torch.tensor(z, requires_grad=True)
+    assert torch.autograd.gradgradcheck(function, prediction, atol=1e-5, rtol=1e-4, check_fwd_over_rev=True)
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"), [(fl.Dice(), torch.ones(4, 3)), (fl.MulticlassHinge(), torch.tensor([0, 1, 2, 0]))], ids=str
+)
+def test_losses_without_hessian_products_are_differentiated_once(loss, target):
+    prediction = torch.linspace(-1, 1, 12).reshape(4, 3).requires_grad_()
+    (gradient,) = torch.autograd.grad(apply(loss, prediction, target), prediction, create_graph=True)
+    assert torch.isfinite(gradient).all()
+    with pytest.raises(RuntimeError, match=f"can differentiate {loss.name} once only"):
+        gradient.sum().backward()
+    with pytest.raises(RuntimeError, match=f"can differentiate {loss.name} once only"):
+        torch.func.hessian(lambda z: apply(loss, z, target))(prediction.detach())
+
+
+def test_third_derivatives_are_refused():
+    prediction = torch.zeros(3, dtype=torch.float64)
+    hessian = torch.func.hessian(lambda z: apply(fl.BinaryCrossEntropy(), z, 1.0))
+    for transform in (torch.func.jacrev, torch.func.jacfwd):
+        with pytest.raises(RuntimeError, match=r"can be differentiated twice only|in forward mode: use"):
+            transform(hessian)(prediction)
+
+
+# --------------------------------------------------------------------------- forward mode, batches, torch.func
+
+functional = torch.autograd.functional
+TRANSFORMS = {
+    "reverse": functional.jacobian,
+    "batched reverse": lambda f, z: functional.jacobian(f, z, vectorize=True),
+    "batched forward": lambda f, z: functional.jacobian(f, z, vectorize=True, strategy="forward-mode"),
+    "jacrev": lambda f, z: torch.func.jacrev(f)(z),
+    "jacfwd": lambda f, z: torch.func.jacfwd(f)(z),
+    "vmap": lambda f, z: torch.vmap(f, in_dims=1)(torch.stack([z, 2 * z], dim=1)),
+    "vmap of grad": lambda f, z: torch.vmap(torch.func.grad(lambda z: f(z).sum()))(torch.stack([z, 2 * z])),
+    "hessian": lambda f, z: torch.func.hessian(f)(z),
+    "reverse over reverse": lambda f, z: torch.func.jacrev(torch.func.jacrev(f))(z),
+    "reverse over forward": lambda f, z: torch.func.jacrev(torch.func.jacfwd(f))(z),
+}
+
+
+@reductions
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS.keys())
+@pytest.mark.parametrize("rowwise", [True, False], ids=["rows", "elements"])
+def test_transforms_agree_with_torch(transform, reduction, rowwise):
+    torch.manual_seed(0)
+    z = torch.randn(4, 3, dtype=torch.float64)
+    t = torch.tensor([0, 2, 1, 1]) if rowwise else torch.rand(4, 3, dtype=torch.float64)
+    loss = fl.CrossEntropy() if rowwise else fl.BinaryCrossEntropy()
+    functions = torch.nn.functional
+    theirs = functions.cross_entropy if rowwise else functions.binary_cross_entropy_with_logits
+    found = transform(lambda z: apply(loss, z, t, reduction=reduction), z)
+    torch.testing.assert_close(found, transform(lambda z: theirs(z, t, reduction=reduction), z))
+
+
+def test_vmap_over_targets_and_weights():
+    torch.manual_seed(0)
+    z, t, w = torch.randn(3, 5, 4), torch.randint(4, (5, 3)), torch.rand(3, 5)
+    loss = fl.Focal()
+    found = torch.vmap(lambda z, t, w: apply(loss, z, t, sample_weight=w), in_dims=(0, 1, 0))(z, t, w)
+    expected = [loss(z[i].numpy(), t[:, i].numpy(), sample_weight=w[i].numpy()) for i in range(3)]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+
+
+def test_forward_mode_of_a_factor_that_is_one():
+    """The factor's value may be left out of a backward pass, its tangent not."""
+    forward = torch.autograd.forward_ad
+    with forward.dual_level():
+        prediction = torch.tensor([0.0, 3.0], requires_grad=True)
+        factor = forward.make_dual(torch.tensor(1.0), torch.tensor(10.0))
+        (gradient,) = torch.autograd.grad(factor * apply(fl.SquaredError(), prediction, 1.0), prediction)
+        assert torch.equal(forward.unpack_dual(gradient).tangent, torch.tensor([-10.0, 20.0]))
+
+
+def test_what_torch_would_get_wrong_is_refused():
+    prediction, target = torch.zeros(3), torch.tensor(1)
+    with pytest.raises(RuntimeError, match=r"use torch\.func\.hessian"):
+        torch.func.jacfwd(torch.func.jacfwd(lambda z: apply(fl.LogCosh(), z, 1.0)))(prediction)
+    with pytest.raises(RuntimeError, match=r"use torch\.func\.hessian"):
+        functional.hessian(lambda z: apply(fl.CrossEntropy(), z, target), prediction, vectorize=True)
+
+
+@pytest.mark.parametrize("argument", ["target", "sample_weight"])
+def test_constants_with_tangents_are_refused(argument):
+    arguments = {"target": torch.zeros(3), "sample_weight": torch.ones(3)}
+
+    def function(constant):
+        return apply(fl.Huber(), torch.zeros(3), **{**arguments, argument: constant})
+
+    with pytest.raises(ValueError, match=f"^{argument} has a tangent"):
+        torch.func.jacfwd(function)(torch.ones(3))
+
+
+# ------------------------------------------------------------------------------------------ modules and compilers
+
+
+def test_module():
+    criterion = Loss(fl.CrossEntropy(label_smoothing=0.1), reduction="sum", axis=1)
+    assert repr(criterion) == (
+        "Loss(CrossEntropy(class_weight=None, label_smoothing=0.1, ignore_index=None), reduction='sum', axis=1)"
+    )
+    z, t, w = torch.randn(4, 3, 2), torch.randint(3, (4, 2)), torch.rand(4, 2)
+    expected = apply(criterion.loss, z, t, sample_weight=w, reduction="sum", axis=1)
+    for same in (criterion, pickle.loads(pickle.dumps(criterion)), copy.deepcopy(criterion)):
+        assert torch.equal(same(z, t, w), expected)
+    assert torch.equal(Loss("huber")(z, 0.0), apply(fl.Huber(), z, 0.0))
+    assert torch.nn.Sequential(torch.nn.Linear(2, 2), criterion).state_dict().keys() == {"0.weight", "0.bias"}
+    for arguments, message in (
+        (("hubber",), "did you mean 'huber'"),
+        (("huber", "average"), "^reduction must be"),
+        (("huber", "mean", 0), "takes no axis"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            Loss(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout", "reduction"),
+    [("float64", "plain", "sum"), ("float32", "transposed", "mean"), ("bfloat16", "strided", "none")]
+    + [("int64", "plain", "none"), ("float32", "strided", "none")],
+)
+def test_opcheck(kind, layout, reduction):
+    """Schema, autograd, fake tensors and what a compiler sees, for any memory order."""
+    shape = {"plain": (5, 3), "transposed": (3, 5), "strided": (10, 6)}[layout]
+    z = (4 * torch.randn(shape)).to(getattr(torch, kind))
+    z = {"plain": z, "transposed": z.T, "strided": z[::2, ::2]}[layout]
+    ahead = z.dtype.is_floating_point
+    z = z.detach().requires_grad_(ahead)
+    text = _text_of(fl.CrossEntropy(class_weight=[1, 2, 3]))
+    arguments = (z, torch.tensor([0, 1, 2, 2, 1]), torch.rand(5), text, reduction, [1], ahead)
+    torch.library.opcheck(torch.ops.fastloss.value_and_gradient, arguments)
+
+
+@reductions
+@pytest.mark.parametrize("loss", [fl.CrossEntropy(class_weight=[1, 2, 3]), fl.Huber(delta=0.5), fl.Dice()], ids=repr)
+def test_compiled_in_one_graph(loss, reduction):
+    torch.compiler.reset()
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(4, 3), torch.randn(6, 4)
+    t = torch.tensor([0, 1, 2, 2, 1, 0]) if isinstance(loss, fl.CrossEntropy) else torch.rand(6, 3)
+    criterion = Loss(loss, reduction=reduction)
+
+    def step(x, t):
+        return criterion(layer(x), t).sum() + apply(loss, layer(2 * x), t)
+
+    results = []
+    for function in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
+        layer.zero_grad()
+        value = function(x, t)
+        value.backward()
+        results.append((value.detach(), layer.weight.grad.clone()))
+        with torch.no_grad():
+            torch.testing.assert_close(function(x, t), value.detach())
+    torch.testing.assert_close(*results)
+
+
+def test_only_losses_of_this_package_are_compiled():
+    class Own(fl.Huber):
+        def __call__(self, *arguments, **options):
+            return 0.0
+
+    with pytest.raises(TypeError, match=r"torch\.compile takes the losses of fastloss themselves"):
+        _text_of(Own())
+
+
 # ------------------------------------------------------------------------------------------------------ errors
-
-
-def test_second_derivatives_are_refused():
-    prediction = torch.tensor([0.0, 3.0], dtype=torch.float64, requires_grad=True)
-    value = apply(fl.SquaredError(), prediction, [1.0, 1.0])
-    with pytest.raises(RuntimeError, match="differentiated once only"):
-        torch.autograd.grad(value, prediction, create_graph=True)
 
 
 ONES = torch.ones((3, 2))

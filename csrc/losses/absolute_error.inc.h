@@ -13,4 +13,4 @@ ALWAYS_INLINE point absolute_error(operands o)
     /* nan has no sign */
     return (point){.value = distance, .gradient = choose(eq(r, r), sign, r), .hessian = choose(eq(r, r), hessian, r)};
 }
-POINTWISE(absolute_error, FL_ANY, NO_STAGES)
+POINTWISE(absolute_error, FL_ANY, 0, NO_STAGES)

@@ -12,4 +12,4 @@ ALWAYS_INLINE point absolute_percentage_error(operands o)
                    .gradient = keep_nan(r, choose(eq(r, ZERO), ZERO, with_sign_of(slope, r))),
                    .hessian = keep_nan(r, hessian)};
 }
-POINTWISE(absolute_percentage_error, FL_ANY, NO_STAGES)
+POINTWISE(absolute_percentage_error, FL_ANY, 1, NO_STAGES)

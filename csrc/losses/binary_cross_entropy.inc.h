@@ -42,4 +42,4 @@ ALWAYS_INLINE point binary_cross_entropy(operands o)
     if (smoothing != 0) t = smoothed(t, smoothing), other = smoothed(other, smoothing);
     return weighted_cross_entropy(o, o.pos_weight * t, other);
 }
-POINTWISE(binary_cross_entropy, FL_UNIT_INTERVAL, STAGE(exp_of_distance, FOR_ALL), STAGE(log1p_of_e, FL_VALUE))
+POINTWISE(binary_cross_entropy, FL_UNIT_INTERVAL, 2, STAGE(exp_of_distance, FOR_ALL), STAGE(log1p_of_e, FL_VALUE))

@@ -65,4 +65,4 @@ ALWAYS_INLINE point binary_focal(operands o)
     }
     return (point){.value = one.value + zero.value, .gradient = one.gradient - zero.gradient, .hessian = hessian};
 }
-POINTWISE(binary_focal, FL_UNIT_INTERVAL, STAGE(exp_of_distance, FOR_ALL), STAGE(log1p_of_e, FOR_ALL))
+POINTWISE(binary_focal, FL_UNIT_INTERVAL, 4, STAGE(exp_of_distance, FOR_ALL), STAGE(log1p_of_e, FOR_ALL))

@@ -26,4 +26,4 @@ ALWAYS_INLINE point brier(operands o)
         hessian = keep_nan(o.z, UNIFORM(BRIER_LARGEST_CURVATURE));
     return (point){.value = error * error, .gradient = (error + error) * slope, .hessian = hessian};
 }
-POINTWISE(brier, FL_UNIT_INTERVAL, STAGE(sharp_exp_of_distance, FOR_ALL), NULL, 0)
+POINTWISE(brier, FL_UNIT_INTERVAL, 0, STAGE(sharp_exp_of_distance, FOR_ALL), NULL, 0)

@@ -37,4 +37,4 @@ ALWAYS_INLINE point cauchy(operands o)
                    .gradient = keep_nan(r, choose(infinite, ZERO, gradient)),
                    .hessian = keep_nan(r, hessian)};
 }
-POINTWISE(cauchy, FL_ANY, STAGE(cauchy_value, FL_VALUE), NULL, 0)
+POINTWISE(cauchy, FL_ANY, 1, STAGE(cauchy_value, FL_VALUE), NULL, 0)

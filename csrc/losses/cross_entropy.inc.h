@@ -5,4 +5,4 @@ ALWAYS_INLINE terms cross_entropy(probability y)
 {
     return (terms){.value = y.loss, .first = ONE, .second = ZERO, .bound = UNIFORM(0.5)};
 }
-ROWWISE(cross_entropy)
+ROWWISE(cross_entropy, 0)

@@ -11,4 +11,4 @@ ALWAYS_INLINE point epsilon_insensitive(operands o)
                    .gradient = choose(lt(ZERO, u), with_sign_of(ONE, r), keep_nan(r, ZERO)),
                    .hessian = keep_nan(r, hessian)};
 }
-POINTWISE(epsilon_insensitive, FL_ANY, NO_STAGES)
+POINTWISE(epsilon_insensitive, FL_ANY, 1, NO_STAGES)

@@ -7,4 +7,4 @@ ALWAYS_INLINE point expectile(operands o)
     vreal hessian = o.curvature == FL_MAJORIZE ? UNIFORM(q < 0.5 ? 2 * (1 - q) : 2 * q) : doubled;
     return (point){.value = weight * r * r, .gradient = doubled * r, .hessian = keep_nan(r, hessian)};
 }
-POINTWISE(expectile, FL_ANY, NO_STAGES)
+POINTWISE(expectile, FL_ANY, 1, NO_STAGES)

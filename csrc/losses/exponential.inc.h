@@ -11,4 +11,4 @@ ALWAYS_INLINE point exponential_of_margin(vreal m, operands o)
 }
 
 ALWAYS_INLINE point exponential(operands o) { return mixture_of_margins(o, exponential_of_margin); }
-POINTWISE(exponential, FL_UNIT_INTERVAL, NO_STAGES)
+POINTWISE(exponential, FL_UNIT_INTERVAL, 0, NO_STAGES)

@@ -23,4 +23,4 @@ ALWAYS_INLINE point fair(operands o)
     if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
     return (point){.value = o.e, .gradient = with_sign_of(UNIFORM(c) * (x / (ONE + x)), r), .hessian = hessian};
 }
-POINTWISE(fair, FL_ANY, STAGE(fair_value, FL_VALUE), NULL, 0)
+POINTWISE(fair, FL_ANY, 1, STAGE(fair_value, FL_VALUE), NULL, 0)

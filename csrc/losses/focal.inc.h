@@ -21,4 +21,4 @@ ALWAYS_INLINE terms focal(probability y)
                    .second = g * (power * rho) * bend,
                    .bound = UNIFORM(0.5 * (1 + gamma) * (1 + gamma / 2.718281828459045))};
 }
-ROWWISE(focal)
+ROWWISE(focal, 1)

@@ -14,4 +14,4 @@ ALWAYS_INLINE point gamma(operands o)
     vreal value = choose(eq(ratio, UNIFORM(REAL_INFINITY)), ratio, (o.z + large) + small);
     return (point){.value = value, .gradient = (ONE - large) - small, .hessian = hessian};
 }
-POINTWISE(gamma, FL_POSITIVE, NO_STAGES)
+POINTWISE(gamma, FL_POSITIVE, 0, NO_STAGES)

@@ -22,4 +22,4 @@ ALWAYS_INLINE terms generalized_cross_entropy(probability y)
                    .second = -(q * first) * (y.rest * y.rest),
                    .bound = UNIFORM(0.5)};
 }
-ROWWISE(generalized_cross_entropy)
+ROWWISE(generalized_cross_entropy, 1)

@@ -11,4 +11,4 @@ ALWAYS_INLINE point hinge_of_margin(vreal m, operands o)
 }
 
 ALWAYS_INLINE point hinge(operands o) { return mixture_of_margins(o, hinge_of_margin); }
-POINTWISE(hinge, FL_UNIT_INTERVAL, NO_STAGES)
+POINTWISE(hinge, FL_UNIT_INTERVAL, 0, NO_STAGES)

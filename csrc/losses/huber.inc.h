@@ -13,4 +13,4 @@ ALWAYS_INLINE point huber(operands o)
     vreal hessian = choose(le(distance, delta), ONE, choose(eq(r, r), slope, r));
     return (point){.value = c * fmadd(UNIFORM(-0.5), c, r), .gradient = c, .hessian = hessian};
 }
-POINTWISE(huber, FL_ANY, NO_STAGES)
+POINTWISE(huber, FL_ANY, 1, NO_STAGES)

@@ -18,4 +18,4 @@ ALWAYS_INLINE point inverse_gaussian(operands o)
                    .gradient = inverse * ((ONE - large) - small),
                    .hessian = hessian};
 }
-POINTWISE(inverse_gaussian, FL_POSITIVE, NO_STAGES)
+POINTWISE(inverse_gaussian, FL_POSITIVE, 0, NO_STAGES)

@@ -7,4 +7,4 @@ ALWAYS_INLINE terms kl_divergence(probability y)
     vreal value = y.loss + log_normal(vmax(UNIFORM(SMALLEST_NORMAL), y.amount));
     return (terms){.value = value, .first = ONE, .second = ZERO, .bound = UNIFORM(0.5)};
 }
-ROWWISE(kl_divergence)
+ROWWISE(kl_divergence, 0)

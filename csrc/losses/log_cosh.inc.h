@@ -98,4 +98,4 @@ ALWAYS_INLINE point log_cosh(operands o)
                    .gradient = with_sign_of(tanh, r),
                    .hessian = hessian};
 }
-POINTWISE(log_cosh, FL_ANY, STAGE(exp_of_residual, FOR_ALL), NULL, 0)
+POINTWISE(log_cosh, FL_ANY, 0, STAGE(exp_of_residual, FOR_ALL), NULL, 0)

@@ -15,4 +15,4 @@ ALWAYS_INLINE point modified_huber_of_margin(vreal m, operands o)
 }
 
 ALWAYS_INLINE point modified_huber(operands o) { return mixture_of_margins(o, modified_huber_of_margin); }
-POINTWISE(modified_huber, FL_UNIT_INTERVAL, NO_STAGES)
+POINTWISE(modified_huber, FL_UNIT_INTERVAL, 0, NO_STAGES)

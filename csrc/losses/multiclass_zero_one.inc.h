@@ -1,2 +1,2 @@
 /* Whether the first largest logit is another than the target's: see ranks.h. */
-RANKED(multiclass_zero_one, RANKED_ZERO_ONE)
+RANKED(multiclass_zero_one, RANKED_ZERO_ONE, 0, FL_VALUE)

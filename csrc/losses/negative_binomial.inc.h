@@ -28,4 +28,4 @@ ALWAYS_INLINE point negative_binomial(operands o)
                    .gradient = choose(right, -gradient, gradient),
                    .hessian = both_weights * curvature};
 }
-POINTWISE(negative_binomial, FL_NONNEGATIVE, NO_STAGES)
+POINTWISE(negative_binomial, FL_NONNEGATIVE, 2, NO_STAGES)

@@ -15,4 +15,4 @@ ALWAYS_INLINE point poisson(operands o)
     if (o.curvature != FL_EXACT) hessian = vmax(UNIFORM(CURVATURE_FLOOR), hessian);
     return (point){.value = choose(alone, rate, value), .gradient = (e.power - o.t) + e.rest, .hessian = hessian};
 }
-POINTWISE(poisson, FL_NONNEGATIVE, NO_STAGES)
+POINTWISE(poisson, FL_NONNEGATIVE, 0, NO_STAGES)

@@ -23,4 +23,4 @@ ALWAYS_INLINE terms poly1(probability y)
                    .second = -e * y.p * (y.rest * y.rest),
                    .bound = UNIFORM(epsilon >= 0 ? 0.5 * (1 + epsilon) : 0.5 - epsilon * 8 / 27)};
 }
-ROWWISE(poly1)
+ROWWISE(poly1, 1)

@@ -16,4 +16,4 @@ ALWAYS_INLINE point pseudo_huber(operands o)
                    .gradient = with_sign_of(delta * (q / s), r),
                    .hessian = hessian};
 }
-POINTWISE(pseudo_huber, FL_ANY, NO_STAGES)
+POINTWISE(pseudo_huber, FL_ANY, 1, NO_STAGES)

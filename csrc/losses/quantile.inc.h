@@ -12,4 +12,4 @@ ALWAYS_INLINE point quantile(operands o)
                    .gradient = keep_nan(r, choose(eq(r, ZERO), ZERO, with_sign_of(weight, r))),
                    .hessian = keep_nan(r, hessian)};
 }
-POINTWISE(quantile, FL_ANY, NO_STAGES)
+POINTWISE(quantile, FL_ANY, 1, NO_STAGES)

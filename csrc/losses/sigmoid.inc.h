@@ -4,7 +4,7 @@ ALWAYS_INLINE point sigmoid(operands o)
     vreal large = ONE / (ONE + o.e);
     return (point){.value = choose(le(ZERO, o.z), large, o.e * large)};
 }
-POINTWISE_VALUE(sigmoid, FL_ANY, STAGE(exp_of_distance, FL_VALUE), NULL, 0)
+UNARY(sigmoid, STAGE(exp_of_distance, FL_VALUE), NULL, 0)
 
 ALWAYS_INLINE point log_sigmoid(operands o) { return (point){.value = -choose(le(ZERO, o.z), o.l, o.l + vabs(o.z))}; }
-POINTWISE_VALUE(log_sigmoid, FL_ANY, STAGE(exp_of_distance, FL_VALUE), STAGE(log1p_of_e, FL_VALUE))
+UNARY(log_sigmoid, STAGE(exp_of_distance, FL_VALUE), STAGE(log1p_of_e, FL_VALUE))

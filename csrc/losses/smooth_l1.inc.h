@@ -10,4 +10,4 @@ ALWAYS_INLINE point smooth_l1(operands o)
                    .gradient = gradient,
                    .hessian = choose(lt(distance, beta), per_beta, keep_nan(r, outside))};
 }
-POINTWISE(smooth_l1, FL_ANY, NO_STAGES)
+POINTWISE(smooth_l1, FL_ANY, 1, NO_STAGES)

@@ -7,4 +7,4 @@ ALWAYS_INLINE point squared_epsilon_insensitive(operands o)
                    .gradient = with_sign_of(u + u, r),
                    .hessian = choose(lt(ZERO, u), UNIFORM(2), keep_nan(u, inside))};
 }
-POINTWISE(squared_epsilon_insensitive, FL_ANY, NO_STAGES)
+POINTWISE(squared_epsilon_insensitive, FL_ANY, 1, NO_STAGES)

@@ -10,4 +10,4 @@ ALWAYS_INLINE point squared_hinge_of_margin(vreal m, operands o)
 }
 
 ALWAYS_INLINE point squared_hinge(operands o) { return mixture_of_margins(o, squared_hinge_of_margin); }
-POINTWISE(squared_hinge, FL_UNIT_INTERVAL, NO_STAGES)
+POINTWISE(squared_hinge, FL_UNIT_INTERVAL, 0, NO_STAGES)

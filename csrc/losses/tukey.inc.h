@@ -19,4 +19,4 @@ ALWAYS_INLINE point tukey(operands o)
                    .gradient = keep_nan(r, choose(inside, weight * r, ZERO)),
                    .hessian = keep_nan(r, hessian)};
 }
-POINTWISE(tukey, FL_ANY, NO_STAGES)
+POINTWISE(tukey, FL_ANY, 1, NO_STAGES)

@@ -19,4 +19,4 @@ ALWAYS_INLINE point tweedie(operands o)
                    .gradient = (up.power - large) + (up.rest - small),
                    .hessian = hessian};
 }
-POINTWISE(tweedie, FL_NONNEGATIVE, NO_STAGES)
+POINTWISE(tweedie, FL_NONNEGATIVE, 1, NO_STAGES)

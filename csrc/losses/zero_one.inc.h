@@ -3,4 +3,4 @@ ALWAYS_INLINE point zero_one(operands o)
 {
     return (point){.value = keep_nan(o.z, choose(lt(ZERO, o.z), ONE - o.t, o.t))};
 }
-POINTWISE_VALUE(zero_one, FL_UNIT_INTERVAL, NO_STAGES)
+POINTWISE_VALUE(zero_one, FL_UNIT_INTERVAL, 0, NO_STAGES)

@@ -20,8 +20,7 @@ import sklearn
 from scipy.special import xlogy
 from sklearn import metrics
 
-from .._kernels import Loss
-from .._threads import get_num_threads
+from .._kernels import Loss, get_num_threads
 from ..binary import Hinge
 from ..multiclass import MulticlassHinge
 from ..regression import AbsoluteError, Quantile, SquaredError

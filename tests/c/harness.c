@@ -42,7 +42,7 @@ typedef struct problem {
     int64_t bits, kind, n, n_classes, target_kind, wants, has_ignore_index, ignore_index;
     int64_t fixed; /* inputs that are the same everywhere, so that digests can be taken */
     char name[32];
-    double coefficients[FL_MAX_COEFFICIENTS], label_smoothing;
+    double coefficients[FL_COEFFICIENTS], label_smoothing;
     double *prediction, *target, *class_weight, *extra;
     interval *expected[N_OUTPUTS]; /* NULL: nothing is known */
     ptrdiff_t width;               /* numbers a row of the derivatives */
@@ -365,7 +365,7 @@ static void check_number(const problem *p, double x, interval e, double factor, 
 }
 
 /* Runs the kernel as the driver would: check, then block after block. Fills `out` and checks all that can be checked. */
-static void run(const problem *p, const fl_kernels *kernels, const fl_loss *loss, const options *o, outcome *out)
+static void run(const problem *p, const fl_loss *loss, const options *o, outcome *out)
 {
     const int real_type = p->bits == 32 ? FL_F32 : FL_F64;
     const int sets = p->kind == SETS, rowwise = p->kind != POINTWISE, own_weights = has_own_weights(p);
@@ -385,6 +385,7 @@ static void run(const problem *p, const fl_kernels *kernels, const fl_loss *loss
                   .n_classes = p->n_classes,
                   .n_inner = full.inner,
                   .scale = o->scale,
+                  .weight_unit = 1,
                   .want = o->want,
                   .curvature = o->curvature,
                   .stream = o->stream,
@@ -397,7 +398,7 @@ static void run(const problem *p, const fl_kernels *kernels, const fl_loss *loss
                   .full = p->kind == PACKED    ? FL_PACKED
                           : p->kind == PRODUCT ? FL_PRODUCT
                                                : FL_DIAGONAL};
-    memcpy(job.coefficients, p->coefficients, sizeof job.coefficients);
+    job.coefficients = p->coefficients;
 
     job.prediction = place_array(PREDICTION, real_type, full, o->layout, o->place, o->shift[PREDICTION]);
     for (ptrdiff_t r = 0; r < o->n; r++)
@@ -466,7 +467,6 @@ static void run(const problem *p, const fl_kernels *kernels, const fl_loss *loss
     }
 
     /* the check */
-    fl_checked checked = {-1, -1, -1};
     double weight_sum = 0, weight_magnitude = 0;
     for (ptrdiff_t r = 0; r < o->n; r++) {
         double w = weight_at(p, o, o->from + r);
@@ -478,46 +478,37 @@ static void run(const problem *p, const fl_kernels *kernels, const fl_loss *loss
         weight_sum += w;
     }
     weight_magnitude = fabs(weight_sum);
-    if (job.target.data && !sets) {
+    if (job.target.data && loss->check) {
         double total = 0;
         for (ptrdiff_t first = 0; first < o->n; first += o->block) {
-            (rowwise ? kernels->check_rowwise : kernels->check_pointwise)(
-                &job, first, first + o->block < o->n ? o->block : o->n - first, &checked);
-            if (checked.bad_target >= 0 || checked.bad_weight >= 0)
-                fail("nothing is bad, but target %td, weight %td", checked.bad_target, checked.bad_weight);
-            total += checked.weight_sum;
+            double checked[FL_CHECK_NUMBERS];
+            const ptrdiff_t bad = loss->check(&job, first, first + o->block < o->n ? o->block : o->n - first, checked);
+            if (bad >= 0) fail("nothing is bad, but %td", bad);
+            total += checked[FL_WEIGHT_SUM];
         }
         if (!(fabs(total - weight_sum) <= 1e-13 * weight_magnitude))
             fail("weights: %.17g instead of %.17g", total, weight_sum);
     }
 
-    /* the blocks */
-    double *terms = NULL;
-    double *set_values = NULL;
-    if (sets) {
-        const size_t width = (size_t)(FL_SET_SUMS * p->n_classes);
-        double *sums = calloc(2 * width, sizeof(double)), *part = sums + width;
-        ptrdiff_t bad_weight = -1;
-        terms = calloc((size_t)(FL_SET_TERMS * p->n_classes), sizeof(double));
-        set_values = out->of[0];
-        for (ptrdiff_t first = 0; first < o->n; first += o->block) {
-            if (loss->measure(&job, first, first + o->block < o->n ? o->block : o->n - first, part, &bad_weight) >= 0 ||
-                bad_weight >= 0)
-                fail("nothing is bad, but the measure says so");
-            for (size_t i = 0; i < width; i++) sums[i] += part[i];
-        }
-        loss->conclude(&job, sums, set_values, terms);
-        job.set_terms = terms;
-        free(sums);
-    }
+    /* the passes */
+    job.set_values = out->of[0];
+    if (loss->shared) job.shared = calloc(1, (size_t)loss->shared(&job));
     out->sum = 0;
-    for (ptrdiff_t first = 0; first == 0 || first < o->n; first += o->block) {
-        double sum = 12345;
-        ptrdiff_t bad = loss->block(&job, first, first + o->block < o->n ? o->block : o->n - first, &sum);
-        if (bad >= 0) fail("no target is bad, but %td", bad);
-        out->sum += sum;
+    for (int i = 0; i < FL_PASSES; i++) {
+        const fl_pass *pass = &loss->passes[i];
+        if (!pass->block || (sets && i && !(pass->wants & o->want))) continue;
+        const ptrdiff_t width = pass->width ? pass->width(&job) : 1, n_blocks = o->n ? (o->n - 1) / o->block + 1 : 1;
+        double *partials = calloc((size_t)(width * n_blocks), sizeof(double));
+        for (ptrdiff_t b = 0; b < n_blocks; b++) {
+            const ptrdiff_t first = b * o->block, left = o->n - first;
+            ptrdiff_t bad = pass->block(&job, first, o->block < left ? o->block : left, partials + b * width);
+            if (bad >= 0) fail("nothing is bad, but %td", bad);
+        }
+        if (pass->combine) pass->combine(&job, partials, n_blocks);
+        free(partials);
     }
-    free(terms);
+    out->sum = job.total;
+    free(job.shared);
     if (out->sum != 0 && (o->reduce ? !(o->want & FL_VALUE) : 1)) fail("a sum of %g where none is wanted", out->sum);
 
     /* outputs, canaries */
@@ -554,8 +545,8 @@ static void run(const problem *p, const fl_kernels *kernels, const fl_loss *loss
     }
     if (sets && p->expected[VALUE] && o->weighted == own_weights && o->n == p->n)
         for (ptrdiff_t k = 0; k < p->n_classes; k++)
-            check_number(p, p->bits == 32 ? (double)(float)set_values[k] : set_values[k], p->expected[VALUE][k], 1, 0,
-                         "value", 0, k);
+            check_number(p, p->bits == 32 ? (double)(float)job.set_values[k] : job.set_values[k], p->expected[VALUE][k],
+                         1, 0, "value", 0, k);
 }
 
 /* ---------------------------------------------------------------------------------- comparisons */
@@ -661,7 +652,7 @@ static int draw_target_type(const problem *p, const options *o)
 static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 /* Rows in other orders, types, blocks, with weights and scales, in place: anything that the driver may hand over. */
-static void run_layouts(const problem *p, const fl_kernels *kernels, const fl_loss *loss, outcome *out, outcome *other)
+static void run_layouts(const problem *p, const fl_loss *loss, outcome *out, outcome *other)
 {
     const ptrdiff_t lanes = 512 / p->bits;
     const int n_digested = 8; /* what runs in any case */
@@ -703,13 +694,13 @@ static void run_layouts(const problem *p, const fl_kernels *kernels, const fl_lo
         const int may_narrow =
             p->kind == POINTWISE || (p->n_classes <= 64 && (o.out_layout == C_ORDER || o.out_layout == PADDED_ROWS));
         if (p->bits == 64 && !o.in_place && p->kind <= ROWS && may_narrow && draw(4) == 0) o.out_type = FL_F32;
-        run(p, kernels, loss, &o, out);
+        run(p, loss, &o, out);
         if (repeat < n_digested) add_to_digest(p, &o, out);
         if ((o.want & FL_VALUE) && p->kind != SETS) {
             /* its own sum, block by block */
             options reduced = o;
             reduced.reduce = 1;
-            run(p, kernels, loss, &reduced, other);
+            run(p, loss, &reduced, other);
             compare_sum(p, &o, out, other);
             if (repeat < n_digested) add_to_digest(p, &reduced, other);
         }
@@ -717,8 +708,8 @@ static void run_layouts(const problem *p, const fl_kernels *kernels, const fl_lo
 }
 
 /* Every number of rows up to four vectors, and every alignment: the same bits wherever the arrays stand. */
-static void run_places(const problem *p, const fl_kernels *kernels, const fl_loss *loss, const outcome *whole, int want,
-                       int curvature, outcome *out, outcome *other)
+static void run_places(const problem *p, const fl_loss *loss, const outcome *whole, int want, int curvature,
+                       outcome *out, outcome *other)
 {
     const ptrdiff_t lanes = 512 / p->bits;
     const ptrdiff_t most = p->kind == SETS ? 0 : smaller(p->n, 4 * lanes);
@@ -729,12 +720,12 @@ static void run_places(const problem *p, const fl_kernels *kernels, const fl_los
         o.want = want, o.curvature = curvature;
         o.stream = (int)(n & 1);
         if (p->kind != SETS) set_rows(p, &o, 0, n);
-        run(p, kernels, loss, &o, out);
+        run(p, loss, &o, out);
         if (whole) compare(p, &o, out, whole, "of these rows alone");
         options reduced = o;
         reduced.reduce = 1;
         if ((want & FL_VALUE) && p->kind != SETS) {
-            run(p, kernels, loss, &reduced, other);
+            run(p, loss, &reduced, other);
             compare_sum(p, &o, out, other);
             out->sum = other->sum;
         }
@@ -742,29 +733,29 @@ static void run_places(const problem *p, const fl_kernels *kernels, const fl_los
             o.place = reduced.place = place;
             o.reduce = 0;
             options *which = (want & FL_VALUE) && p->kind != SETS && (n + (int)place) % 2 ? &reduced : &o;
-            run(p, kernels, loss, which, other);
+            run(p, loss, which, other);
             compare(p, which, other, out, place == AT_END ? "before the page" : "after the page");
         }
     }
     options o = plain_options(p);
     o.want = want, o.curvature = curvature;
     if (p->kind != SETS) set_rows(p, &o, 0, smaller(p->n, some ? 3 : 2 * lanes + 3));
-    run(p, kernels, loss, &o, out);
+    run(p, loss, &o, out);
     o.place = AT_BEGIN;
     for (int shift = 1; shift < lanes; shift += brief ? 5 : 1) {
         for (int r = 0; r < N_ROLES; r++) o.shift[r] = shift * (r + 1) % (int)lanes;
         o.stream = shift & 1;
-        run(p, kernels, loss, &o, other);
+        run(p, loss, &o, other);
         compare(p, &o, other, out, "at another alignment");
         for (int r = 0; r < N_ROLES; r++) o.shift[r] = shift;
         o.stream = !o.stream;
-        run(p, kernels, loss, &o, other);
+        run(p, loss, &o, other);
         compare(p, &o, other, out, "at another alignment");
     }
 }
 
 /* Targets and weights that break their rule: the first of them is told, before anything is written. */
-static void run_bad(const problem *p, const fl_kernels *kernels, const fl_loss *loss)
+static void run_bad(const problem *p, const fl_loss *loss)
 {
     const int by_class = p->target_kind == CLASS_TARGET, rowwise = p->kind != POINTWISE;
     const int real_type = p->bits == 32 ? FL_F32 : FL_F64;
@@ -787,13 +778,17 @@ static void run_bad(const problem *p, const fl_kernels *kernels, const fl_loss *
         const shape full = {n / inner, p->n_classes, inner};
         const shape one = {full.outer, 1, full.inner};
         const int layout = draw(2) ? draw(2) ? WITH_GAPS : F_ORDER : C_ORDER;
-        fl_job job = {
-            .n_outer = full.outer, .n_classes = p->n_classes, .n_inner = full.inner, .scale = 1, .check_target = 1};
+        fl_job job = {.n_outer = full.outer,
+                      .n_classes = p->n_classes,
+                      .n_inner = full.inner,
+                      .scale = 1,
+                      .weight_unit = 1,
+                      .check_target = 1};
         job.full = p->kind == PACKED ? FL_PACKED : FL_DIAGONAL;
         job.want = p->wants >> FL_GRADIENT & 1 ? FL_GRADIENT : FL_VALUE;
         job.domain = loss->domain, job.soft = rowwise && !by_class;
         job.has_ignore_index = (int)p->has_ignore_index, job.ignore_index = p->ignore_index;
-        memcpy(job.coefficients, p->coefficients, sizeof job.coefficients);
+        job.coefficients = p->coefficients;
         job.prediction = place_array(PREDICTION, real_type, full, C_ORDER, AT_END, 0);
         const int target_type =
             by_class ? (int[]){FL_I64, FL_I64, FL_I32, FL_U64}[draw(p->ignore_index < 0 ? 3 : 4)] : real_type;
@@ -831,29 +826,27 @@ static void run_bad(const problem *p, const fl_kernels *kernels, const fl_loss *
             put(element(&job.weight, full.inner, first, 0), real_type, bad_weights[draw(5)]);
             expected_weight = first;
         }
-        fl_checked checked = {0};
         const size_t bytes = loss->scratch ? (size_t)loss->scratch(&job) : 0;
         if (bytes) job.scratch = memset(reserve(SCRATCH, bytes, AT_END, 0), 0xFF, bytes);
-        if (p->kind == SETS) {
-            double *sums = calloc((size_t)(FL_SET_SUMS * p->n_classes), sizeof(double));
-            ptrdiff_t weight_at = -2, target_at = loss->measure(&job, 0, n, sums, &weight_at);
-            free(sums);
-            if ((target_at >= 0) != (expected >= 0) || (weight_at >= 0) != (expected_weight >= 0))
-                fail("target %td, weight %td instead of %td, %td", target_at, weight_at, expected, expected_weight);
-            continue;
-        }
         const ptrdiff_t position =
             expected < 0 ? -1 : (expected / full.inner * width + k) * full.inner + expected % full.inner;
-        (rowwise ? kernels->check_rowwise : kernels->check_pointwise)(&job, 0, n, &checked);
-        if (checked.bad_target != position || checked.bad_weight != expected_weight)
-            fail("target %td, weight %td instead of %td, %td (of %td, %td)", checked.bad_target, checked.bad_weight,
-                 position, expected_weight, first, second);
+        const ptrdiff_t answer = expected_weight < 0 ? position : fl_bad_weight(expected_weight);
+        double *sums =
+            calloc((size_t)(p->kind == SETS ? loss->passes[0].width(&job) : FL_CHECK_NUMBERS), sizeof(double));
+        const ptrdiff_t checked = (loss->check ? loss->check : loss->passes[0].block)(&job, 0, n, sums);
+        free(sums);
+        if (p->kind == SETS) { /* class after class: not the first of all */
+            if ((checked >= 0) != (answer >= 0) || (checked >= fl_bad_weight(0)) != (answer >= fl_bad_weight(0)))
+                fail("%td instead of %td", checked, answer);
+            continue;
+        }
+        if (checked != answer) fail("%td instead of %td (of %td, %td)", checked, answer, first, second);
         if (by_class || bad_weight || (weighted && !rowwise)) continue;
         const shape of_value = {full.outer, job.want == FL_VALUE ? 1 : p->width, full.inner};
         fl_array *out = job.want == FL_VALUE ? &job.value : &job.gradient;
         *out = place_array(GRADIENT_OUT, real_type, of_value, C_ORDER, AT_END, 0);
         double sum;
-        const ptrdiff_t found = loss->block(&job, 0, n, &sum);
+        const ptrdiff_t found = loss->passes[0].block(&job, 0, n, &sum);
         if (found != position) fail("bad target: %td instead of %td", found, position);
     }
 }
@@ -864,7 +857,7 @@ typedef struct memory {
     const char *isa;
 } memory;
 
-static void run_problem(const problem *p, const fl_kernels *kernels, const fl_loss *loss, memory *fused)
+static void run_problem(const problem *p, const fl_loss *loss, memory *fused)
 {
     outcome out = new_outcome(p), other = new_outcome(p);
     digest *d = current_digest();
@@ -876,7 +869,7 @@ static void run_problem(const problem *p, const fl_kernels *kernels, const fl_lo
             options o = plain_options(p);
             o.want = all_wants[i], o.curvature = curvature;
             outcome whole = new_outcome(p);
-            run(p, kernels, loss, &o, &whole);
+            run(p, loss, &o, &whole);
             add_to_digest(p, &o, &whole);
             if (strcmp(isa, "baseline") != 0) {
                 outcome *kept = &fused->outcomes[i][curvature];
@@ -890,15 +883,14 @@ static void run_problem(const problem *p, const fl_kernels *kernels, const fl_lo
             }
             for (o.stream = 0; p->target_kind != NO_TARGET && o.stream < 2; o.stream++) {
                 o.weighted = 1, o.poisoned = o.stream;
-                run(p, kernels, loss, &o, &out);
+                run(p, loss, &o, &out);
             }
-            if (!p->fixed)
-                run_places(p, kernels, loss, p->kind == SETS ? NULL : &whole, all_wants[i], curvature, &out, &other);
+            if (!p->fixed) run_places(p, loss, p->kind == SETS ? NULL : &whole, all_wants[i], curvature, &out, &other);
             free_outcome(&whole);
         }
     }
-    run_layouts(p, kernels, loss, &out, &other);
-    if (!p->fixed) run_bad(p, kernels, loss);
+    run_layouts(p, loss, &out, &other);
+    if (!p->fixed) run_bad(p, loss);
     free_outcome(&out), free_outcome(&other);
 }
 
@@ -1004,7 +996,7 @@ int main(int argc, char **argv)
                     if (!strcmp(kernels->losses[j]->name, p.name)) loss = kernels->losses[j];
                 if (!loss && partial) continue;
                 if (!loss) isa = "", fail("there is no such kernel");
-                run_problem(&p, kernels, loss, &fused);
+                run_problem(&p, loss, &fused);
                 used = 1;
             }
             n_problems += used;

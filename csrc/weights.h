@@ -1,0 +1,97 @@
+/* Sample weights: read, checked and added up.
+ *
+ * A mean does not depend on their scale. Where that is out of all proportion, the driver sets job->weight_unit, a power of
+ * two by which every weight is multiplied as it is read: in double precision, so that a weight need not be a real itself.
+ */
+#ifndef FASTLOSS_WEIGHTS_H
+#define FASTLOSS_WEIGHTS_H
+
+#include <float.h>
+#include <string.h>
+
+#include "fastloss.h"
+#include "real.h"
+#include "stored.h"
+#include "sums.h"
+
+SHARED void load_scaled(real *tile, const char *from, ptrdiff_t stride, int type, double unit, ptrdiff_t count)
+{
+    switch (type) {
+#define CASE(code, ctype)                                                                       \
+    case code:                                                                                  \
+        for (ptrdiff_t i = 0; i < count; i++)                                                   \
+            tile[i] = (real)((double)*(const ctype *)(const void *)(from + i * stride) * unit); \
+        break;
+        FOR_EACH_TYPE(CASE)
+#undef CASE
+    }
+}
+
+SHARED void load_weights(real *tile, const fl_job *job, ptrdiff_t first, ptrdiff_t n)
+{
+    const fl_array *weight = &job->weight;
+    const double unit = job->weight_unit;
+    if (unit == 1)
+        load_elements(tile, weight, job->n_inner, first, n);
+    else
+        FOR_EACH_RUN(weight, job->n_inner, first, n, load_scaled(tile + done, at, stride, weight->type, unit, run))
+}
+
+ALWAYS_INLINE vmask is_weight(vreal w) { return both(le(ZERO, w), lt(w, UNIFORM(REAL_INFINITY))); }
+
+/* The largest of n doubles that are weights; *bad becomes the first that is none. */
+SHARED double largest_double(const fl_job *job, ptrdiff_t first, ptrdiff_t n, ptrdiff_t *bad)
+{
+    const double limit = DBL_MAX;
+    double largest;
+    uint64_t top = 0, top_of_weights;
+    memcpy(&top_of_weights, &limit, sizeof limit);
+    FOR_EACH_RUN(&job->weight, job->n_inner, first, n, {
+        for (ptrdiff_t i = 0; i < run; i++) { /* numbers >= 0 are ordered like their bits, all others come after them */
+            uint64_t of_weight;
+            memcpy(&of_weight, at + i * stride, sizeof of_weight);
+            top = of_weight > top ? of_weight : top;
+        }
+    })
+    memcpy(&largest, &top, sizeof largest);
+    if (top <= top_of_weights) return largest;
+    largest = 0;
+    FOR_EACH_RUN(&job->weight, job->n_inner, first, n, {
+        for (ptrdiff_t i = 0; i < run; i++) {
+            const double w = *(const double *)(const void *)(at + i * stride);
+            if (!(w >= 0 && w <= DBL_MAX) && *bad < 0) *bad = first + done + i;
+            if (w > largest) largest = w;
+        }
+    })
+    return largest;
+}
+
+/* The sum of at most TILE weights, and the tile of them. found->bad_weight becomes the first that is negative or not finite, if
+ * none was found before, and found->largest_weight grows. */
+SHARED double sum_weights(real *tile, const fl_job *job, ptrdiff_t first, ptrdiff_t n, fl_checked *found)
+{
+    const ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
+    load_weights(tile, job, first, n);
+    for (ptrdiff_t i = n; i < padded; i++) tile[i] = 0;
+    double largest;
+    if (FL_REAL == 32 && job->weight.type == FL_F64 && job->mean) /* may be fine, and no real for all that */
+        largest = largest_double(job, first, n, &found->bad_weight);
+    else {
+        vmask ok = eq(ZERO, ZERO);
+        vreal most = ZERO;
+        for (ptrdiff_t i = 0; i < padded; i += WIDTH) {
+            vreal w = load(tile + i);
+            ok = both(ok, is_weight(w)), most = vmax(w, most);
+        }
+        if (!all_true(ok) && found->bad_weight < 0)
+            for (ptrdiff_t i = n - 1; i >= 0; i--)
+                if (!all_true(is_weight(splat(tile[i])))) found->bad_weight = first + i;
+        largest = 0;
+        for (int j = 0; j < WIDTH; j++)
+            if ((double)most[j] > largest) largest = (double)most[j];
+    }
+    if (largest > found->largest_weight) found->largest_weight = largest;
+    return sum_reals(tile, n);
+}
+
+#endif

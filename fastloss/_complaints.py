@@ -1,0 +1,98 @@
+"""Errors and warnings in words: the argument, the rule, and the first offending position in the user's own array."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+# Where targets may lie, and how to say so.
+TARGET_RULES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+    "unit interval": (lambda t: (t >= 0) & (t <= 1), "must lie in [0, 1]"),
+    "nonnegative": (lambda t: (t >= 0) & np.isfinite(t), "must be finite and >= 0"),
+    "positive": (lambda t: (t > 0) & np.isfinite(t), "must be finite and > 0"),
+}
+
+
+def raise_bad_element(
+    loss: Any, argument: str, shape: tuple[int, ...], target: np.ndarray, axis: int | None, weights: np.ndarray | None
+) -> NoReturn:
+    """
+    Raise the ValueError for an element that the kernels refused.
+
+    They say which argument breaks its rule, in blocks and in another order of axes: the first offending position is
+    looked up here, in the coordinates of the user's own array. `shape` is the prediction's.
+    """
+    if argument == "sample_weight" and weights is not None:
+        bad = ~(np.isfinite(weights) & (weights >= 0))
+        if bad.any():
+            raise_first("sample_weight", weights, bad, "must be finite and >= 0")
+        beyond = weights > np.finfo(np.float32).max
+        raise_first("sample_weight", weights, beyond, "is too large for float32, the type of the kernels")
+
+    # What has weight 0 is not looked at, unless nothing else is wrong.
+    counts = None if weights is None else weights != 0
+    if axis is None or target.shape == shape:
+        within, rule = TARGET_RULES[loss.target_domain]
+        bad = ~within(target)
+        if counts is not None:
+            if axis is not None and counts.ndim:
+                counts = np.expand_dims(counts, axis)
+            bad = _preferred(bad, counts)
+        raise_first("target", target, bad, rule)
+    n_classes = shape[axis]
+    ignore_index = loss.parameters.get("ignore_index")
+    bad = (target < 0) | (target >= n_classes)
+    if ignore_index is not None:
+        bad &= target != ignore_index
+    if counts is not None:
+        bad = _preferred(bad, counts)
+    raise_class_index(target, bad, n_classes, ignore_index)
+
+
+def raise_class_index(t: np.ndarray, bad: np.ndarray, n_classes: int | None, ignore_index: int | None) -> NoReturn:
+    """Raise the ValueError that names the first bad class index."""
+    rule = "must be >= 0" if n_classes is None else f"must lie in [0, {n_classes})"
+    or_ignored = "" if ignore_index is None else f" (or be ignore_index, {ignore_index})"
+    raise_first("target", t, bad, f"is not a class index: {rule}{or_ignored}")
+
+
+def raise_first(argument: str, array: np.ndarray, bad: np.ndarray, rule: str) -> NoReturn:
+    """Raise the ValueError that names the first element of `array` where `bad` holds."""
+    if not bad.any():
+        raise ValueError(f"{argument} {rule}") from None
+    where, at = first(bad)
+    raise ValueError(f"{argument}{at} = {show(array[where])} {rule}") from None
+
+
+def _preferred(bad: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the bad elements that count, or all bad ones if none does or the shapes cannot tell."""
+    try:
+        counted = bad & np.broadcast_to(counts, bad.shape)
+    except ValueError:
+        return bad
+    return counted if counted.any() else bad
+
+
+def first(bad: np.ndarray) -> tuple[tuple[int, ...], str]:
+    """Return where the first bad element stands, as an index and as it is written."""
+    where = tuple(int(index) for index in np.unravel_index(int(np.argmax(bad)), bad.shape))
+    return where, f"[{', '.join(map(str, where))}]" if where else ""
+
+
+def show(element: Any) -> str:
+    """Return how a number of an array is written."""
+    return repr(element.item())
+
+
+def warn_mean_of_nothing() -> None:
+    """Warn as `np.mean([])` does, at the line of the caller outside this package."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        frame = frame.f_back  # type: ignore[assignment]
+        level += 1
+    warnings.warn("mean of nothing: no row counts", RuntimeWarning, stacklevel=level)
