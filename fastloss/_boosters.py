@@ -367,6 +367,15 @@ class LossEstimator:
         """Return the parameters of the library's own estimator."""
         return of_library(self.get_params())  # type: ignore[attr-defined]
 
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters, those of the loss as ``loss__delta``; losses do not change, so there is another one then."""
+        of_loss = {name: params.pop(name) for name in list(params) if name.startswith("loss__")}
+        super().set_params(**params)  # type: ignore[misc]
+        if of_loss:
+            changed = {name.removeprefix("loss__"): value for name, value in of_loss.items()}
+            super().set_params(loss=resolve(self.loss).replace(**changed))  # type: ignore[misc]
+        return self
+
     def _class_weights(self, codes: NDArray[Any] | None, sample_weight: Any) -> NDArray[Any] | None:
         """Return what a row of each class weighs, or None; `codes` are None where y holds no labels."""
         return None
