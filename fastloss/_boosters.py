@@ -329,6 +329,11 @@ def read_record(text: str) -> Record:
 # ------------------------------------------------------------------------------------------------------ estimators
 
 
+def of_library(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that a library's own estimator has: without those of ours, and without the loss's own."""
+    return {name: value for name, value in parameters.items() if name.partition("__")[0] not in OWN}
+
+
 class Fit(NamedTuple):
     """What a fit is about, as far as it is the same for every booster."""
 
@@ -356,8 +361,7 @@ class LossEstimator(HasLoss):
 
     def _given(self) -> dict[str, Any]:
         """Return the parameters of the library's own estimator."""
-        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
-        return {name: value for name, value in parameters.items() if name not in OWN}
+        return of_library(self.get_params(deep=False))  # type: ignore[attr-defined]
 
     def _class_weights(self, codes: NDArray[Any] | None, sample_weight: Any) -> NDArray[Any] | None:
         """Return what a row of each class weighs, or None; `codes` are None where y holds no labels."""

@@ -152,8 +152,7 @@ class _XGBoost(_boosters.LossEstimator):
 
     def get_xgb_params(self) -> dict[str, Any]:
         """Return the parameters for XGBoost's core."""
-        every: dict[str, Any] = super().get_xgb_params()  # type: ignore[misc]
-        params = {name: value for name, value in every.items() if name.partition("__")[0] not in _boosters.OWN}
+        params = _boosters.of_library(super().get_xgb_params())  # type: ignore[misc]
         if hasattr(self, "init_score_"):  # in training and after it
             params["objective"] = NO_LINK
             params["disable_default_eval_metric"] = True  # it does not know the link of these scores

@@ -320,6 +320,16 @@ def test_grid_search_over_losses(library):
 
 
 @each_library
+def test_a_parameter_of_the_loss_can_be_searched(library):
+    model = library.classifier(fl.BinaryFocal(), n_estimators=2)
+    model.set_params(loss__gamma=0.5, curvature="psd")
+    assert model.get_params()["loss"] == fl.BinaryFocal(gamma=0.5)
+    assert clone(model).get_params()["loss"] == fl.BinaryFocal(gamma=0.5)
+    X, y = imbalanced(200, share=0.3)
+    assert model.fit(X, y).loss_ == fl.BinaryFocal(gamma=0.5)
+
+
+@each_library
 def test_early_stopping_on_the_loss_itself(library):
     """With labels that are noise there is nothing to learn, and training ends after the patience is over."""
     X, y = imbalanced(1000, share=0.3)
