@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from ._algebra import Factor
 from ._objective import Kinks, MeanLoss, RankKinks, Scores
 
 # How much nearer than the tolerance the products of slack and dual variable come to 0: the last steps are cheap.
 MARGIN = 1e-3
 MOST_STEPS = 200
+# The same for all classes makes no difference to a loss of rows nor, for some signs, to the L1 norm.
+LASSO_RIDGE = 1e-9
 CENTRING = 3
 
 
@@ -75,6 +78,10 @@ class AbsoluteValues:
     def value(self, r: np.ndarray) -> float:
         """The sum itself."""
         return float(np.sum(self.weight * np.abs(r)))
+
+    def gap(self, r: np.ndarray) -> float:
+        """How far the sum is above the least that the dual variables allow."""
+        return float(np.sum(self.weight * (np.abs(r) - self.u * r)))
 
     @property
     def u(self) -> np.ndarray:
@@ -151,6 +158,11 @@ class Maxima:
         largest = np.max(z + self.scale * self.shift, axis=1)
         return float(np.sum(self.weight[:, 0] * largest))
 
+    def gap(self, z: np.ndarray) -> float:
+        """As for absolute values."""
+        line = z + self.scale * self.shift
+        return float(np.sum(self.weight[:, 0] * (np.max(line, axis=1) - np.sum(self.u * line, axis=1))))
+
     @property
     def total(self) -> float:
         """The weight of all products."""
@@ -188,9 +200,9 @@ class _Given(Scores):
 
 def interior(
     mean: MeanLoss, theta: np.ndarray, l1: np.ndarray, l2: np.ndarray, limits: np.ndarray, tol: float, progress: Any
-) -> tuple[np.ndarray, bool]:
+) -> tuple[np.ndarray, float, float, float, str]:
     """
-    Minimise a loss of `Kinks` or `RankKinks` with both penalties; return the minimum and whether it is one.
+    Minimise a loss of `Kinks` or `RankKinks` with both penalties; return what `Fit` is made of.
 
     Mehrotra's predictor and corrector; each step solves the normal equations of the coefficients, as Newton's method
     does.
@@ -223,14 +235,13 @@ def interior(
     slope = np.broadcast_to(weight * slope, z.shape)
     constant = float(np.sum(np.broadcast_to(weight * constants, z.shape)))
     amount = np.broadcast_to(l1 * mean.total, shape)
-    # The coefficients that the scores need for a change of their size.
-    size = spread / np.maximum(mean.root_mean_squares, 1e-300)
-    of_coef = AbsoluteValues(amount, np.broadcast_to(size, shape), theta)
+    of_coef = AbsoluteValues(amount, spread, theta)
     groups: list[Any] = [*rows, of_coef] if np.any(l1) else rows
     whole = sum(group.total for group in groups)
     ridge = l2 * mean.total
     goal_of_fit = max(MARGIN * tol, 64 * float(np.finfo(mean.x.dtype).eps))
     converged, centred = False, 0
+    value = violation = gap = np.inf
     for _ in range(MOST_STEPS):
         if progress.is_over:
             break
@@ -242,7 +253,7 @@ def interior(
         blocks = mean.with_scores(given).hessian(theta, "exact") * mean.total
         index = np.arange(blocks.shape[1])
         blocks[:, index, index] += added.reshape(len(blocks), -1)
-        factors = [_factor(block) for block in blocks]
+        factors = [Factor(block) for block in blocks]
         now, goal, corrected = theta, goal_of_fit if converged else 0.0, False
         for attempt in range(1 if converged else 2):
             v = slope + sum(group.aim(goal, corrected) for group in rows)
@@ -250,10 +261,7 @@ def interior(
             if groups is not rows:
                 gradient += of_coef.aim(goal, corrected)
             flat = gradient.reshape(len(blocks), -1)
-            step = -np.stack(
-                [cho_solve(factor, g, check_finite=False) for factor, g in zip(factors, flat, strict=True)]
-            )
-            step = step.reshape(shape)
+            step = -np.stack([factor.solve(g) for factor, g in zip(factors, flat, strict=True)]).reshape(shape)
             if scores.is_coupled:
                 # The same for all classes makes no difference to the loss, and there is nothing that would hold it.
                 same = slice(mean.n_features if groups is not rows else 0, None)
@@ -285,10 +293,22 @@ def interior(
         progress.add(value / mean.total, max(violation, left / goal_of_fit))
         # Of several minima all of these steps but the last few know only the neighbourhood: those lead to its centre.
         centred += converged
-        converged = converged or (left <= goal_of_fit and violation <= 1)
+        gap = sum(group.gap(z - kink) for group, kink in zip(rows, kinks, strict=True))
+        if groups is not rows:
+            gap += of_coef.gap(theta)
+        # And what the rest of the gradient may bring: as far as L2 lets it, or about as far as theta is from 0.
+        rest = np.abs(gradient) / mean.total
+        with np.errstate(divide="ignore", invalid="ignore"):
+            brings = np.where(l2 > 0, np.square(rest) / (2 * l2), rest * (np.abs(theta) + spread))
+        gap = gap / mean.total + float(np.sum(brings))
+        near = gap <= tol * abs(value) / mean.total + tol**2 * spread
+        if not converged and left <= goal_of_fit and violation <= 1 and near:
+            converged, goal_of_fit = True, left
         if centred == CENTRING:
             break
-    return np.where(of_coef.is_zero, 0.0, theta) if groups is not rows else theta, converged
+    theta = np.where(of_coef.is_zero, 0.0, theta) if groups is not rows else theta
+    stopped = "" if converged else "max_iter is reached" if progress.is_over else "its steps have become too short"
+    return theta, value / mean.total, violation, gap, stopped
 
 
 def lasso(matrix: np.ndarray, linear: np.ndarray, l1: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -296,24 +316,27 @@ def lasso(matrix: np.ndarray, linear: np.ndarray, l1: np.ndarray, x: np.ndarray)
     Return the x that minimises x' matrix x / 2 - linear' x + sum l1 abs(x).
 
     Guess signs, solve, and guess again by what came out: right after a few rounds if x is near, else it may go in
-    circles. Then interior points lead near.
+    circles. Then interior points lead near. All in coordinates in which the matrix has a diagonal of ones.
     """
+    diagonal = np.einsum("ii->i", matrix)
+    root = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    matrix = matrix / root[:, None] / root
+    linear, l1, x = linear / root, l1 / root, x * root
+    index = np.arange(len(x))
+    matrix[index, index] = 1 + LASSO_RIDGE
     slack = 1e-13 * (np.max(np.abs(linear)) + np.max(l1))
     found = _lasso_by_guessing(matrix, linear, l1, x, slack)
     if found is not None:
-        return found
-    index = np.arange(len(x))
-    root = np.sqrt(np.maximum(matrix[index, index], 1e-300))
-    size = np.max(np.abs(linear) / root, initial=1e-300) / root
+        return found / root
     x = np.zeros_like(x)
-    group = AbsoluteValues(l1, size, x)
+    group = AbsoluteValues(l1, float(np.max(np.abs(linear), initial=1e-300)), x)
     for _ in range(60):
         normal = matrix.copy()
         normal[index, index] += group.at(x)
-        factor = _factor(normal)
+        factor = Factor(normal)
         goal = 0.0
         for corrected in (False, True):
-            step = -cho_solve(factor, matrix @ x - linear + group.aim(goal, corrected), check_finite=False)
+            step = -factor.solve(matrix @ x - linear + group.aim(goal, corrected))
             share = min(1.0, group.move(step))
             if not corrected:
                 before = group.products(0.0) / group.total
@@ -324,16 +347,15 @@ def lasso(matrix: np.ndarray, linear: np.ndarray, l1: np.ndarray, x: np.ndarray)
             break
     x = np.where(group.is_zero, 0.0, x)
     found = _lasso_by_guessing(matrix, linear, l1, x, slack)
-    return x if found is None else found
+    return (x if found is None else found) / root
 
 
 def _lasso_by_guessing(
     matrix: np.ndarray, linear: np.ndarray, l1: np.ndarray, x: np.ndarray, slack: float
 ) -> np.ndarray | None:
-    diagonal = np.einsum("ii->i", matrix)
     residual = linear - matrix @ x
     for _ in range(12):
-        pull = residual + diagonal * x
+        pull = residual + np.einsum("ii->i", matrix) * x
         support = np.flatnonzero((np.abs(pull) > l1 + slack) | (l1 == 0))
         sign = np.sign(pull[support])
         x = np.zeros_like(x)
@@ -347,15 +369,3 @@ def _lasso_by_guessing(
         if not np.any(wrong) and np.all(np.abs(residual[x == 0]) <= l1[x == 0] + slack):
             return x
     return None
-
-
-def _factor(matrix: np.ndarray) -> Any:
-    diagonal = np.einsum("ii->i", matrix)
-    added = 1e-16 * float(np.max(diagonal))
-    for _ in range(20):
-        try:
-            return cho_factor(matrix, lower=True, check_finite=False)
-        except LinAlgError:
-            diagonal += added
-            added *= 10
-    raise LinAlgError("the Hessian has elements that are not finite")

@@ -6,16 +6,18 @@ import contextlib
 import functools
 import math
 import numbers
+import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import compute_class_weight
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     assert_all_finite,
@@ -31,24 +33,40 @@ import fastloss as fl
 
 from .. import _call
 from .._kernels import RowwiseLoss, SetLoss
+from .._labels import encode
 from .._resolve import resolve
-from ._objective import Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores, TwoClasses
-from ._solvers import MOST_NEWTON, SOLVERS, Progress, choose, solve, warn_not_converged, width_of
+from ._objective import Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores, TwoClasses, columns_of
+from ._solvers import MOST_NEWTON, OUT_OF_STEPS, SOLVERS, Fit, Problem, Progress, choose, solve, width_of
 
 PENALTIES = ("l1", "l2", "elasticnet")
 # Losses with kinks; they are rounded, and the rounding goes to 0.
-KINKED = (fl.AbsoluteError, fl.Quantile, fl.EpsilonInsensitive, fl.Hinge, fl.MulticlassHinge)
+KINKED = (
+    fl.AbsoluteError,
+    fl.AbsolutePercentageError,
+    fl.Quantile,
+    fl.EpsilonInsensitive,
+    fl.Hinge,
+    fl.MulticlassHinge,
+)
 # Losses that grow slowly beyond this parameter, where there is little curvature to go by: from far away Huber losses
 # of falling delta lead there.
-ROBUST = {"Huber": "delta", "SmoothL1": "beta", "PseudoHuber": "delta", "Fair": "c", "Cauchy": "c", "LogCosh": ""}
+ROBUST = {
+    "Huber": "delta",
+    "SmoothL1": "beta",
+    "PseudoHuber": "delta",
+    "Fair": "c",
+    "Cauchy": "c",
+    "Tukey": "c",
+    "LogCosh": "",
+}
+# Losses whose best constant is the mean of the targets, behind the link.
+LOG_LINK = (fl.Poisson, fl.Gamma, fl.Tweedie, fl.InverseGaussian, fl.NegativeBinomial)
 # Larger arrays are checked for nan and inf by the gradient, where they cannot hide, and not in a pass of their own.
 CHECKED_AT_ONCE = 1 << 20
 # Threads cost more than they bring below this many features.
 ONE_THREAD = 1 << 18
 # Rows that the first intercept is computed of.
 ROWS_FOR_START = 1 << 14
-# Elements of X that say how large the features are.
-ELEMENTS_FOR_LIMITS = 1 << 22
 
 
 class _LossModel(BaseEstimator):  # type: ignore[misc, unused-ignore]
@@ -139,69 +157,100 @@ class _LossModel(BaseEstimator):  # type: ignore[misc, unused-ignore]
         # Weights count relative to each other.
         if weight is not None:
             weight = weight / weight.dtype.type(np.max(weight))
-        start = self._start(x, loss, target, weight, n_outputs, one_hot)
-        spread, magnitude = _of_constant(loss, target, weight, start, n_outputs, one_hot, x.dtype)
+        few = _few_rows(len(target), weight)
+        some = np.ascontiguousarray(target[few])
+        weight_of_some = None if weight is None else np.ascontiguousarray(weight[few])
+        start = self._start(loss, target, weight, some, weight_of_some, n_outputs, one_hot)
+        spread, magnitude = _of_constant(loss, some, weight_of_some, start, n_outputs, one_hot, x.dtype)
+        columns = columns_of(x, weight, bool(self.fit_intercept))
         theta = np.zeros((n_outputs, x.shape[1] + bool(self.fit_intercept)))
         if self.fit_intercept:
             theta[:, -1] = start
         coef = getattr(self, "coef_", None) if self.warm_start else None
         is_warm = coef is not None and np.size(coef) == n_outputs * x.shape[1]
         if coef is not None and is_warm:
-            theta[:, : x.shape[1]] = np.reshape(coef, (n_outputs, -1))
+            before = np.reshape(coef, (n_outputs, -1)).astype(np.float64)
+            theta[:, : x.shape[1]], intercept = columns.coordinates(before, self.intercept_)
             if self.fit_intercept:
-                theta[:, -1] = self.intercept_
+                theta[:, -1] = intercept
         stages = _stages(loss, target, weight, n_outputs, one_hot, spread, float(self.tol), is_warm)
         rounded = isinstance(loss, KINKED)
+        # The penalty is that of the coefficients of X as it is.
+        of_intercept = np.zeros(int(self.fit_intercept))
+        problem = Problem(
+            stages=stages,
+            l1=np.append(l1 / columns.spread, of_intercept),
+            l2=np.append(l2 / np.square(columns.spread), of_intercept),
+            limits=np.asarray(magnitude)[:, None] * np.ones(theta.shape[1]),
+            solver=self.solver,
+            rounded=rounded,
+            ridge=l2 if l1 == 0 else 0.0,
+        )
         progress = Progress(self.max_iter, self.verbose)
         small = x.shape[0] * x.shape[1] * n_outputs < ONE_THREAD
-        with _one_blas_thread(), _threads(1 if small else fl.get_num_threads()) as executor:
-            mean = MeanLoss(x, stages[-1][0], bool(self.fit_intercept), executor)
-            if choose(self.solver, mean, l1, rounded) == "newton" and width_of(mean) > 4 * MOST_NEWTON:
+        with _one_blas_thread, _threads(1 if small else fl.get_num_threads()) as executor:
+            mean = MeanLoss(x, stages[-1][0], bool(self.fit_intercept), executor, columns)
+            if choose(self.solver, mean, l1 > 0, rounded) == "newton" and width_of(mean) > 4 * MOST_NEWTON:
                 raise ValueError(
                     f"solver 'newton' needs a matrix of {width_of(mean)} x {width_of(mean)} numbers for these features "
                     f"and classes: use 'lbfgs'"
                 )
-            every = max(1, len(target) // ROWS_FOR_START, len(target) * x.shape[1] // ELEMENTS_FOR_LIMITS)
-            roots = np.sqrt(mean.sampled(every).mean_squares())
-            mean.root_mean_squares = np.maximum(roots, 1e-3 * roots.max(initial=0.0))
-            limits = np.asarray(magnitude)[:, None] * mean.root_mean_squares
             # An element of X that is not finite makes the gradient so, also in a row of weight 0.
             mean.examine = lambda: assert_all_finite(x, input_name="X")
-            theta, converged = solve(
-                mean, stages, theta, l1, l2, limits, float(self.tol), self.solver, progress, rounded
-            )
+            fit = solve(mean, problem, theta, float(self.tol), progress)
+        coef, intercept = columns.coefficients(fit.theta[:, : x.shape[1]], 0.0, x.dtype)
+        theta = np.column_stack([coef, fit.theta[:, x.shape[1] :] + intercept[:, None]]) if self.fit_intercept else coef
         if n_outputs > 1 and isinstance(loss, RowwiseLoss):
             # The same for all classes makes no difference.
             free = slice(None) if self.penalty is None else slice(x.shape[1], None)
             theta[:, free] -= theta[:, free].mean(axis=0)
-        if not converged:
-            warn_not_converged(type(self).__name__, self.max_iter)
         self.n_iter_ = max(1, len(progress.curve))
         self.loss_curve_ = progress.curve
-        return theta
+        if fit.stopped:
+            _warn(type(self).__name__, fit, self.n_iter_, self.penalty, x.dtype)
+        return np.asarray(theta, dtype=np.float64)
 
     def _start(
-        self, x: Any, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, one_hot: bool
+        self,
+        loss: Any,
+        target: np.ndarray,
+        weight: np.ndarray | None,
+        some: np.ndarray,
+        weight_of_some: np.ndarray | None,
+        n_outputs: int,
+        one_hot: bool,
     ) -> np.ndarray:
-        """The constant scores of least loss, of a sample of rows if there are many; 0 without an intercept."""
+        """
+        The constant scores of least loss, or 0 without an intercept.
+
+        Of labels and of means, where few events decide, it is that of all rows, else that of `some`.
+        """
         if not self.fit_intercept:
             return np.zeros(n_outputs)
-        rows = slice(None, None, max(1, len(target) // ROWS_FOR_START))
-        target = target[rows]
-        weight = None if weight is None else weight[rows]
-        if weight is not None and not np.any(weight):
-            return np.zeros(n_outputs)
-        by_row = isinstance(loss, RowwiseLoss)
-        if by_row:
+        if isinstance(loss, RowwiseLoss):
             n_classes = max(2, n_outputs)
-            scores = loss.init_score(target, weight, n_classes=n_classes)
+            if target.ndim == 1:
+                # Of each class one row, with the weight of all of its rows.
+                some = np.arange(n_classes)
+                weight_of_some = np.bincount(target.astype(np.intp), weight, minlength=n_classes)
+            scores = loss.init_score(some, weight_of_some, n_classes=n_classes)
             if n_outputs == 1:
                 scores = scores[1:] - scores[0]
-        elif n_outputs == 1:
-            scores = np.array([loss.init_score(target, weight)])
         else:
-            columns = [(target == k).astype(x.dtype) if one_hot else target[:, k] for k in range(n_outputs)]
-            scores = np.array([loss.init_score(column, weight) for column in columns])
+            columns = target[:, None] == np.arange(n_outputs) if one_hot else target.reshape(len(target), -1)
+            of_some = some[:, None] == np.arange(n_outputs) if one_hot else some.reshape(len(some), -1)
+            scores = np.empty(n_outputs)
+            for k in range(n_outputs):
+                if loss.target_domain == "any":
+                    scores[k] = loss.init_score(of_some[:, k], weight_of_some)
+                    continue
+                share = np.average(columns[:, k], weights=weight)
+                if loss.target_domain == "unit interval" and (one_hot or np.all((some == 0) | (some == 1))):
+                    scores[k] = loss.init_score(np.array([0.0, 1.0]), np.array([1.0 - share, share]))
+                elif isinstance(loss, LOG_LINK):
+                    scores[k] = loss.init_score(np.array([share]))
+                else:
+                    scores[k] = loss.init_score(of_some[:, k], weight_of_some)
         if loss.target_domain == "unit interval":
             # A class that does not occur has a score of minus infinity, from where there is no way back.
             most = math.log(len(target)) + 2
@@ -220,11 +269,60 @@ def _controller() -> Any:
     return ThreadpoolController()
 
 
-@contextlib.contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Rows are shared out to threads here; each needs a BLAS of one thread, and gets the same bits."""
-    with _controller().limit(limits=1, user_api="blas"):
-        yield
+class _OneBlasThread:
+    """
+    Rows are shared out to threads here; each needs a BLAS of one thread, and gets the same bits.
+
+    The limit is that of the process: of several fits at once the first sets it and the last takes it back.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.n_inside, self.limit = threading.Lock(), 0, contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.n_inside == 0:
+                self.limit.enter_context(_controller().limit(limits=1, user_api="blas"))
+            self.n_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.n_inside -= 1
+            if self.n_inside == 0:
+                self.limit.close()
+
+
+_one_blas_thread = _OneBlasThread()
+
+
+def _few_rows(n: int, weight: np.ndarray | None) -> Any:
+    """Rows that count, all or so many of them in steps that have no rhythm."""
+    if n <= ROWS_FOR_START:
+        return slice(None)
+    steps = np.arange(ROWS_FOR_START) * ((math.sqrt(5) - 1) / 2) % 1
+    if weight is None:
+        return np.sort((steps * n).astype(np.intp))
+    counting = np.flatnonzero(weight)
+    return np.sort(counting[(steps * len(counting)).astype(np.intp)])
+
+
+def _warn(estimator: str, fit: Fit, n_iter: int, penalty: str | None, dtype: Any) -> None:
+    """Say what stopped, what is left and what would help."""
+    if fit.stopped == OUT_OF_STEPS:
+        advice = "increase max_iter or tol"
+    elif dtype == np.float32:
+        advice = "pass X as float64, or increase tol"
+    elif penalty is None:
+        advice = "increase tol, or add a penalty: without one there may be no minimum"
+    else:
+        advice = "increase tol or alpha, or leave out features that repeat others"
+    warnings.warn(
+        f"{estimator} did not converge in {n_iter} iterations: {fit.stopped}. The largest component of the gradient is "
+        f"{fit.violation:.2g} times what tol allows, the objective {fit.value:.6g} may be {fit.gap:.2g} above the "
+        f"minimum. To mend it: {advice}",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
 
 
 @contextlib.contextmanager
@@ -284,9 +382,6 @@ def _of_constant(
     dtype: Any,
 ) -> tuple[float, np.ndarray]:
     """Return the spread of targets around constant scores, and the mean magnitude of the gradient there."""
-    every = max(1, len(target) // ROWS_FOR_START)
-    target = np.ascontiguousarray(target[::every])
-    weight = None if weight is None else np.ascontiguousarray(weight[::every])
     rows = slice(0, len(target))
     z = np.empty((len(target), n_outputs), dtype)
     z[:] = start
@@ -348,9 +443,10 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
     max_iter : int, default 1000
         The most iterations.
     tol : float, default 1e-6
-        The fit ends where no component j of the (smallest sub-)gradient is larger than ``tol`` times the root mean
-        square of feature j times the mean magnitude of the loss's derivative at the best constant. It does not depend
-        on the units of features or targets.
+        The fit ends where no component j of the (smallest sub-)gradient is larger than ``tol`` times the spread of
+        feature j (its standard deviation; without an intercept the root mean square) times the mean magnitude of the
+        loss's derivative at the best constant, and the objective is at most ``tol`` of its value above the minimum, as
+        far as the curvature there tells. It does not depend on the units of features or targets.
     warm_start : bool, default False
         Whether to start from the coefficients of the last fit.
     verbose : int, default 0
@@ -409,9 +505,13 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
     **predict_proba** is the loss's own posterior, which undoes weights and smoothing inside the loss. It is then not
     at 1/2 where the prediction changes.
 
-    **Time and memory.** X is read once for each value and gradient, in blocks that stay in cache, and never copied; a
-    fit to every 16th block of rows comes first where rows are many. The results are the same bits for any number of
-    threads.
+    **Features of any scale.** Features are centred and scaled inside, without a copy of X, and sparse X stays sparse;
+    the penalty is that of `coef_`. A constant feature beside an intercept has the coefficient 0.
+
+    **Time and memory.** X is read once for each value and gradient, in blocks that stay in cache, and not copied; a
+    fit to every 16th block of rows proposes where to start if rows are many. With an L2 norm alone and far more
+    features than rows, the problem is that of as many combinations of the rows. The results are the same bits for any
+    number of threads.
 
     Examples
     --------
@@ -488,7 +588,8 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` iterations did not suffice.
+            If the minimum was not reached to `tol`: what stopped the fit, how far it may be above the minimum, and what
+            would help.
         """
         loss = self._checked_loss()
         self._checked_penalty()
@@ -541,7 +642,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
             n_outputs = 1 if by_row and n_columns == 2 else n_columns
             return np.ascontiguousarray(y, dtype=x.dtype), n_outputs, False, np.arange(n_columns)
         y = column_or_1d(y, warn=True)
-        classes, codes = _encode(y)
+        classes, codes = encode(y)
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes in the data, but the data contains only "
@@ -649,22 +750,6 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
     predict_log_proba = available_if(_has_probabilities)(predict_log_proba)
 
 
-def _encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the classes and the number of each row's; integers of a small range are not sorted."""
-    if y.dtype.kind in "iu" and len(y):
-        low, high = int(y.min()), int(y.max())
-        if high - low < 1 << 16:
-            offsets = y - low if low else y
-            occurs = np.bincount(offsets, minlength=1) > 0
-            classes = (np.flatnonzero(occurs) + low).astype(y.dtype)
-            if len(classes) == high - low + 1:
-                return classes, offsets.astype(np.intp, copy=False)
-            return classes, (np.cumsum(occurs) - 1)[offsets]
-    check_classification_targets(y)
-    classes, codes = np.unique(y, return_inverse=True)
-    return classes, codes
-
-
 def _for_two_classes(loss: Any, target: np.ndarray, n_outputs: int, dtype: Any) -> tuple[Any, np.ndarray]:
     """Two class indices become 0.0 and 1.0, and cross-entropy of two classes that of one label, which is quicker."""
     if n_outputs > 1 or target.ndim == 2:
@@ -708,9 +793,10 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
     max_iter : int, default 1000
         The most iterations.
     tol : float, default 1e-6
-        The fit ends where no component j of the (smallest sub-)gradient is larger than ``tol`` times the root mean
-        square of feature j times the mean magnitude of the loss's derivative at the best constant. It does not depend
-        on the units of features or targets.
+        The fit ends where no component j of the (smallest sub-)gradient is larger than ``tol`` times the spread of
+        feature j (its standard deviation; without an intercept the root mean square) times the mean magnitude of the
+        loss's derivative at the best constant, and the objective is at most ``tol`` of its value above the minimum, as
+        far as the curvature there tells. It does not depend on the units of features or targets.
     warm_start : bool, default False
         Whether to start from the coefficients of the last fit.
     verbose : int, default 0
@@ -757,10 +843,11 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
     Several targets, `y` of shape (n, n_targets), are problems of their own that are solved together; the loss of a
     row is the sum.
 
-    **Losses with kinks** (`AbsoluteError`, `Quantile`, `EpsilonInsensitive`) are rounded near them over a width that
-    goes down to ``tol`` times the mean absolute deviation of y, so that the objective is within about half of that of
-    the minimum. **Robust losses** are approached by Huber losses if y is far more spread than their bend. `Cauchy` is
-    not convex and may have several minima; the fit is the one that is reached from there.
+    **Losses with kinks** (`AbsoluteError`, `AbsolutePercentageError`, `Quantile`, `EpsilonInsensitive`) are rounded
+    near them over a width that goes down to ``tol`` times the mean absolute deviation of y, so that the objective is
+    within about half of that of the minimum. **Robust losses** are approached by Huber losses if y is far more spread
+    than their bend. `Cauchy` and `Tukey` are not convex and may have several minima; the fit is the one that is
+    reached from there.
 
     **Time and memory.** As for `LossClassifier`.
 
@@ -836,7 +923,8 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` iterations did not suffice.
+            If the minimum was not reached to `tol`: what stopped the fit, how far it may be above the minimum, and what
+            would help.
         """
         loss = resolve(self.loss)
         if isinstance(loss, SetLoss) or loss.target_domain == "unit interval":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ PRODUCT_BYTES = 1 << 20
 MOST_SPANS, SPAN_BYTES = 16, 16 << 20
 # Rows of a block in a sample of the rows: short, for neighbours may be alike.
 SAMPLE_ROWS = 256
+# Rows and elements of a dense X that say where its columns lie.
+ROWS_FOR_COLUMNS, ELEMENTS_FOR_COLUMNS = 1 << 14, 1 << 21
+# Beyond so many spreads from 0 the digits of a column cancel, and blocks are centred before they are multiplied.
+FAR = 16.0
+# Below, a sum of squares has lost digits.
+SMALLEST = 1e-290
 
 
 class Scores:
@@ -65,6 +72,10 @@ class Scores:
         )
         return float(value)
 
+    def diagonal(self, z: np.ndarray, rows: slice) -> np.ndarray:
+        """The psd second derivatives by each score alone."""
+        return self.hessian(z, rows, "psd")
+
     def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
         """The weighted second derivatives, one row for each row."""
         z = z[:, 0] if self.n_outputs == 1 else z
@@ -100,6 +111,13 @@ class Rows(Scores):
         weight = class_weight[self.target[rows]]
         return float(np.sum(weight if self.weight is None else weight * self.weight[rows]))
 
+    def diagonal(self, z: np.ndarray, rows: slice) -> np.ndarray:
+        """Without the packed matrices, which take K times the memory."""
+        _, diagonal = self.loss.gradient_and_hessian(
+            z, self.target[rows], sample_weight=self.weight_of(rows), reduction="sum", curvature="psd"
+        )
+        return np.asarray(diagonal)
+
     def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
         """The packed matrices; one that majorizes is not known and psd takes its place."""
         curvature = "psd" if curvature == "majorize" else curvature
@@ -113,6 +131,10 @@ class TwoClasses(Rows):
     """A loss of rows with the scores 0 and z: softmax needs but one for two classes."""
 
     is_coupled = False
+
+    def diagonal(self, z: np.ndarray, rows: slice) -> np.ndarray:
+        """The only one."""
+        return self.hessian(z, rows, "psd")
 
     def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
         """As for rows."""
@@ -172,6 +194,8 @@ class Kinks(Scores):
         loss = self.loss
         if isinstance(loss, fl.AbsoluteError):
             return [(t, 1.0)], 0.0, 0.0
+        if isinstance(loss, fl.AbsolutePercentageError):
+            return [(t, 1 / np.maximum(np.abs(t), t.dtype.type(loss.parameters["epsilon"])))], 0.0, 0.0
         if isinstance(loss, fl.Quantile):
             slope = 0.5 - loss.parameters["q"]
             return [(t, 0.5)], slope, -slope * t
@@ -254,23 +278,141 @@ class RankKinks(Rows):
         )
         return np.asarray(packed / self.width)
 
+    def diagonal(self, z: np.ndarray, rows: slice) -> np.ndarray:
+        """That of the rounded loss."""
+        _, diagonal = self.entropy.gradient_and_hessian(
+            self._shifted(z, rows), self.target[rows], sample_weight=self.weight_of(rows), reduction="sum"
+        )
+        return np.asarray(diagonal / self.width)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """
+    Where the columns of X lie: coordinates in which each has the mean 0 and the spread 1, while X stays as it is.
+
+    A score is ``(x - centre) / spread @ coordinates``. A column that is constant beside an intercept, or zero, has an
+    infinite spread: it does not move, and its coefficient is 0.
+    """
+
+    centre: np.ndarray
+    spread: np.ndarray
+
+    @property
+    def is_far(self) -> bool:
+        """Whether digits cancel where a mean is subtracted from a sum."""
+        return bool(np.any(np.abs(self.centre) > FAR * self.spread))
+
+    @property
+    def moves(self) -> np.ndarray:
+        """Which columns have a coefficient."""
+        return np.isfinite(self.spread)
+
+    def coordinates(self, coef: np.ndarray, intercept: Any) -> tuple[np.ndarray, Any]:
+        """Those of coefficients of X as it is."""
+        moving = np.where(self.moves, coef, 0.0)
+        return moving * np.where(self.moves, self.spread, 1.0), intercept + moving @ self.centre
+
+    def coefficients(self, coordinates: np.ndarray, intercept: Any, dtype: Any) -> tuple[np.ndarray, Any]:
+        """Those of X as it is, rounded to `dtype`; the intercept makes up for what rounding does at the centre."""
+        coef = (coordinates / self.spread).astype(dtype)
+        return coef, intercept - coef @ self.centre
+
+
+def sample_starts(n_rows: int, every: int) -> range:
+    """Where the blocks of a sample of the rows start: of so many blocks one, and at least one in all."""
+    starts = range(0, n_rows, SAMPLE_ROWS)
+    return starts[min(every, len(starts)) // 2 :: every]
+
+
+def columns_of(x: Any, weight: np.ndarray | None, centred: bool) -> Columns:
+    """
+    Return where the columns lie, of a sample of the rows if a dense X has many; a guess of it changes no minimum.
+
+    But whether a column is constant all rows decide. `centred`: about the mean and not about 0.
+    """
+    n_rows, n_columns = x.shape
+    every = max(1, n_rows // ROWS_FOR_COLUMNS, n_rows * n_columns // ELEMENTS_FOR_COLUMNS)
+    if not isinstance(x, np.ndarray):
+        columns = _of_sparse_columns(x, weight, centred)
+    elif every == 1:
+        columns = _of_dense_columns([(x, weight)], centred)
+    else:
+        rows = [slice(at, at + SAMPLE_ROWS) for at in sample_starts(n_rows, every)]
+        columns = _of_dense_columns([(x[each], None if weight is None else weight[each]) for each in rows], centred)
+        unclear = np.flatnonzero(~columns.moves)
+        step = max(1, ELEMENTS_FOR_COLUMNS // n_rows)
+        for at in range(0, len(unclear), step):
+            some = unclear[at : at + step]
+            found = _of_dense_columns([(x[:, some], weight)], centred)
+            columns.centre[some], columns.spread[some] = found.centre, found.spread
+    return columns
+
+
+def _of_dense_columns(blocks: list[tuple[np.ndarray, np.ndarray | None]], centred: bool) -> Columns:
+    weights = [np.ones(len(x)) if w is None else w.astype(np.float64) for x, w in blocks]
+    total = sum(float(np.sum(w)) for w in weights) or 1.0
+    centre, squares, largest = np.zeros((3, blocks[0][0].shape[1]))
+    if centred:
+        for (x, _), w in zip(blocks, weights, strict=True):
+            centre += w @ x.astype(np.float64, copy=False) / total
+    for (x, _), w in zip(blocks, weights, strict=True):
+        distance = x - centre
+        squares += np.einsum("i,ij,ij->j", w, distance, distance) / total
+        odd = ~(squares > SMALLEST) | ~np.isfinite(squares)
+        if np.any(odd):
+            of_odd = np.max(np.abs(distance[w > 0][:, odd]), axis=0, initial=0.0)
+            largest[odd] = np.maximum(largest[odd], of_odd)
+    return _columns(centre, squares, largest)
+
+
+def _of_sparse_columns(x: Any, weight: np.ndarray | None, centred: bool) -> Columns:
+    n_columns = x.shape[1]
+    w = np.ones(x.shape[0]) if weight is None else weight.astype(np.float64)
+    total = float(np.sum(w)) or 1.0
+    w_of = np.repeat(w, np.diff(x.indptr))
+    data = x.data.astype(np.float64)
+    centre, squares = np.zeros((2, n_columns))
+    rest = 0.0
+    if centred:
+        centre = np.bincount(x.indices, w_of * data, minlength=n_columns) / total
+        # What is not stored is 0.
+        rest = np.maximum(1 - np.bincount(x.indices, w_of, minlength=n_columns) / total, 0.0) * np.square(centre)
+    distance = data - centre[x.indices]
+    squares = np.bincount(x.indices, w_of * np.square(distance), minlength=n_columns) / total + rest
+    largest = np.zeros(n_columns)
+    if not np.all(squares > SMALLEST) or not np.all(np.isfinite(squares)):
+        np.maximum.at(largest, x.indices, np.where(w_of > 0, np.abs(distance), 0.0))
+    return _columns(centre, squares, largest)
+
+
+def _columns(centre: np.ndarray, squares: np.ndarray, largest: np.ndarray) -> Columns:
+    """`largest` stands in for squares that are too small or too large for a number."""
+    fine = (squares > SMALLEST) & np.isfinite(squares)
+    spread = np.where(fine, np.sqrt(np.where(fine, squares, 0.0)), largest)
+    spread[spread <= 8 * np.finfo(np.float64).eps * np.abs(centre)] = np.inf
+    return Columns(centre, spread)
+
 
 class MeanLoss:
     """
-    The mean loss of ``X @ coef.T + intercept`` as a function of theta, of shape (outputs, features [+ 1]).
+    The mean loss of linear scores as a function of theta, of shape (outputs, features [+ 1]).
 
-    The intercepts, if there are any, are the last column of theta.
+    Theta are coordinates, as `Columns` has them; the intercepts, if there are any, are its last column.
     """
 
-    def __init__(self, x: Any, scores: Scores, fit_intercept: bool, executor: Executor | None, every: int = 1) -> None:
+    def __init__(
+        self, x: Any, scores: Scores, fit_intercept: bool, executor: Executor | None, columns: Columns, every: int = 1
+    ) -> None:
         """`every`: of blocks of `SAMPLE_ROWS` rows only one in so many counts; 1 for all rows."""
         self.x, self.scores, self.fit_intercept, self.executor = x, scores, fit_intercept, executor
+        self.columns = columns
         self.n_rows, self.n_features = x.shape
         self.shape = (scores.n_outputs, self.n_features + fit_intercept)
         self.is_sparse = not isinstance(x, np.ndarray)
         self.every = every
         if every > 1:
-            starts = range(0, self.n_rows, SAMPLE_ROWS)[every // 2 :: every]
+            starts = sample_starts(self.n_rows, every)
             self.blocks = [slice(start, min(start + SAMPLE_ROWS, self.n_rows)) for start in starts]
         else:
             per_row = (x.nnz / max(1, self.n_rows) * 1.5 if self.is_sparse else x.shape[1]) + 3 * scores.n_outputs
@@ -279,7 +421,8 @@ class MeanLoss:
         self.most_rows = max(block.stop - block.start for block in self.blocks)
         self.n_sampled = sum(block.stop - block.start for block in self.blocks)
         self.total = sum(map(scores.total_weight, self.blocks))
-        self.root_mean_squares = np.ones(self.shape[1])
+        # Blocks are centred and scaled before they are multiplied, instead of the products after it.
+        self.is_explicit = not self.is_sparse and columns.is_far
         # What to call when a gradient is not finite.
         self.examine: Callable[[], None] | None = None
         # Slices of a sparse matrix are copies of their indices; they are made once.
@@ -287,8 +430,8 @@ class MeanLoss:
 
     def sampled(self, every: int) -> MeanLoss:
         """The same of a sample of the rows."""
-        other = MeanLoss(self.x, self.scores, self.fit_intercept, self.executor, every)
-        other.root_mean_squares, other.examine = self.root_mean_squares, self.examine
+        other = MeanLoss(self.x, self.scores, self.fit_intercept, self.executor, self.columns, every)
+        other.examine = self.examine
         return other
 
     def with_scores(self, scores: Scores) -> MeanLoss:
@@ -300,7 +443,7 @@ class MeanLoss:
     def matrix(self, block: slice) -> Any:
         """The features of a block."""
         if not self.is_sparse:
-            return self.x[block]
+            return self._centred(self.x[block]) if self.is_explicit else self.x[block]
         found = self._matrices.get(block.start)
         if found is None:
             first, last = self.x.indptr[block.start], self.x.indptr[block.stop]
@@ -312,6 +455,39 @@ class MeanLoss:
             )
             self._matrices[block.start] = found
         return found
+
+    def _centred(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray((x - self.columns.centre) / self.columns.spread, dtype=x.dtype)
+
+    def _columnwise(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """The centred columns of a dense X, some at a time."""
+        step = max(1, BLOCK_BYTES // (8 * self.n_rows))
+        for at in range(0, self.n_features, step):
+            some = slice(at, at + step)
+            yield some, np.asarray(self.x[:, some] - self.columns.centre[some])
+
+    def products_of_rows(self) -> np.ndarray:
+        """The centred X times its own transpose, (rows, rows)."""
+        if self.is_sparse:
+            wide, centre = self.x.astype(np.float64, copy=False), self.columns.centre
+            of_centre = wide @ centre
+            return np.asarray((wide @ wide.T).toarray() - of_centre[:, None] - of_centre + centre @ centre)
+        return np.asarray(sum(block @ block.T for _, block in self._columnwise()))
+
+    def centred_scores(self, coef: np.ndarray) -> np.ndarray:
+        """The centred X times coefficients in rows; a column each."""
+        if self.is_sparse:
+            return np.asarray(self.x @ coef.T - coef @ self.columns.centre)
+        return np.asarray(sum(block @ coef[:, some].T for some, block in self._columnwise()))
+
+    def combined_rows(self, combination: np.ndarray) -> np.ndarray:
+        """The rows of the centred X times combinations in columns; a row each."""
+        if self.is_sparse:
+            return np.asarray((self.x.T @ combination).T - np.outer(combination.sum(axis=0), self.columns.centre))
+        combined = np.empty((combination.shape[1], self.n_features))
+        for some, block in self._columnwise():
+            combined[:, some] = combination.T @ block
+        return combined
 
     def _reduce(self, job: Callable[[list[slice]], Any], sum_bytes: int) -> Any:
         """Run a job over spans of blocks and add up the arrays that it returns, in the spans' order."""
@@ -339,8 +515,13 @@ class MeanLoss:
         return out
 
     def _split(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        coef = np.ascontiguousarray(theta[:, : self.n_features], dtype=self.x.dtype)
-        return coef, theta[:, -1].astype(self.x.dtype) if self.fit_intercept else None
+        """What the features of a block are multiplied by, and what is added."""
+        coef, intercept = theta[:, : self.n_features], theta[:, -1] if self.fit_intercept else 0.0
+        if self.is_explicit:
+            coef = coef.astype(self.x.dtype)
+        else:
+            coef, intercept = self.columns.coefficients(coef, intercept, self.x.dtype)
+        return np.ascontiguousarray(coef), intercept.astype(self.x.dtype) if self.fit_intercept else None
 
     def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient of the mean, in double precision between blocks."""
@@ -367,9 +548,51 @@ class MeanLoss:
 
         value, gradient = self._reduce(job, 8 * theta.size)
         gradient /= self.total
+        if not self.is_explicit:
+            self._of_coordinates(gradient)
         if self.examine is not None and not np.all(np.isfinite(gradient)):
             self.examine()
         return float(value[0]) / self.total, gradient
+
+    def _of_coordinates(self, products: np.ndarray) -> None:
+        """Turn products with X and ones, along the last axis, into those with centred and scaled columns."""
+        of_columns = products[..., : self.n_features]
+        if self.fit_intercept:
+            of_columns -= products[..., -1:] * self.columns.centre
+        of_columns /= self.columns.spread
+
+    def value_of_constant(self, intercept: np.ndarray) -> float:
+        """The mean loss of scores that are the same for all rows: X is not read."""
+
+        def job(span: list[slice]) -> list[np.ndarray]:
+            value = np.zeros(1)
+            z, gradient = np.empty((2, self.most_rows, len(intercept)), self.x.dtype)
+            with fl.num_threads(1), np.errstate(all="ignore"):
+                for block in span:
+                    n = block.stop - block.start
+                    z[:] = intercept
+                    value += self.scores.value_and_gradient(z[:n], block, gradient[:n])
+            return [value]
+
+        (value,) = self._reduce(job, 8)
+        return float(value[0]) / self.total
+
+    def mean_curvature(self, theta: np.ndarray) -> float:
+        """The loss's mean psd second derivative by a score."""
+        coef, intercept = self._split(theta)
+
+        def job(span: list[slice]) -> list[np.ndarray]:
+            total = np.zeros(1)
+            with fl.num_threads(1), np.errstate(all="ignore"):
+                for block in span:
+                    z = np.empty((block.stop - block.start, len(coef)), coef.dtype)
+                    z = self._scores(self.matrix(block), coef, intercept, z)
+                    total += np.sum(self.scores.diagonal(z, block), dtype=np.float64)
+            return [total]
+
+        (total,) = self._reduce(job, 8)
+        curvature = float(total[0]) / (self.shape[0] * self.total)
+        return curvature if np.isfinite(curvature) and curvature > 0 else 1.0
 
     def hessian(self, theta: np.ndarray, curvature: str, dtype: Any = np.float64) -> np.ndarray:
         """
@@ -381,6 +604,7 @@ class MeanLoss:
         n_outputs, width = self.shape
         coupled = self.scores.is_coupled
         shape = (n_outputs, width, n_outputs, width) if coupled else (n_outputs, width, width)
+        is_far = self.columns.is_far
 
         def job(span: list[slice]) -> list[np.ndarray]:
             total = np.zeros(shape)
@@ -389,41 +613,22 @@ class MeanLoss:
                     x, n = self.matrix(block), block.stop - block.start
                     z = self._scores(x, coef, intercept, np.empty((n, n_outputs), coef.dtype))
                     h = self.scores.hessian(z, block, curvature).astype(dtype, copy=False)
-                    x = x.toarray() if self.is_sparse else x
+                    if self.is_sparse:
+                        x = self._centred(x.toarray()) if is_far else x.toarray()
                     (_add_coupled if coupled else _add_products)(total, x, h, width, dtype)
             return [total]
 
         (total,) = self._reduce(job, 8 * int(np.prod(shape)))
         total /= self.total
+        if not is_far:
+            self._of_coordinates(total)
+            self._of_coordinates(total.swapaxes(-1, -3 if coupled else -2))
         if coupled:
             upper = np.arange(n_outputs)[:, None] < np.arange(n_outputs)
             for k, j in zip(*np.nonzero(upper), strict=True):
                 total[j, :, k, :] = total[k, :, j, :].T
             total = total.reshape(1, n_outputs * width, n_outputs * width)
         return np.asarray(total)
-
-    def mean_squares(self) -> np.ndarray:
-        """The mean square of each feature, and 1 for the intercept."""
-
-        def job(span: list[slice]) -> list[np.ndarray]:
-            total, weight = np.zeros(self.shape[1]), np.zeros(1)
-            for block in span:
-                x = self.matrix(block)
-                w = self.scores.weight
-                w = np.ones(block.stop - block.start, x.dtype) if w is None else w[block].astype(x.dtype)
-                weight += np.add.reduce(w)
-                if self.is_sparse:
-                    rows = np.repeat(w, np.diff(x.indptr))
-                    total[: self.n_features] += np.bincount(x.indices, rows * x.data**2, minlength=self.n_features)
-                else:
-                    total[: self.n_features] += np.einsum("i,ij,ij->j", w, x, x)
-                if self.fit_intercept:
-                    total[-1] += np.add.reduce(w)
-            return [total, weight]
-
-        total, weight = self._reduce(job, 8 * self.shape[1])
-        squares: np.ndarray = total / weight
-        return squares
 
 
 def _add_products(total: np.ndarray, x: np.ndarray, h: np.ndarray, width: int, dtype: Any) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
+from scipy.linalg import LinAlgError, eigh
 from scipy.optimize import minimize
-from sklearn.exceptions import ConvergenceWarning
 
+from ._algebra import Factor
 from ._interior import interior, lasso
-from ._objective import SAMPLE_ROWS, Kinks, MeanLoss, RankKinks, Scores
+from ._objective import SAMPLE_ROWS, Kinks, MeanLoss, RankKinks, Scores, columns_of
 
 # Up to here a dense matrix of the coefficients is small beside X, and its factorisation beside a pass over X.
 MOST_NEWTON = 1500
@@ -27,8 +26,16 @@ ROWS_PER_COEFFICIENT = 8
 # With 1,000 features it takes as long as 13 of them.
 STEPS_BEFORE_PRECONDITIONER = 20
 CORRECTIONS = 10
+# Of float64.
+EPSILON = float(np.finfo(np.float64).eps)
+# Evaluations without a decrease that matters, after which L-BFGS has come as far as it can.
+PATIENCE = 20
+# With so many times as many columns as rows, combinations of the rows are fewer unknowns.
+MORE_COLUMNS = 1.5
 # Up to where steps are made more cautious.
 MOST_CAUTION = 4**10
+# Conjugate gradients end with so much of the residual, or after so many products.
+RESIDUAL, MOST_PRODUCTS = 0.03, 500
 
 
 @dataclass
@@ -51,20 +58,50 @@ class Progress:
         return len(self.curve) >= self.max_iter
 
 
-class Objective:
-    """Mean loss + l1 * norm1(coef) + l2 / 2 * norm2(coef)^2; never the intercepts."""
+@dataclass
+class Fit:
+    """
+    Where a solver ended: `stopped` says why, and is empty at the minimum.
 
-    def __init__(self, mean: MeanLoss, l1: float, l2: float, limits: np.ndarray, tol: float) -> None:
-        """`limits` times `tol`: how large each component of the gradient may be at the minimum."""
-        self.mean, self.limits, self.tol = mean, limits * tol, tol
-        penalised = np.arange(mean.shape[1]) < mean.n_features
-        self.l1, self.l2 = l1 * penalised, l2 * penalised
+    `violation`: the gradient as a multiple of what it may be. `gap`: how far the objective may be above the minimum.
+    """
+
+    theta: np.ndarray
+    value: float
+    violation: float
+    gap: float
+    stopped: str = ""
+
+
+OUT_OF_STEPS = "max_iter is reached"
+OUT_OF_DIGITS = "no step lowers the objective any further"
+
+
+class Objective:
+    """Mean loss + sum of l1 * abs(coef) + l2 / 2 * coef^2, each coordinate with amounts of its own."""
+
+    def __init__(
+        self, mean: MeanLoss, l1: np.ndarray, l2: np.ndarray, limits: np.ndarray, tol: float, scale: float
+    ) -> None:
+        """
+        `limits` times `tol`: how large each component of the gradient may be at the minimum.
+
+        `l1` and `l2` of shape (coordinates,), zero for intercepts; `scale`: the value at a constant.
+        """
+        self.mean, self.limits, self.tol, self.scale = mean, limits * tol, tol, scale
+        self.l1, self.l2 = l1, l2
+        self.epsilon = float(np.finfo(mean.x.dtype).eps)
+        # The mean second derivative by a score, once it is known.
+        self.curvature = 1.0
+        self._last: tuple[np.ndarray, float, np.ndarray] | None = None
 
     def smooth(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient of all but the L1 norm."""
-        value, gradient = self.mean.value_and_gradient(theta)
-        shrunk = self.l2 * theta
-        return value + 0.5 * float(np.vdot(shrunk, theta)), gradient + shrunk
+        if self._last is None or self._last[0] is not theta:
+            value, gradient = self.mean.value_and_gradient(theta)
+            shrunk = self.l2 * theta
+            self._last = theta, value + 0.5 * float(np.vdot(shrunk, theta)), gradient + shrunk
+        return self._last[1:]
 
     def norm(self, theta: np.ndarray) -> float:
         """The L1 part."""
@@ -77,37 +114,63 @@ class Objective:
         blocks[:, index, index] += np.tile(self.l2, blocks.shape[1] // len(self.l2))
         return blocks
 
+    def subgradient(self, theta: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """The smallest subgradient, of a gradient of the smooth part."""
+        at_zero = np.sign(gradient) * np.maximum(np.abs(gradient) - self.l1, 0.0)
+        return np.where(theta != 0, gradient + self.l1 * np.sign(theta), at_zero)
+
     def violation(self, theta: np.ndarray, gradient: np.ndarray) -> float:
         """The largest component of the smallest subgradient, over its limit."""
-        at_zero = np.maximum(np.abs(gradient) - self.l1, 0.0)
-        subgradient = np.where(theta != 0, np.abs(gradient + self.l1 * np.sign(theta)), at_zero)
+        subgradient = np.abs(self.subgradient(theta, gradient))
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = np.where(subgradient > 0, subgradient / self.limits, 0.0)
         return float(np.max(relative)) if np.all(np.isfinite(gradient)) else np.inf
+
+    def gap(self, theta: np.ndarray, gradient: np.ndarray) -> float:
+        """How far a convex objective is at most above its minimum, for the curvature that L2 gives it; or inf."""
+        moving = np.append(self.mean.columns.moves, np.ones(int(self.mean.fit_intercept), bool))
+        least = self.l2 + np.where(np.arange(len(self.l2)) < self.mean.n_features, 0.0, self.curvature)
+        squares = np.square(self.subgradient(theta, gradient)[:, moving])
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            each = np.where(squares > 0, squares / (2 * least[moving]), 0.0)
+        return float(np.sum(each))
+
+    def goal(self, value: float) -> float:
+        """How far above the minimum an end may be: a share of the value, or nothing beside that of a constant."""
+        return self.tol * abs(value) + (self.tol**2 + self.epsilon) * self.scale
 
 
 # ------------------------------------------------------------------------------------------------------- Newton
 
 
-def newton(objective: Objective, theta: np.ndarray, progress: Progress) -> tuple[np.ndarray, bool]:
+Step = Callable[[Objective, np.ndarray, np.ndarray, int], "tuple[np.ndarray, float]"]
+
+
+def newton(objective: Objective, theta: np.ndarray, progress: Progress, step: Step | None = None) -> Fit:
     """
-    Newton's method, for the L1 norm on its model of the smooth part; return the minimum and whether it is one.
+    Newton's method, for the L1 norm on its model of the smooth part.
 
     The Hessian is the exact one where it is positive definite, else the psd one; after steps that had to be cut short,
-    that which majorizes, whose step cannot go too far, or one with a larger diagonal.
+    that which majorizes, whose step cannot go too far, or one with a larger diagonal. The fit ends where the gradient
+    is small in each coordinate's units and the model, which knows the curvature of all rows, has no more to gain.
     """
-    epsilon = float(np.finfo(objective.mean.x.dtype).eps)
+    step = step or _newton_step
     value, gradient = objective.smooth(theta)
     value += objective.norm(theta)
     violation = objective.violation(theta, gradient)
-    cautious, caution, polished, exhausted = 0, 1, False, False
-    while violation > 1 or not polished:
+    cautious, caution = 0, 1
+    gap, stopped = np.inf, ""
+    while violation > 0:
+        # The model that is cautious has less to gain than there is.
+        is_cautious = bool(cautious) and violation > 1
+        end, decrease = step(objective, theta, gradient, caution if is_cautious else 0)
+        noise = 8 * objective.epsilon * abs(value)
+        gap = np.inf if is_cautious else -decrease
         # Where Newton's method has arrived it doubles the digits: one more step costs little and leaves no doubt.
-        polished = violation <= 1
-        if violation == 0 or (progress.is_over and not polished):
+        arrived = violation <= 1 and gap <= objective.goal(value)
+        if progress.is_over and not arrived:
+            stopped = OUT_OF_STEPS
             break
-        end, decrease = _newton_step(objective, theta, gradient, caution if cautious else 0)
-        noise = 8 * epsilon * abs(value)
         share, found = 1.0, None
         while share > 1e-9:
             trial = end if share == 1.0 else theta + share * (end - theta)
@@ -116,11 +179,16 @@ def newton(objective: Objective, theta: np.ndarray, progress: Progress) -> tuple
             if new_value <= value + 1e-4 * share * decrease + noise:
                 found = trial
                 break
+            if arrived:
+                break
             share *= 0.5 if np.isfinite(new_value) else 0.1
         # Beyond what this precision can show there is nothing to be gained.
-        exhausted = -decrease <= noise
-        if found is None or (exhausted and objective.violation(found, new_gradient) >= violation):
-            if exhausted or polished or caution >= MOST_CAUTION:
+        exhausted = not is_cautious and gap <= noise
+        if found is None or ((exhausted or arrived) and objective.violation(found, new_gradient) >= violation):
+            if arrived or exhausted:
+                break
+            if caution >= MOST_CAUTION:
+                stopped = OUT_OF_DIGITS
                 break
             caution *= 4
             cautious = caution
@@ -134,59 +202,74 @@ def newton(objective: Objective, theta: np.ndarray, progress: Progress) -> tuple
         theta, value, gradient = found, new_value, new_gradient
         violation = objective.violation(theta, gradient)
         progress.add(value, violation)
-    return theta, violation <= 1 or exhausted
+        if arrived:
+            break
+    return Fit(theta, value, violation, gap, stopped)
 
 
 def _newton_step(
     objective: Objective, theta: np.ndarray, gradient: np.ndarray, caution: int
 ) -> tuple[np.ndarray, float]:
     """Return the minimum of the quadratic model, and how far the model falls to there."""
-    flat = None
+    factors = None
     for curvature in ("majorize",) if caution else ("exact", "psd"):
         blocks = objective.hessian(theta, curvature)
         if caution and objective.mean.scores.is_coupled:
             # Of rows no curvature is known that majorizes.
             index = np.arange(blocks.shape[1])
             blocks[:, index, index] *= 1 + 1e-3 * caution
-        flat = gradient.reshape(len(blocks), -1)
         try:
-            factors = [_factor(block, attempts=1 if curvature == "exact" else 12) for block in blocks]
+            factors = [Factor(block, attempts=1 if curvature == "exact" else 16) for block in blocks]
             break
         except LinAlgError:
             continue
-    else:
+    if factors is None:
         # Not a number somewhere: a step against the gradient may lead out.
         return theta - gradient, -float(np.vdot(gradient, gradient))
-    start = theta.reshape(len(blocks), -1)
+    flat, start = gradient.reshape(len(blocks), -1), theta.reshape(len(blocks), -1)
     if np.any(objective.l1):
-        # The same for all classes changes neither a loss of rows nor, for some signs, the L1 norm.
-        index = np.arange(blocks.shape[1])
-        blocks[:, index, index] += 1e-8 * blocks[:, index, index].max()
         l1 = np.tile(objective.l1, start.shape[1] // len(objective.l1))
         end = np.stack(
             [lasso(block, block @ x - g, l1, x.copy()) for block, g, x in zip(blocks, flat, start, strict=True)]
         )
     else:
-        end = start - np.stack([cho_solve(factor, g) for factor, g in zip(factors, flat, strict=True)])
+        end = start - np.stack([factor.solve(g) for factor, g in zip(factors, flat, strict=True)])
     end = end.reshape(theta.shape)
     decrease = float(np.vdot(gradient, end - theta)) + objective.norm(end) - objective.norm(theta)
     return end, min(decrease, 0.0)
 
 
-def _factor(matrix: np.ndarray, attempts: int) -> Any:
-    """Return the Cholesky factor, with as small an addition to the diagonal (of `matrix` too) as it takes."""
-    if not np.all(np.isfinite(matrix)):
-        raise LinAlgError
-    diagonal = np.einsum("ii->i", matrix)
-    largest = float(np.max(np.abs(diagonal)))
-    added = 1e-14 * largest if largest > 0 else 1.0
-    for _ in range(attempts):
-        diagonal += added
-        try:
-            return cho_factor(matrix, lower=True, check_finite=False)
-        except LinAlgError:
-            added *= 10
-    raise LinAlgError
+def conjugate_step(scaling: Scaling) -> Step:
+    """Return a step by conjugate gradients, whose products with the Hessian are differences of gradients."""
+
+    def step(objective: Objective, theta: np.ndarray, gradient: np.ndarray, caution: int) -> tuple[np.ndarray, float]:
+        residual = -scaling.gradient(gradient)
+        v = np.zeros_like(residual)
+        direction = residual.copy()
+        first = square = float(residual @ residual)
+        away = np.sqrt(objective.epsilon) * max(1.0, float(np.linalg.norm(scaling.coordinates(theta))))
+        for _ in range(MOST_PRODUCTS):
+            if square <= RESIDUAL**2 * first:
+                break
+            along = scaling.theta(direction)
+            share = away / float(np.sqrt(direction @ direction))
+            _, there = objective.mean.value_and_gradient(theta + share * along)
+            _, here = objective.smooth(theta)
+            product = scaling.gradient((there + objective.l2 * theta - here) / share + objective.l2 * along)
+            product += 1e-3 * caution * direction
+            curvature = float(direction @ product)
+            if not curvature > 0:
+                break
+            v += square / curvature * direction
+            residual -= square / curvature * product
+            before, square = square, float(residual @ residual)
+            direction = residual + square / before * direction
+        if not np.any(v):
+            v = direction
+        end = theta + scaling.theta(v)
+        return end, min(float(np.vdot(gradient, end - theta)), 0.0)
+
+    return step
 
 
 # ------------------------------------------------------------------------------------------------------- L-BFGS
@@ -199,69 +282,71 @@ class _Stop(Exception):
 @dataclass
 class Scaling:
     """
-    Coordinates in which the Hessian is about the identity: theta = factor^-T v, or v / root without a factor.
+    Coordinates v in which the Hessian is about the identity: those of `Factor`, or v / root without factors.
 
-    One factor for all, or one for each block.
+    One factor for all, or one for each block. `rate`: how many times the Hessian of all rows can be smaller than that
+    of the factors, which is known where they are of a sample of its rows.
     """
 
     shape: tuple[int, int]
     root: np.ndarray | None = None
-    factors: list[np.ndarray] | None = None
+    factors: list[Factor] | None = None
+    rate: float = np.inf
 
-    def _rows(self, flat: np.ndarray, apply: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    def _by_factor(self, flat: np.ndarray, apply: Callable[[Factor, np.ndarray], np.ndarray]) -> np.ndarray:
         assert self.factors is not None
-        if len(self.factors) == 1:
-            rows = flat.reshape(-1, len(self.factors[0]))
-            return apply(self.factors[0], rows.T).T.reshape(self.shape)
-        rows = flat.reshape(len(self.factors), -1)
-        return np.stack([apply(factor, row) for factor, row in zip(self.factors, rows, strict=True)]).reshape(
-            self.shape
-        )
+        n = len(self.factors)
+        width = len(self.factors[0].root)
+        parts = flat.reshape(1, -1, width) if n == 1 else flat.reshape(n, 1, width)
+        done = [apply(factor, part.T).T for factor, part in zip(self.factors, parts, strict=True)]
+        return np.stack(done).reshape(self.shape)
 
     def theta(self, v: np.ndarray) -> np.ndarray:
         """Coefficients of coordinates."""
         if self.root is not None:
             return np.asarray(v.reshape(self.shape) / self.root)
-        return self._rows(v, lambda f, r: solve_triangular(f, r, lower=True, trans="T", check_finite=False))
+        return self._by_factor(v, Factor.from_coordinates)
 
     def coordinates(self, theta: np.ndarray) -> np.ndarray:
         """Coordinates of coefficients."""
         if self.root is not None:
             return np.asarray(theta * self.root).ravel()
-        return self._rows(theta, lambda f, r: f.T @ r).ravel()
+        return self._by_factor(theta, Factor.to_coordinates).ravel()
 
     def gradient(self, gradient: np.ndarray) -> np.ndarray:
         """The gradient by the coordinates."""
         if self.root is not None:
             return np.asarray(gradient / self.root).ravel()
-        return self._rows(gradient, lambda f, r: solve_triangular(f, r, lower=True, check_finite=False)).ravel()
+        return self._by_factor(gradient, Factor.gradient).ravel()
 
 
-def lbfgs(objective: Objective, theta: np.ndarray, progress: Progress) -> tuple[np.ndarray, bool]:
+def lbfgs(objective: Objective, theta: np.ndarray, progress: Progress) -> Fit:
     """
-    L-BFGS in coordinates in which the Hessian is about the identity; return the minimum and whether it is one.
+    L-BFGS in coordinates in which the Hessian is about the identity.
 
     With an L1 norm theta is the difference of two vectors that are not negative, in which the norm is linear.
     """
-    scaling = _diagonal_scaling(objective, theta)
     mean = objective.mean
+    scaling = diagonal_scaling(objective, theta)
     if not np.any(objective.l1) and _preconditioner_is_cheap(objective):
         if mean.n_sampled < SAMPLE_PER_COEFFICIENT * mean.shape[1]:
             # Features may be as good as uncorrelated; then it is over before the matrix would be there.
-            theta, value, violation = _lbfgs(objective, theta, progress, scaling, STEPS_BEFORE_PRECONDITIONER)
-            if violation <= 1 or progress.is_over:
-                return theta, violation <= 1
+            fit = _lbfgs(objective, theta, progress, scaling, STEPS_BEFORE_PRECONDITIONER)
+            if not fit.stopped or progress.is_over:
+                return fit
+            theta = fit.theta
         scaling = _full_scaling(objective, theta)
     best = np.inf
     while True:
-        theta, value, violation = _lbfgs(objective, theta, progress, scaling, progress.max_iter)
-        if violation <= 1 or progress.is_over or not value < best:
-            break
+        fit = _lbfgs(objective, theta, progress, scaling, progress.max_iter)
+        if not fit.stopped or progress.is_over:
+            return fit
+        if not fit.value < best - objective.epsilon * abs(fit.value):
+            # The gap is small enough; digits for the gradient are there only where Newton's method can be afforded.
+            few_digits = objective.epsilon > EPSILON or width_of(mean) > MOST_NEWTON
+            return replace(fit, stopped="") if few_digits and fit.gap <= objective.goal(fit.value) else fit
         # SciPy's line search has given up, often only because of what it remembers.
-        best = value
-    # Without a decrease that this precision can show it is as good as it gets.
-    least = 4 * float(np.sqrt(np.finfo(mean.x.dtype).eps)) / objective.tol
-    return theta, violation <= (1 if progress.is_over else max(10.0, least))
+        best, theta = fit.value, fit.theta
 
 
 def _sample_of(mean: MeanLoss, n_rows: int) -> MeanLoss:
@@ -270,31 +355,11 @@ def _sample_of(mean: MeanLoss, n_rows: int) -> MeanLoss:
     return sample if sample.total > 0 else mean
 
 
-def _diagonal_scaling(objective: Objective, theta: np.ndarray) -> Scaling:
+def diagonal_scaling(objective: Objective, theta: np.ndarray) -> Scaling:
+    """Of the mean curvature of a sample, for columns of the same spread."""
     mean = objective.mean
-    sample = _sample_of(mean, max(1024, mean.n_sampled // SAMPLING))
-    squares = sample.mean_squares()
-    usual = squares[squares > 0].mean() if np.any(squares > 0) else 1.0
-    squares = np.where(squares > 1e-6 * usual, squares, usual)
-    curvature = _mean_curvature(sample, theta)
-    return Scaling(mean.shape, root=np.sqrt(curvature * squares + objective.l2))
-
-
-def _mean_curvature(mean: MeanLoss, theta: np.ndarray) -> float:
-    """The loss's mean second derivative by a score."""
-    n_outputs = mean.shape[0]
-    coef, intercept = mean._split(theta)
-    total = 0.0
-    for block in mean.blocks:
-        z = mean._scores(
-            mean.matrix(block), coef, intercept, np.empty((block.stop - block.start, n_outputs), coef.dtype)
-        )
-        h = mean.scores.hessian(z, block, "psd")
-        if mean.scores.is_coupled:
-            h = h[:, np.cumsum([0, *range(n_outputs, 1, -1)])]
-        total += float(np.sum(h))
-    curvature = total / (n_outputs * mean.total)
-    return curvature if np.isfinite(curvature) and curvature > 0 else 1.0
+    objective.curvature = _sample_of(mean, max(1024, mean.n_sampled // SAMPLING)).mean_curvature(theta)
+    return Scaling(mean.shape, root=np.broadcast_to(np.sqrt(objective.curvature + objective.l2), mean.shape))
 
 
 def width_of(mean: MeanLoss) -> int:
@@ -314,24 +379,24 @@ def _full_scaling(objective: Objective, theta: np.ndarray) -> Scaling:
     n_blocks = 1 if mean.scores.is_coupled else mean.shape[0]
     # More rows make a better model; it should not cost more than a pass over all of them.
     of_hessian = max(ROWS_PER_COEFFICIENT * width, min(mean.n_sampled // SAMPLING, int(2e9 / (n_blocks * width**2))))
+    rate = np.inf
     if n_blocks * float(width) ** 2 * of_hessian <= CHEAP_PRECONDITIONER and width <= MOST_NEWTON:
         sample = _sample_of(mean, of_hessian)
         blocks = sample.hessian(theta, "psd", np.float32)
-        penalty = objective.l2
+        rate = mean.total / sample.total
     else:
         width = mean.shape[1]
         sample = _sample_of(mean, ROWS_PER_COEFFICIENT * width)
         blocks = sample.with_scores(_Moments(sample.scores)).hessian(np.zeros((1, width)), "psd", np.float32)
-        blocks *= _mean_curvature(_sample_of(sample, 1024), theta)
-        penalty = objective.l2
+        blocks *= objective.curvature
     index = np.arange(blocks.shape[1])
-    diagonal = blocks[:, index, index]
-    blocks[:, index, index] += np.tile(penalty, blocks.shape[1] // len(penalty)) + 1e-6 * diagonal.mean()
+    blocks[:, index, index] *= 1 + 1e-6
+    blocks[:, index, index] += np.tile(objective.l2, blocks.shape[1] // len(objective.l2))
     try:
-        factors = [np.tril(_factor(block, attempts=12)[0]) for block in blocks]
+        factors = [Factor(block) for block in blocks]
     except LinAlgError:
-        return _diagonal_scaling(objective, theta)
-    return Scaling(mean.shape, factors=factors)
+        return diagonal_scaling(objective, theta)
+    return Scaling(mean.shape, factors=factors, rate=rate)
 
 
 class _Moments(Scores):
@@ -345,53 +410,59 @@ class _Moments(Scores):
         return np.asarray(weight, dtype=z.dtype)[:, None]
 
 
-def _lbfgs(
-    objective: Objective, theta: np.ndarray, progress: Progress, scaling: Scaling, max_iter: int
-) -> tuple[np.ndarray, float, float]:
-    """Return the best point with its value and violation."""
+def _lbfgs(objective: Objective, theta: np.ndarray, progress: Progress, scaling: Scaling, max_iter: int) -> Fit:
+    """Return the best point."""
     split = bool(np.any(objective.l1))
-    best: dict[str, Any] = {"value": np.inf}
-    first = objective.smooth(theta)
+    best = Fit(theta, np.inf, np.inf, np.inf, OUT_OF_DIGITS)
+    first: np.ndarray | None = theta
     size = theta.size
-    gradient = scaling.gradient(first[1])
+    gradient = scaling.gradient(objective.smooth(theta)[1])
     length = float(np.linalg.norm(gradient)) or 1.0
     l1 = np.broadcast_to(objective.l1, theta.shape)
     slope = scaling.gradient(l1) if split else None
+    # Evaluations, and the value that a decrease is measured from with the number of its own.
+    n_evaluations, since, of_since = 0, 0, np.inf
 
     def position(u: np.ndarray) -> np.ndarray:
         v = u[:size] - u[size:] if split else u
         return scaling.theta(length * v)
 
     def function(u: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal first
-        if first is not None:
-            at, (value, gradient) = theta, first
-            first = None  # type: ignore[assignment]
-        else:
-            at = position(u)
-            value, gradient = objective.smooth(at)
+        nonlocal first, best, n_evaluations, since, of_since
+        at, first = position(u) if first is None else first, None
+        value, gradient = objective.smooth(at)
         # Of the two parts, which need not have met in the difference.
-        value += (
-            float(l1.ravel() @ np.abs(at).ravel()) if slope is None else length * float(slope @ (u[:size] + u[size:]))
-        )
+        value += objective.norm(at) if slope is None else length * float(slope @ (u[:size] + u[size:]))
         if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
             return 1e100, np.nan_to_num(u, copy=True)
         violation = objective.violation(at, gradient)
-        if value < best["value"]:
-            best.update(value=value, theta=at, violation=violation)
-        if violation <= 1:
-            best.update(value=value, theta=at, violation=violation)
+        descent = scaling.gradient(gradient)
+        gap = objective.gap(at, gradient)
+        if slope is None:
+            # The Hessian of all rows is at most so many times smaller than that of a part of them.
+            gap = min(gap, scaling.rate * 0.5 * float(descent @ descent))
+        goal = objective.goal(value)
+        is_there = violation <= 1 and gap <= goal
+        if value < best.value or is_there:
+            best = Fit(at, value, violation, gap, OUT_OF_DIGITS)
+        n_evaluations += 1
+        if of_since - best.value > objective.epsilon * abs(best.value):
+            since, of_since = n_evaluations, best.value
+        # Where the gradient is small, but not enough is known of the curvature, more of the same does not help.
+        if is_there or violation <= 0.01 or n_evaluations - since > PATIENCE:
+            best.stopped = "" if is_there else OUT_OF_DIGITS
             raise _Stop
         # Scaled so that the first step, which SciPy makes of length 1, is that of Newton's method.
-        descent = scaling.gradient(gradient) / length
+        descent /= length
         if slope is not None:
             rising = slope / length
             descent = np.concatenate([descent + rising, rising - descent])
         return value / length**2, descent
 
     def callback(_: np.ndarray) -> None:
-        progress.add(best["value"], best["violation"])
+        progress.add(best.value, best.violation)
         if progress.is_over:
+            best.stopped = OUT_OF_STEPS
             raise _Stop
 
     start = scaling.coordinates(theta) / length
@@ -409,23 +480,18 @@ def _lbfgs(
             minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options)
     except _Stop:
         pass
-    if "theta" not in best:
-        return theta, np.inf, np.inf
-    if not progress.curve:
-        progress.add(best["value"], best["violation"])
-    return best["theta"], best["value"], best["violation"]
+    if best.value < np.inf and not progress.curve:
+        progress.add(best.value, best.violation)
+    return best
 
 
 # ------------------------------------------------------------------------------------------------- how to go about it
 
 
-SOLVERS: dict[str, Callable[[Objective, np.ndarray, Progress], tuple[np.ndarray, bool]]] = {
-    "newton": newton,
-    "lbfgs": lbfgs,
-}
+SOLVERS: dict[str, Callable[[Objective, np.ndarray, Progress], Fit]] = {"newton": newton, "lbfgs": lbfgs}
 
 
-def choose(solver: str, mean: MeanLoss, l1: float, rounded: bool) -> str:
+def choose(solver: str, mean: MeanLoss, has_l1: bool, rounded: bool) -> str:
     """The solver that "auto" stands for."""
     if solver != "auto":
         return solver
@@ -433,57 +499,133 @@ def choose(solver: str, mean: MeanLoss, l1: float, rounded: bool) -> str:
     n_blocks = 1 if mean.scores.is_coupled else mean.shape[0]
     if width > MOST_NEWTON:
         return "lbfgs"
-    if l1 > 0 or rounded:
+    if has_l1 or rounded:
         return "newton"
     return "newton" if float(mean.n_sampled) * n_blocks * width**2 <= CHEAP_HESSIAN else "lbfgs"
 
 
-def solve(
-    mean: MeanLoss,
-    stages: list[tuple[Scores, bool]],
-    theta: np.ndarray,
-    l1: float,
-    l2: float,
-    limits: np.ndarray,
-    tol: float,
-    solver: str,
-    progress: Progress,
-    rounded: bool,
-) -> tuple[np.ndarray, bool]:
-    """
-    Minimise the last of the stages, each from the minimum of the one before; return the minimum and whether it is one.
+@dataclass(frozen=True)
+class Problem:
+    """What is minimised but for the rows: `limits` are those of the gradient for a tolerance of 1."""
 
-    `limits` are those of the gradient for a tolerance of 1. A stage that is not `needed` after a fit to a sample is
-    left out then.
+    stages: list[tuple[Scores, bool]]
+    l1: np.ndarray
+    l2: np.ndarray
+    limits: np.ndarray
+    solver: str
+    rounded: bool
+    # The amount of L2 if there is no other penalty, else 0.
+    ridge: float
+
+
+def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progress: Progress) -> Fit:
     """
-    name = choose(solver, mean, l1, rounded)
-    last = stages[-1][0]
-    if isinstance(last, (Kinks, RankKinks)) and name == "newton":
-        penalised = np.arange(mean.shape[1]) < mean.n_features
-        return interior(mean.with_scores(last), theta, l1 * penalised, l2 * penalised, limits * tol, tol, progress)
+    Minimise the last of the stages, each from the minimum of the one before.
+
+    A stage that is not `needed` after a fit to a sample is left out then. That fit proposes where to start, and how far
+    below the constant the values of all rows are there decides.
+    """
+    last = mean.with_scores(problem.stages[-1][0])
+    is_constant = not np.any(theta[:, : mean.n_features])
+    at_start = last.value_of_constant(theta[:, -1] if mean.fit_intercept else np.zeros(len(theta)))
+    if problem.ridge > 0 and mean.n_rows <= MOST_NEWTON and mean.n_features > MORE_COLUMNS * mean.n_rows:
+        fit = _of_few_rows(mean, problem, theta, tol, progress, at_start)
+        if not fit.stopped or progress.is_over:
+            return fit
+        theta = fit.theta
+    name = choose(problem.solver, mean, bool(np.any(problem.l1)), problem.rounded)
+    if isinstance(last.scores, (Kinks, RankKinks)) and name == "newton":
+        return Fit(*interior(last, theta, problem.l1, problem.l2, problem.limits * tol, tol, progress))
+    fit: Fit | None = None
     n_sample = mean.n_sampled // SAMPLING
     if n_sample >= max(SAMPLE_PER_COEFFICIENT * width_of(mean), 1024) and mean.n_sampled * mean.n_features >= 1e6:
         sample = mean.sampled(mean.every * SAMPLING)
         if sample.total > 0:
             # The sample's minimum is off by about this much of the gradient; closer need not be.
             near = max(tol, 0.05 / np.sqrt(n_sample))
-            silent = Progress(progress.max_iter)
-            theta, _ = solve(sample, stages, theta, l1, l2, limits, near, solver, silent, rounded)
-            stages = [stage for stage in stages if stage[1]]
-    converged = False
-    for i, (scores, _) in enumerate(stages):
-        is_last = i == len(stages) - 1
-        objective = Objective(mean.with_scores(scores), l1, l2, limits, tol if is_last else max(tol, 1e-2))
-        theta, converged = SOLVERS[name](objective, theta, progress)
+            proposed = solve(sample, problem, theta, near, Progress(progress.max_iter)).theta
+            stages = [stage for stage in problem.stages if stage[1]]
+            first = Objective(mean.with_scores(stages[0][0]), problem.l1, problem.l2, problem.limits, tol, at_start)
+            if not is_constant or first.smooth(proposed)[0] + first.norm(proposed) <= at_start:
+                fit = _through(mean, stages, problem, proposed, tol, progress, at_start)
+    if fit is None or (fit.stopped and not progress.is_over):
+        fit = _through(mean, problem.stages, problem, theta, tol, progress, at_start)
+    return fit
+
+
+def _through(
+    mean: MeanLoss,
+    stages: list[tuple[Scores, bool]],
+    problem: Problem,
+    theta: np.ndarray,
+    tol: float,
+    progress: Progress,
+    scale: float,
+) -> Fit:
+    name = choose(problem.solver, mean, bool(np.any(problem.l1)), problem.rounded)
+    for scores, _ in stages:
+        is_last = scores is stages[-1][0]
+        near = tol if is_last else max(tol, 1e-2)
+        objective = Objective(mean.with_scores(scores), problem.l1, problem.l2, problem.limits, near, abs(scale))
+        fit = SOLVERS[name](objective, theta, progress)
+        if is_last and name == "lbfgs" and fit.stopped and not progress.is_over:
+            # What is left is a matter of the curvature of all rows.
+            if width_of(mean) <= MOST_NEWTON:
+                fit = newton(objective, fit.theta, progress)
+            elif not np.any(problem.l1):
+                fit = newton(objective, fit.theta, progress, conjugate_step(diagonal_scaling(objective, fit.theta)))
         if progress.is_over:
-            return theta, converged and is_last
-    return theta, converged
+            return fit if is_last else Fit(fit.theta, fit.value, fit.violation, fit.gap, OUT_OF_STEPS)
+        theta = fit.theta
+    return fit
 
 
-def warn_not_converged(estimator: str, max_iter: int) -> None:
-    """Warn as scikit-learn does."""
-    warnings.warn(
-        f"{estimator} did not converge in {max_iter} iterations. Increase max_iter or tol, or scale the features",
-        ConvergenceWarning,
-        stacklevel=3,
+def _of_few_rows(
+    mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progress: Progress, scale: float
+) -> Fit:
+    """
+    Minimise over combinations of the rows, among which the minimum of a loss with an L2 norm alone is.
+
+    With the centred X = C Q', Q' Q = 1, coef = Q a has the norm of a and the scores C a: the same problem with at most
+    a column a row, where C C' = X X'. Whether digits were lost on the way, X itself decides.
+    """
+    columns, n = mean.columns, mean.n_features
+    products = mean.products_of_rows()
+    if not np.all(np.isfinite(products)):
+        if mean.examine is not None:
+            mean.examine()
+        return Fit(theta, np.inf, np.inf, np.inf, OUT_OF_DIGITS)
+    squares, vectors = eigh(products)
+    kept = squares > len(squares) * np.finfo(np.float64).eps * squares[-1]
+    roots, vectors = np.sqrt(squares[kept]), vectors[:, kept]
+    features = np.ascontiguousarray(vectors * roots)
+    narrow = columns_of(features, mean.scores.weight, mean.fit_intercept)
+    other = MeanLoss(features, mean.scores, mean.fit_intercept, mean.executor, narrow)
+    no_norm = np.zeros(int(mean.fit_intercept))
+    alike = replace(
+        problem,
+        l1=np.zeros(other.shape[1]),
+        l2=np.append(problem.ridge / np.square(narrow.spread), no_norm),
+        limits=problem.limits[:, :1] * np.ones(other.shape[1]),
+        solver="auto",
+        ridge=0.0,
     )
+    coef, _ = columns.coefficients(theta[:, :n], 0.0, np.float64)
+    start, shift = narrow.coordinates(mean.centred_scores(coef).T @ (vectors / roots), 0.0)
+    start = np.column_stack([start, theta[:, n:] + shift[:, None]]) if mean.fit_intercept else start
+    fit = solve(other, alike, start, tol, progress)
+    combination, intercept = narrow.coefficients(fit.theta[:, : other.n_features], 0.0, np.float64)
+    moved = mean.combined_rows(vectors / roots @ combination.T)
+    end = np.column_stack([columns.coordinates(moved, 0.0)[0], fit.theta[:, other.n_features :]])
+    if mean.fit_intercept:
+        end[:, -1] += intercept
+    objective = Objective(
+        mean.with_scores(problem.stages[-1][0]), problem.l1, problem.l2, problem.limits, tol, abs(scale)
+    )
+    value, gradient = objective.smooth(end)
+    gap = fit.gap + max(value - fit.value, 0.0)
+    if not problem.rounded:
+        objective.curvature = objective.mean.mean_curvature(end)
+        gap = min(gap, objective.gap(end, gradient))
+    stopped = fit.stopped or ("" if gap <= objective.goal(value) else OUT_OF_DIGITS)
+    return Fit(end, value, fit.violation, gap, stopped)
