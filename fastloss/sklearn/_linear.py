@@ -483,8 +483,8 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
     **predict_proba** is the loss's own posterior, which undoes weights and smoothing inside the loss. It is then not
     at 1/2 where the prediction changes.
 
-    **Features of any scale.** Features are centred and scaled inside, without a copy of X, and sparse X stays sparse; the
-    penalty is that of `coef_`. A constant feature beside an intercept has the coefficient 0.
+    **Features of any scale.** Features are centred and scaled inside, without a copy of X, and sparse X stays sparse;
+    the penalty is that of `coef_`. A constant feature beside an intercept has the coefficient 0.
 
     **Time and memory.** X is read once for each value and gradient, in blocks that stay in cache, and not copied; a
     fit to every 16th block of rows proposes where to start if rows are many. With an L2 norm alone and far more
@@ -821,10 +821,11 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
     Several targets, `y` of shape (n, n_targets), are problems of their own that are solved together; the loss of a
     row is the sum.
 
-    **Losses with kinks** (`AbsoluteError`, `AbsolutePercentageError`, `Quantile`, `EpsilonInsensitive`) are rounded near them over a width that
-    goes down to ``tol`` times the mean absolute deviation of y, so that the objective is within about half of that of
-    the minimum. **Robust losses** are approached by Huber losses if y is far more spread than their bend. `Cauchy` and
-    `Tukey` are not convex and may have several minima; the fit is the one that is reached from there.
+    **Losses with kinks** (`AbsoluteError`, `AbsolutePercentageError`, `Quantile`, `EpsilonInsensitive`) are rounded
+    near them over a width that goes down to ``tol`` times the mean absolute deviation of y, so that the objective is
+    within about half of that of the minimum. **Robust losses** are approached by Huber losses if y is far more spread
+    than their bend. `Cauchy` and `Tukey` are not convex and may have several minima; the fit is the one that is
+    reached from there.
 
     **Time and memory.** As for `LossClassifier`.
 

@@ -26,6 +26,8 @@ ROWS_PER_COEFFICIENT = 8
 # With 1,000 features it takes as long as 13 of them.
 STEPS_BEFORE_PRECONDITIONER = 20
 CORRECTIONS = 10
+# Of float64.
+EPSILON = float(np.finfo(np.float64).eps)
 # Evaluations without a decrease that matters, after which L-BFGS has come as far as it can.
 PATIENCE = 20
 # With so many times as many columns as rows, combinations of the rows are fewer unknowns.
@@ -337,8 +339,12 @@ def lbfgs(objective: Objective, theta: np.ndarray, progress: Progress) -> Fit:
     best = np.inf
     while True:
         fit = _lbfgs(objective, theta, progress, scaling, progress.max_iter)
-        if not fit.stopped or progress.is_over or not fit.value < best - objective.goal(fit.value):
+        if not fit.stopped or progress.is_over:
             return fit
+        if not fit.value < best - objective.epsilon * abs(fit.value):
+            # The gap is small enough; digits for the gradient are there only where Newton's method can be afforded.
+            few_digits = objective.epsilon > EPSILON or width_of(mean) > MOST_NEWTON
+            return replace(fit, stopped="") if few_digits and fit.gap <= objective.goal(fit.value) else fit
         # SciPy's line search has given up, often only because of what it remembers.
         best, theta = fit.value, fit.theta
 
@@ -444,7 +450,7 @@ def _lbfgs(objective: Objective, theta: np.ndarray, progress: Progress, scaling:
             since, of_since = n_evaluations, best.value
         # Where the gradient is small, but not enough is known of the curvature, more of the same does not help.
         if is_there or violation <= 0.01 or n_evaluations - since > PATIENCE:
-            best.stopped = "" if gap <= goal else OUT_OF_DIGITS
+            best.stopped = "" if is_there else OUT_OF_DIGITS
             raise _Stop
         # Scaled so that the first step, which SciPy makes of length 1, is that of Newton's method.
         descent /= length
@@ -476,8 +482,6 @@ def _lbfgs(objective: Objective, theta: np.ndarray, progress: Progress, scaling:
         pass
     if best.value < np.inf and not progress.curve:
         progress.add(best.value, best.violation)
-    if best.stopped and best.gap <= objective.goal(best.value) and best.stopped != OUT_OF_STEPS:
-        best.stopped = ""
     return best
 
 
