@@ -153,8 +153,7 @@ class _XGBoost(_boosters.LossEstimator):
     def get_xgb_params(self) -> dict[str, Any]:
         """Return the parameters for XGBoost's core."""
         params: dict[str, Any] = super().get_xgb_params()  # type: ignore[misc]
-        for own in _boosters.OWN:
-            params.pop(own, None)
+        params = {name: value for name, value in params.items() if name.partition("__")[0] not in _boosters.OWN}
         if hasattr(self, "init_score_"):  # in training and after it
             params["objective"] = NO_LINK
             params["disable_default_eval_metric"] = True  # it does not know the link of these scores
