@@ -737,3 +737,18 @@ def test_derivatives_are_overwritten_only_after_the_caller_dropped_them():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for k, (found, _) in enumerate(pool.map(lambda k: derivatives(z + k, t), range(200))):
             np.testing.assert_array_equal(found, 2 * (z + k))
+
+
+# --------------------------------------------------------------------- search
+
+
+@each_library
+def test_search_over_parameters_of_a_loss(library):
+    """Losses do not change: each candidate gets one of its own, and none of its parameters reaches the library."""
+    X, y = features(300)
+    model = library.regressor(fl.Huber(delta=3.0))
+    search = GridSearchCV(model, {"loss__delta": [0.1, 2.0]}, cv=2).fit(X, y)
+    best = fl.Huber(delta=search.best_params_["loss__delta"])
+    assert search.best_estimator_.loss == best
+    np.testing.assert_array_equal(search.predict(X), library.regressor(best).fit(X, y).predict(X))
+    assert model.loss == fl.Huber(delta=3.0)

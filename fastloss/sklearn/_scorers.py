@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils.validation import column_or_1d
 
-from .._kernels import Loss, PointwiseLoss, RowwiseLoss
+from .._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss
 from .._resolve import resolve
 from ..binary import Exponential, _MarginLoss
 from ..distribution import _LogLinkLoss
@@ -196,13 +196,13 @@ class _LossScorer(_BaseScorer):
 def _stand_for(scores: Any, probability: Any, loss: Any, many_labels: bool) -> bool:
     """Whether probabilities are what a loss has for these scores, or are their sigmoid or softmax."""
     scores, probability = np.asarray(scores), _columns_of(probability)
-    if isinstance(loss, RowwiseLoss):
-        z = two_logits(scores)
-        found = [loss.predict_proba(z), softmax(z)]
-    else:
-        found = [loss.predict_proba(scores), sigmoid(scores)]
-        if scores.ndim == 2 and not many_labels:
-            found = [p / p.sum(axis=1, keepdims=True) for p in found]
+    by_row = isinstance(loss, RowwiseLoss)
+    z = two_logits(scores) if by_row else scores
+    found = [softmax(z) if by_row else sigmoid(z)]
+    if not isinstance(loss, SetLoss):  # a set has no posterior of its elements
+        found.append(loss.predict_proba(z))
+    if not by_row and scores.ndim == 2 and not many_labels:
+        found = [p / p.sum(axis=1, keepdims=True) for p in found]
     of_second = probability.ndim == 1 or (probability.ndim == 2 and scores.ndim == 1)
     if of_second:
         probability = probability if probability.ndim == 1 else probability[:, 1]
