@@ -148,6 +148,8 @@ cdef list runnable_isas():
 def _choose_isa():
     possible = runnable_isas()
     forced = os.environ.get("FASTLOSS_ISA")
+    if not possible:
+        raise ImportError("this build of fastloss holds no kernels that run on this processor: build it anew here")
     if forced and forced not in possible:
         raise ImportError(
             f"FASTLOSS_ISA={forced!r} cannot be used: this build on this processor runs {', '.join(possible)}"

@@ -154,5 +154,5 @@ def test_errors():
         loss.packed_hessian(z, [0, 3, 0, 0])
     with pytest.raises(ValueError, match="vector must have the prediction's shape"):
         loss.hessian_vector_product(z, [0, 1, 0, 0], np.zeros((4, 2)))
-    with pytest.raises(ValueError, match="curvature must be 'exact' or 'psd'"):
+    with pytest.raises(ValueError, match="curvature must be 'exact', 'psd' or 'fisher'"):
         loss.packed_hessian(z, [0, 1, 0, 0], curvature="majorize")
