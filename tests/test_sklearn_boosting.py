@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.model_selection import GridSearchCV, train_test_split  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from fastloss.sklearn import hist_gradient_boosting_loss  # noqa: E402
+from fastloss.sklearn import _boosting, hist_gradient_boosting_loss  # noqa: E402
 
 REGRESSION = [
     fl.AbsoluteError(),
