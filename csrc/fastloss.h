@@ -43,38 +43,38 @@ typedef struct fl_job {
     ptrdiff_t n_outer, n_classes, n_inner; /* pointwise: n_classes is 1 */
     fl_array prediction, target, weight, pos_weight;
     fl_array value, gradient, hessian; /* absent unless wanted; value: one per element or row, for reduction="none" */
-    const double *coefficients;            /* as many as the loss takes, then zeros up to FL_COEFFICIENTS */
+    const double *coefficients; /* as many as the loss takes, then zeros up to FL_COEFFICIENTS */
     double scale; /* of gradient and Hessian: 1, or 1 / (sum of weights) */
     double weight_unit; /* a power of two that multiplies the sample weights */
-    int mean;  /* divide by the sum of the weights */
+    int mean; /* divide by the sum of the weights */
     int fresh; /* nobody sees the outputs if an element is bad */
     int want, curvature; /* a Hessian is wanted with its gradient, or not at all */
-    int stream;        /* outputs go around the caches */
-    int check_target;  /* to the check: look at float targets; to the block: they have not been looked at */
-    int domain;        /* of the target, for check_pointwise */
+    int stream; /* outputs go around the caches */
+    int check_target; /* to the check: look at float targets; to the block: they have not been looked at */
+    int domain; /* of the target, for check_pointwise */
 
     /* rowwise */
-    int soft;                   /* target holds probabilities; else class indices */
+    int soft; /* target holds probabilities; else class indices */
     const double *class_weight; /* NULL, or n_classes of them */
     double label_smoothing;
     int has_ignore_index;
     long long ignore_index;
     int full;
     fl_array vector;
-    char *scratch;        /* fl_loss.scratch bytes, for this block alone */
-    char *shared;         /* fl_loss.shared bytes, from one pass to the next */
+    char *scratch; /* fl_loss.scratch bytes, for this block alone */
+    char *shared; /* fl_loss.shared bytes, from one pass to the next */
     uint64_t float_state; /* the caller's, for all threads */
 
     /* results */
-    double total;       /* of the values, or their mean, unless they go into an array */
+    double total; /* of the values, or their mean, unless they go into an array */
     double weight_sum;
     double *set_values; /* set losses: one for each of n_classes sets */
-    ptrdiff_t bad;      /* the place of the first element that breaks its rule */
+    ptrdiff_t bad; /* the place of the first element that breaks its rule */
 } fl_job;
 
 typedef struct fl_checked {
-    double weight_sum;         /* over the rows or elements that count */
-    ptrdiff_t bad_target;      /* position of the first one that breaks the rule, or -1 */
+    double weight_sum; /* over the rows or elements that count */
+    ptrdiff_t bad_target; /* position of the first one that breaks the rule, or -1 */
     ptrdiff_t bad_weight;
     double largest_weight;
 } fl_checked;
@@ -91,21 +91,21 @@ typedef void (*fl_combine)(fl_job *job, const double *partials, ptrdiff_t n_bloc
 
 typedef struct fl_pass {
     fl_block block;
-    fl_combine combine;                    /* NULL: nothing is left to do */
+    fl_combine combine; /* NULL: nothing is left to do */
     ptrdiff_t (*width)(const fl_job *job); /* numbers in a partial; NULL: one */
-    int wants;                             /* outputs for which it is needed; 0: for all */
+    int wants; /* outputs for which it is needed; 0: for all */
 } fl_pass;
 
 typedef struct fl_loss {
     const char *name;
     int kind, target, domain;
     int n_coefficients; /* or FL_ONE_A_COLUMN */
-    int n_columns;      /* FL_COLUMNS: of a row; 0: as many as coefficients */
-    int outputs;    /* those that it has */
+    int n_columns; /* FL_COLUMNS: of a row; 0: as many as coefficients */
+    int outputs; /* those that it has */
     fl_block check; /* of targets and weights, before anything is written; NULL: none */
     fl_pass passes[FL_PASSES];
     ptrdiff_t (*scratch)(const fl_job *job); /* bytes that a block needs; NULL: none */
-    ptrdiff_t (*shared)(const fl_job *job);  /* bytes that all need together; NULL: none */
+    ptrdiff_t (*shared)(const fl_job *job); /* bytes that all need together; NULL: none */
 } fl_loss;
 
 static inline ptrdiff_t fl_bad_weight(ptrdiff_t place) { return place | (ptrdiff_t)1 << (8 * sizeof place - 3); }

@@ -67,7 +67,8 @@ typedef struct class_run {
 
 /* What the classes of a row add up to. */
 typedef struct soft_totals {
-    double value, total, magnitude, bound, spread, largest_second;
+    exact_sum value[GROUP], total[GROUP]; /* in LANES lanes */
+    double magnitude, bound, spread, largest_second;
 } soft_totals;
 
 /* Rows in lanes: their logits, exponentials, what the classes weigh, which becomes a_k c_k, and a_k E_k. */

@@ -106,7 +106,7 @@ ALWAYS_INLINE class_run run_of(const along_scratch *b, ptrdiff_t r, ptrdiff_t st
 SHARED ptrdiff_t evaluate_row(const fl_job *job, ptrdiff_t row, ptrdiff_t r, const along_scratch *b, row_stats *s,
                               const row_formula *f)
 {
-    soft_totals totals = {0, 0, 0, 0, 0, 0};
+    soft_totals totals = {0};
     for (ptrdiff_t start = 0; start < b->pitch; start += RUN) {
         const ptrdiff_t n = job->n_classes - start < RUN ? job->n_classes - start : RUN;
         const class_run run = run_of(b, r, start, n);
@@ -114,9 +114,10 @@ SHARED ptrdiff_t evaluate_row(const fl_job *job, ptrdiff_t row, ptrdiff_t r, con
         if (bad >= 0) return bad;
         f->soft_run(&run, s, r, job, &totals);
     }
-    const real sum = s->sum_others[r] + s->exp_target[r], loss = sum == sum ? (real)totals.value : sum;
+    const real sum = s->sum_others[r] + s->exp_target[r], loss = sum == sum ? value_of_lanes(totals.value) : sum;
     s->value[r] = s->weight[r] == 0 ? 0 : loss * s->weight[r];
-    s->total[r] = (real)totals.total, s->magnitude[r] = (real)totals.magnitude, s->bound[r] = (real)totals.bound;
+    s->total[r] = value_of_lanes(totals.total);
+    s->magnitude[r] = (real)totals.magnitude, s->bound[r] = (real)totals.bound;
     s->spread[r] = (real)totals.spread, s->largest_second[r] = (real)totals.largest_second;
     return -1;
 }

@@ -83,16 +83,16 @@ ALWAYS_INLINE void tile_soft(const soft_tiles *t, ptrdiff_t n, const fl_job *job
 ALWAYS_INLINE void run_soft(const class_run *c, const row_state *r, class_formula f, soft_totals *totals,
                             const int with_hessian)
 {
-    lane_sums value = no_sums(), total = no_sums(), magnitude = no_sums(), bound = no_sums(), spread = no_sums();
-    lane_sums largest_second = no_sums();
+    soft_totals sum = *totals;
+    lane_sums magnitude = no_sums(), bound = no_sums(), spread = no_sums(), largest_second = no_sums();
     for (ptrdiff_t i = 0; i < c->n; i += LANES)
         for (int g = 0; g < GROUP; g++) {
             const ptrdiff_t at = i + g * WIDTH;
             soft_sums sums = {ZERO, ZERO, ZERO, ZERO};
             const soft_class x = evaluate_class(r, is_target_from(r, c->start + at), load(c->e + at), load(c->z + at),
                                                 load(c->a + at), f, &sums, with_hessian);
-            add_lanes(&value, g, x.value);
-            add_lanes(&total, g, x.amount);
+            add_to(&sum.value[g], x.value);
+            add_to(&sum.total[g], x.amount);
             store(c->z + at, x.amount);
             if (!with_hessian) continue;
             add_lanes(&magnitude, g, sums.magnitude);
@@ -101,10 +101,11 @@ ALWAYS_INLINE void run_soft(const class_run *c, const row_state *r, class_formul
             add_lanes(&largest_second, g, sums.largest_second);
             store(c->bend + at, x.bend);
         }
-    totals->value += total_of(&value), totals->total += total_of(&total);
-    if (!with_hessian) return;
-    totals->magnitude += total_of(&magnitude), totals->bound += total_of(&bound);
-    totals->spread += total_of(&spread), totals->largest_second += total_of(&largest_second);
+    if (with_hessian) {
+        sum.magnitude += total_of(&magnitude), sum.bound += total_of(&bound);
+        sum.spread += total_of(&spread), sum.largest_second += total_of(&largest_second);
+    }
+    *totals = sum;
 }
 
 #define DEFINE_SOFT(name)                                                                               \

@@ -65,4 +65,18 @@ ALWAYS_INLINE void add_to(exact_sum *s, vreal x)
 
 ALWAYS_INLINE vreal value_of(exact_sum s) { return choose(eq(s.rest, s.rest), s.sum + s.rest, s.sum); }
 
+/* The sum of LANES lanes of exact sums, in halves. */
+ALWAYS_INLINE real value_of_lanes(const exact_sum *lanes)
+{
+    real sum[2 * LANES] = {0}, rest[2 * LANES] = {0}; /* what vectors reach beyond the lanes counts nowhere */
+    for (int g = 0; g < GROUP; g++) store(sum + g * WIDTH, lanes[g].sum), store(rest + g * WIDTH, lanes[g].rest);
+    for (int n = LANES / 2; n; n /= 2)
+        for (int j = 0; j < n; j += WIDTH) {
+            exact_sum s = {load(sum + j), load(rest + j) + load(rest + j + n)};
+            add_to(&s, load(sum + j + n));
+            store(sum + j, s.sum), store(rest + j, s.rest);
+        }
+    return value_of((exact_sum){load(sum), load(rest)})[0];
+}
+
 #endif

@@ -612,8 +612,8 @@ cdef class Loss:
     parameters : dict
         What rebuilds the object.
     kind : {"pointwise", "rowwise", "columns", "setwise"}
-        Whether it is a function of one prediction, of a row of logits, of a row of numbers that mean different things, or
-        of a whole set.
+        Whether it is a function of one prediction, of a row of logits, of a row of numbers that mean different things,
+        or of a whole set.
     curvatures : tuple of str
         What `curvature` may be: "fisher", too, for likelihoods.
     target_domain : {"any", "unit interval", "nonnegative", "positive"}

@@ -1306,6 +1306,19 @@ def draw(case, kind, shape, dtype=np.float64, spread="normal", seed=0):
     return z, draw_target(rng, kind, shape, dtype)
 
 
+def draw_columns(case, loss, shape, dtype, spread="normal", seed=0):
+    """Raw scores with the columns last, and targets."""
+    rng = np.random.default_rng([seed, *shape])
+    width = {"normal": 1.0, "wide": 6.0, "small": 1e-3}[spread]
+    z = (width * rng.normal(size=(*shape, len(loss.columns)))).astype(dtype)
+    t = {
+        "real row": lambda: rng.normal(size=shape) * 2,
+        "positive row": lambda: rng.exponential(size=shape) + 1e-3,
+        "count row": lambda: rng.poisson(3, shape) * rng.integers(0, 2, shape),
+    }[case.domain]()
+    return z, t.astype(dtype)
+
+
 def fixed_numbers(n, seed):
     """n numbers in [0, 1), exact in float32, from integer arithmetic alone: the same on every machine."""
     x = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
@@ -1625,6 +1638,41 @@ def expected(case, parameters, prediction, target, dtype, *, sample_weight=None,
         roundoff = 8 * np.finfo(np.float64).eps * np.sum(np.abs(exact)) / divisor
         value = Bounded(np.sum(exact) / divisor, np.sum(bound) / divisor + roundoff)
     return Expected(value, *derivatives)
+
+
+@np.errstate(all="ignore")
+def expected_of_columns(case, loss, parameters, z, t):
+    """Exact value, gradient and Hessian, and what they may be off by: ulps of their terms, and the input's rounding.
+
+    The logarithm of a scale is as good as its exponential, which rounds like 1 does; so does log(t) like itself.
+    """
+    real = wide(z.dtype)
+    eps = np.finfo(z.dtype).eps
+    exact_z, exact_t = z.astype(real), t.astype(real)
+    exact = case.twin(exact_z, exact_t, **parameters)
+    slack = [np.zeros_like(each) for each in exact]
+
+    def move(moved_z, moved_t):
+        for total, found, base in zip(slack, case.twin(moved_z, moved_t, **parameters), exact, strict=True):
+            total += np.nan_to_num(np.abs(found - base), posinf=0.0)
+
+    for k in range(z.shape[-1]):
+        step = np.zeros(z.shape[-1], real)
+        step[k] = eps
+        size = np.abs(exact_z) + (2.0 if case.logarithms[k : k + 1] == (True,) else 0.0)
+        move(exact_z + step * size, exact_t)
+    if case.domain == "real row":
+        move(exact_z, exact_t * (1 + real(eps) / 2))
+    elif case.domain == "positive row":
+        move(exact_z, exact_t * np.exp(eps * np.maximum(1, np.abs(np.log(exact_t)))))
+    terms = case.terms(exact_z, exact_t, **parameters)
+    tiny = 8 * np.finfo(z.dtype).tiny
+    lost = np.broadcast_to(tiny * case.lost(tiny, exact_z, exact_t), exact_t.shape)
+    tolerances = []
+    for found, magnitude, rounding in zip(exact, terms, slack, strict=True):
+        size = np.abs(found) if magnitude is None else np.maximum(np.abs(found), magnitude)
+        tolerances.append(8 * ulp(size, z.dtype) + rounding + (lost if found.ndim == 1 else lost[..., np.newaxis]))
+    return [Bounded(a, b) for a, b in zip(exact, tolerances, strict=True)]
 
 
 @np.errstate(all="ignore")

@@ -15,19 +15,6 @@ LIKELIHOODS = [case for case in cases.COLUMNS if case.constructor not in ("Quant
 DENSITIES = [case for case in LIKELIHOODS if "crps" not in case.function]
 
 
-def draw(case, loss, shape, dtype, spread="normal", seed=0):
-    """Raw scores with the columns last, and targets."""
-    rng = np.random.default_rng([seed, *shape])
-    width = {"normal": 1.0, "wide": 6.0, "small": 1e-3}[spread]
-    z = (width * rng.normal(size=(*shape, len(loss.columns)))).astype(dtype)
-    t = {
-        "real row": lambda: rng.normal(size=shape) * 2,
-        "positive row": lambda: rng.exponential(size=shape) + 1e-3,
-        "count row": lambda: rng.poisson(3, shape) * rng.integers(0, 2, shape),
-    }[case.domain]()
-    return z, t.astype(dtype)
-
-
 @pytest.fixture(
     params=[(case, i) for case in cases.COLUMNS for i in range(len(case.parameters))], ids=lambda p: f"{p[0]}-{p[1]}"
 )
@@ -36,51 +23,14 @@ def configured(request):
     return case, case.build(case.parameters[i]), case.parameters[i]
 
 
-@np.errstate(all="ignore")
-def bounds(case, loss, parameters, z, t):
-    """Exact value, gradient and Hessian, and what they may be off by: ulps of their terms, and the input's rounding.
-
-    The logarithm of a scale is as good as its exponential, which rounds like 1 does; so does log(t) like itself.
-    """
-    wide = cases.wide(z.dtype)
-    eps = np.finfo(z.dtype).eps
-    exact_z, exact_t = z.astype(wide), t.astype(wide)
-    exact = case.twin(exact_z, exact_t, **parameters)
-    slack = [np.zeros_like(each) for each in exact]
-
-    def move(moved_z, moved_t):
-        for total, found, base in zip(slack, case.twin(moved_z, moved_t, **parameters), exact, strict=True):
-            total += np.nan_to_num(np.abs(found - base), posinf=0.0)
-
-    for k in range(z.shape[-1]):
-        step = np.zeros(z.shape[-1], wide)
-        step[k] = eps
-        size = np.abs(exact_z) + (2.0 if case.logarithms[k : k + 1] == (True,) else 0.0)
-        move(exact_z + step * size, exact_t)
-    if case.domain == "real row":
-        move(exact_z, exact_t * (1 + wide(eps) / 2))
-    elif case.domain == "positive row":
-        move(exact_z, exact_t * np.exp(eps * np.maximum(1, np.abs(np.log(exact_t)))))
-    terms = case.terms(exact_z, exact_t, **parameters)
-    tiny = 8 * np.finfo(z.dtype).tiny
-    lost = np.broadcast_to(tiny * case.lost(tiny, exact_z, exact_t), exact_t.shape)
-    tolerances = []
-    for found, magnitude, rounding in zip(exact, terms, slack, strict=True):
-        size = np.abs(found) if magnitude is None else np.maximum(np.abs(found), magnitude)
-        tolerances.append(
-            8 * cases.ulp(size, z.dtype) + rounding + (lost if found.ndim == 1 else lost[..., np.newaxis])
-        )
-    return [cases.Bounded(a, b) for a, b in zip(exact, tolerances, strict=True)]
-
-
 @pytest.mark.parametrize("spread", ["normal", "wide", "small"])
 def test_kernels_are_exact(configured, dtype, spread):
     case, loss, parameters = configured
     if not cases.has_wide(dtype):
         pytest.skip("no wider type here")
-    z, t = draw(case, loss, (N_ROWS,), dtype, spread)
+    z, t = cases.draw_columns(case, loss, (N_ROWS,), dtype, spread)
     found = loss.value_gradient_and_hessian(z, t, reduction="none")
-    cases.assert_result(found, bounds(case, loss, parameters, z, t), f"{case} {spread}", dtype)
+    cases.assert_result(found, cases.expected_of_columns(case, loss, parameters, z, t), f"{case} {spread}", dtype)
 
 
 @pytest.mark.parametrize("case", LIKELIHOODS, ids=str)
@@ -88,7 +38,7 @@ def test_twins_and_packed_hessians_by_50_digits(case):
     mpmath = pytest.importorskip("mpmath")
     parameters = case.parameters[-1]
     loss = case.build(parameters)
-    z, t = draw(case, loss, (4,), np.float64)
+    z, t = cases.draw_columns(case, loss, (4,), np.float64)
     value, gradient, hessian = case.twin(z, t, **parameters)
     packed = loss.packed_hessian(z, t, reduction="none")
     vector = np.random.default_rng(1).normal(size=z.shape)
@@ -136,7 +86,7 @@ def test_fisher_is_the_expected_hessian(case):
 def test_curvatures(configured, dtype, spread):
     """psd and majorize are never negative, and never 0 where the gradient is not; majorize is never below exact."""
     case, loss, _ = configured
-    z, t = draw(case, loss, (2000,), dtype, spread)
+    z, t = cases.draw_columns(case, loss, (2000,), dtype, spread)
     value, gradient, exact = loss.value_gradient_and_hessian(z, t, reduction="none")
     for curvature in loss.curvatures:
         v, g, hessian = loss.value_gradient_and_hessian(z, t, reduction="none", curvature=curvature)
@@ -154,7 +104,7 @@ def test_curvatures(configured, dtype, spread):
 @pytest.mark.parametrize("spread", ["normal", "small"])
 def test_a_newton_step_of_a_column_never_raises_the_loss(configured, spread):
     case, loss, _ = configured
-    z, t = draw(case, loss, (2000,), np.float64, spread, seed=1)
+    z, t = cases.draw_columns(case, loss, (2000,), np.float64, spread, seed=1)
     value, gradient, hessian = loss.value_gradient_and_hessian(z, t, reduction="none", curvature="majorize")
     for k in range(z.shape[-1]):
         moved = z.copy()
@@ -166,7 +116,7 @@ def test_a_newton_step_of_a_column_never_raises_the_loss(configured, spread):
 def test_layouts_and_dtypes(configured):
     """Any axis and memory order gives the bits of C-ordered rows; halves are computed in float32."""
     case, loss, _ = configured
-    z, t = draw(case, loss, (6, 70), np.float64)
+    z, t = cases.draw_columns(case, loss, (6, 70), np.float64)
     w = np.random.default_rng(0).uniform(0.1, 2, t.shape)
     options = {"sample_weight": w, "reduction": "none", "curvature": "psd"}
     expected = loss.value_gradient_and_hessian(z, t, **options)
@@ -201,7 +151,7 @@ def test_layouts_and_dtypes(configured):
 
 def test_weights_and_reductions(configured, dtype):
     case, loss, _ = configured
-    z, t = draw(case, loss, (N_ROWS,), dtype)
+    z, t = cases.draw_columns(case, loss, (N_ROWS,), dtype)
     w = np.random.default_rng(0).uniform(0.1, 2, N_ROWS).astype(dtype)
     w[::7] = 0
     z[::7], t[::7] = np.nan, np.nan
@@ -220,7 +170,7 @@ def test_weights_and_reductions(configured, dtype):
 def test_large_calls_on_threads():
     """The same bits for any number of threads, past the caches, for each output alone."""
     loss = fl.GaussianNLL()
-    z, t = draw(cases.COLUMNS[0], loss, (700_001,), np.float32)
+    z, t = cases.draw_columns(cases.COLUMNS[0], loss, (700_001,), np.float32)
     with fl.num_threads(1):
         expected = loss.value_gradient_and_hessian(z, t, curvature="fisher")
     with fl.num_threads(2):
@@ -234,7 +184,7 @@ def test_large_calls_on_threads():
 @pytest.mark.parametrize("case", cases.COLUMNS, ids=str)
 def test_errors(case):
     loss = case.build({})
-    z, t = draw(case, loss, (5,), np.float64)
+    z, t = cases.draw_columns(case, loss, (5,), np.float64)
     with pytest.raises(ValueError, match=r"prediction must hold \d numbers along axis 1 \(.*\), got \d"):
         loss(np.concatenate([z, z], axis=1), t)
     with pytest.raises(ValueError, match=r"target must hold one number per row, shape \(5,\); got shape \(5, 1\)"):
@@ -274,7 +224,7 @@ def test_fisher_is_refused_by_what_is_no_likelihood():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_init_score_minimises_the_loss(configured, weighted):
     case, loss, _ = configured
-    _, t = draw(case, loss, (301,), np.float64)
+    _, t = cases.draw_columns(case, loss, (301,), np.float64)
     w = np.random.default_rng(3).uniform(0, 2, t.shape) if weighted else None
     best = loss.init_score(t, w)
     assert best.shape == (len(loss.columns),)
@@ -300,7 +250,7 @@ def test_density_of_scipy_and_known_parameters(case):
     """`distribution` is the one of the loss; a large sample of it gives its parameters back."""
     pytest.importorskip("scipy")
     loss = case.build({})
-    z, t = draw(case, loss, (40,), np.float64)
+    z, t = cases.draw_columns(case, loss, (40,), np.float64)
     distribution = loss.distribution(z)
     log_density = distribution.logpmf(t) if case.domain == "count row" else distribution.logpdf(t)
     np.testing.assert_allclose(loss(z, t, reduction="none"), -log_density, rtol=1e-10, atol=1e-12)
@@ -367,6 +317,6 @@ def test_objects(case):
     for call in (lambda: Forgetful()([[0.0, 0.0]], [1.0]), lambda: Forgetful().packed_hessian([[0.0, 0.0]], [1.0])):
         with pytest.raises(TypeError, match="__init__ has not been called"):
             call()
-    z, t = draw(case, loss, (5,), np.float64)
+    z, t = cases.draw_columns(case, loss, (5,), np.float64)
     function = getattr(fl, case.function)
     assert function(z, t, **case.parameters[-1]) == loss(z, t)

@@ -30,9 +30,9 @@
 #include "fastloss.h"
 
 enum kind { POINTWISE, ROWS, ROW_FUNCTION, SETS, PACKED, PRODUCT };
-enum target_kind { NO_TARGET, REAL_TARGET, CLASS_TARGET };
+enum target_kind { NO_TARGET, REAL_TARGET, CLASS_TARGET, ROW_TARGET }; /* the last: one real number for a row */
 enum output { VALUE, GRADIENT, EXACT, PSD, MAJORIZE, N_OUTPUTS };
-enum { MAGIC = 0x5EED1055, PATTERN = 0x5A, MARGIN = 128 };
+enum { MAGIC = 0x5EED1055, PATTERN = 0x5A, MARGIN = 128, COEFFICIENTS = 20 };
 
 typedef struct interval {
     double low, high; /* low > high: nothing is known; both nan: nan */
@@ -42,11 +42,14 @@ typedef struct problem {
     int64_t bits, kind, n, n_classes, target_kind, wants, has_ignore_index, ignore_index;
     int64_t fixed; /* inputs that are the same everywhere, so that digests can be taken */
     char name[32];
-    double coefficients[FL_COEFFICIENTS], label_smoothing;
+    double coefficients[COEFFICIENTS], label_smoothing;
     double *prediction, *target, *class_weight, *extra;
     interval *expected[N_OUTPUTS]; /* NULL: nothing is known */
     ptrdiff_t width;               /* numbers a row of the derivatives */
 } problem;
+
+/* Numbers of a row's target. */
+static ptrdiff_t target_width(const problem *p) { return p->target_kind == REAL_TARGET ? p->n_classes : 1; }
 
 /* ---------------------------------------------------------------------------------- what goes wrong */
 
@@ -167,7 +170,7 @@ static void start_draws(const problem *p)
     state = 1;
     stir(p->name, sizeof p->name);
     stir(shape, sizeof shape);
-    stir(p->coefficients, sizeof p->coefficients);
+    stir(p->coefficients, FL_COEFFICIENTS * sizeof *p->coefficients);
 }
 
 static unsigned draw(unsigned below)
@@ -458,9 +461,9 @@ static void run(const problem *p, const fl_loss *loss, const options *o, outcome
             put(element(&job.prediction, full.inner, r, k), o->prediction_type,
                 rounded_to(o->inputs, p->prediction[(o->from + r) * p->n_classes + k]));
     if (p->target_kind != NO_TARGET) {
-        const ptrdiff_t width = by_class ? 1 : p->n_classes;
+        const ptrdiff_t width = target_width(p);
         job.target =
-            place_array(TARGET, o->target_type, by_class ? one : full, o->target_layout, o->place, o->shift[TARGET]);
+            place_array(TARGET, o->target_type, width == 1 ? one : full, o->target_layout, o->place, o->shift[TARGET]);
         for (ptrdiff_t r = 0; r < o->n; r++)
             for (ptrdiff_t k = 0; k < width; k++)
                 put(element(&job.target, full.inner, r, k), o->target_type,
@@ -478,7 +481,7 @@ static void run(const problem *p, const fl_loss *loss, const options *o, outcome
             if (weight_at(p, o, o->from + r) != 0) continue;
             for (ptrdiff_t k = 0; k < p->n_classes; k++) {
                 put(element(&job.prediction, full.inner, r, k), o->prediction_type, k % 2 ? INFINITY : NAN);
-                if (k == 0 || !by_class)
+                if (k < target_width(p))
                     put(element(&job.target, full.inner, r, k), o->target_type,
                         by_class ? -7
                         : r % 2  ? NAN
@@ -697,7 +700,7 @@ static int curvatures_of(const problem *p, int want)
 static int draw_target_type(const problem *p, const options *o)
 {
     const int by_class = p->target_kind == CLASS_TARGET;
-    const ptrdiff_t width = by_class ? 1 : p->n_classes;
+    const ptrdiff_t width = target_width(p);
     for (int attempt = 0; attempt < 8; attempt++) {
         const int type = (int)draw(by_class ? FL_U64 + 1 : FL_F64 + 1);
         int good = 1;
@@ -791,7 +794,7 @@ static void run_halves(const problem *p, const fl_loss *loss, outcome *out, outc
         run(p, loss, &o, out);
         options half = o;
         half.prediction_type = half.out_type = half.value_type = o.inputs;
-        if (p->target_kind == REAL_TARGET && draw(2)) half.target_type = o.inputs;
+        if (p->target_kind != NO_TARGET && p->target_kind != CLASS_TARGET && draw(2)) half.target_type = o.inputs;
         if (draw(3) == 0) half.out_type = half.value_type = FL_F32;
         half.in_place = (o.want & FL_GRADIENT) && half.out_type == o.inputs && o.out_layout == o.layout && draw(3) == 0;
         run(p, loss, &half, other);
@@ -861,7 +864,7 @@ static void run_bad(const problem *p, const fl_loss *loss)
     const double bad_classes[] = {
         -1, (double)p->n_classes, 2147483648., -2147483649., (double)p->n_classes + 1, 4294967296., 1e19};
     const double bad_weights[] = {-low, NAN, INFINITY, -INFINITY, -1};
-    const ptrdiff_t n = smaller(p->n, 700), width = by_class ? 1 : p->n_classes;
+    const ptrdiff_t n = smaller(p->n, 700), width = target_width(p);
     if (p->target_kind == NO_TARGET || p->kind == PRODUCT || has_own_weights(p)) return;
 
     for (int repeat = 0; repeat < 40; repeat++) {
@@ -881,13 +884,13 @@ static void run_bad(const problem *p, const fl_loss *loss)
                       .check_target = 1};
         job.full = p->kind == PACKED ? FL_PACKED : FL_DIAGONAL;
         job.want = p->wants >> FL_GRADIENT & 1 ? FL_GRADIENT : FL_VALUE;
-        job.domain = loss->domain, job.soft = rowwise && !by_class;
+        job.domain = loss->domain, job.soft = rowwise && p->target_kind == REAL_TARGET;
         job.has_ignore_index = (int)p->has_ignore_index, job.ignore_index = p->ignore_index;
         job.coefficients = p->coefficients;
         job.prediction = place_array(PREDICTION, real_type, full, C_ORDER, AT_END, 0);
         const int target_type =
             by_class ? (int[]){FL_I64, FL_I64, FL_I32, FL_U64}[draw(p->ignore_index < 0 ? 3 : 4)] : real_type;
-        job.target = place_array(TARGET, target_type, by_class ? one : full, layout, AT_END, 0);
+        job.target = place_array(TARGET, target_type, width == 1 ? one : full, layout, AT_END, 0);
         if (weighted) job.weight = place_array(WEIGHT, real_type, p->kind == SETS ? full : one, C_ORDER, AT_END, 0);
         for (ptrdiff_t r = 0; r < n; r++)
             for (ptrdiff_t k = 0; k < p->n_classes; k++) {
@@ -1021,14 +1024,14 @@ static int read_problem(FILE *file, problem *p)
                    .ignore_index = header[8],
                    .fixed = header[16]};
     if (fread(p->name, 1, 32, file) != 32) exit(4);
-    double *numbers = read_numbers(file, 5);
+    double *numbers = read_numbers(file, COEFFICIENTS + 1);
     memcpy(p->coefficients, numbers, sizeof p->coefficients);
-    p->label_smoothing = numbers[4];
+    p->label_smoothing = numbers[COEFFICIENTS];
     free(numbers);
     const size_t n = (size_t)p->n, all = (size_t)(p->n * p->n_classes);
     p->width = p->kind == PACKED ? p->n_classes * (p->n_classes + 1) / 2 : p->n_classes;
     p->prediction = read_numbers(file, all);
-    if (p->target_kind != NO_TARGET) p->target = read_numbers(file, p->target_kind == CLASS_TARGET ? n : all);
+    if (p->target_kind != NO_TARGET) p->target = read_numbers(file, n * (size_t)target_width(p));
     if (header[9]) p->class_weight = read_numbers(file, (size_t)p->n_classes);
     if (header[10]) p->extra = read_numbers(file, p->kind == PRODUCT ? all : n);
     for (int i = 0; i < N_OUTPUTS; i++)

@@ -45,7 +45,8 @@ CSRC = HERE.parents[1] / "csrc"
 
 DRIVERS = (
     "pointwise.h checks.h sums.h formulas.h row_terms.h row_targets.h rows.h rows_few.h rows_tiled.h rows_soft.h"
-    " rows_along.h rows_long.h rows_full.h ranks.h sets.h tiles.h stored.h transpose.h real.h"
+    " rows_along.h rows_long.h rows_full.h columns.h ranks.h sets.h tiles.h stored.h transpose.h weights.h real.h"
+    " special.h"
 ).split()
 POINTWISE = "binary_cross_entropy huber poisson sigmoid"
 ROWS = "cross_entropy focal softmax log_softmax logsumexp"
@@ -62,12 +63,16 @@ LOSSES = {
     "tiles.h": f"cross_entropy | {ROWS} dice multiclass_hinge",
     "rows_long.h": f"cross_entropy | {ROWS}",
     "rows_full.h": "focal | cross_entropy",
+    "columns.h": "gaussian_nll | quantiles log_normal_nll zero_inflated_poisson_nll",
+    "weights.h": f"cross_entropy | {POINTWISE} dice gaussian_nll",
+    "special.h": "gamma_nll | gaussian_crps",
     "ranks.h": "multiclass_hinge | multiclass_zero_one",
     "sets.h": "tversky | dice",
     "stored.h": "poisson | huber cross_entropy log_softmax dice",
     "transpose.h": "cross_entropy | softmax logsumexp multiclass_zero_one",
     "real.h": f"poisson | {POINTWISE} exponential fair cauchy gamma tweedie"
     " generalized_cross_entropy kl_divergence focal",
+    "location_scale.inc.h": "gaussian_nll gaussian_crps | laplace_nll student_t_nll log_normal_crps",
     "margin.inc.h": "modified_huber | hinge squared_hinge epsilon_insensitive",
     "sigmoid.inc.h": "sigmoid log_sigmoid",
     "softmax.inc.h": "softmax log_softmax logsumexp",
@@ -148,7 +153,8 @@ DECLARATION = re.compile(
     r"^\s*(?:const |static |CACHE_ALIGNED |struct )*(?:vreal|vint|vmask|real|real_int|int|double|ptrdiff_t|char|vuint|"
     r"long|"
     r"int64_t|uint64_t|streaming_copy|row_stats|row_state|fl_job|fl_checked|tile_arrays|traffic|lane_sums|exact_sum|piece_sum|pending|"
-    r"outgoing|long_row|set_tiles|set_element|full_class|ranks|terms|point|operands|settings|exp_parts|log_parts|sigmoids|"
+    r"outgoing|long_row|class_run|along_scratch|soft_totals|soft_sums|soft_class|columns|column_tile|column_function|"
+    r"set_tiles|set_element|full_class|ranks|terms|point|operands|settings|exp_parts|log_parts|sigmoids|"
     r"probability|__m\w+|shape|size_t|region|tile_function|formula|stage)\b(?! *\()[ *]+\w"
 )
 
@@ -442,7 +448,7 @@ class Workshop:
             stub.write_text(
                 f'#include "fastloss.h"\nextern const fl_kernels fl_kernels_{isa}_f{bits};\n'
                 "static const fl_loss *const none[] = {0};\n"
-                f'const fl_kernels fl_kernels_{isa}_f{bits} = {{"", none, 0, 0}};\n'
+                f'const fl_kernels fl_kernels_{isa}_f{bits} = {{"", none}};\n'
             )
             self.call([self.compiler, f"-I{CSRC}", "-c", str(stub), "-o", str(stub.with_suffix(".o"))])
 

@@ -26,8 +26,9 @@ from fastloss import _kernels, reference
 
 MAGIC = 0x5EED1055
 POINTWISE, ROWS, ROW_FUNCTION, SETS, PACKED, PRODUCT = range(6)
-NO_TARGET, REAL_TARGET, CLASS_TARGET = range(3)
+NO_TARGET, REAL_TARGET, CLASS_TARGET, ROW_TARGET = range(4)  # the last: one real number for a row
 VALUE, GRADIENT, HESSIAN = 1, 2, 4
+COEFFICIENTS = 20  # at most
 ALL_WANTS = (VALUE, GRADIENT, VALUE | GRADIENT, GRADIENT | HESSIAN, VALUE | GRADIENT | HESSIAN)
 UNKNOWN = (np.inf, -np.inf)
 
@@ -97,7 +98,10 @@ FURTHER_CURVATURES = {
 
 @np.errstate(all="ignore")
 def pointwise_curvatures(case, parameters, z, t, dtype):
-    formulas = (case.curvatures or FURTHER_CURVATURES[case.function])(z, t, **parameters)
+    curvatures = functools.partial(case.curvatures or FURTHER_CURVATURES[case.function], **parameters)
+    formulas = moved = curvatures(z, t)
+    if case.domain == "real":  # by half an ulp of the residual
+        moved = curvatures(z + (z - t) * (np.finfo(dtype).eps / 2), t)
     away = case.from_kink(z, t, parameters) > 1e-3 * (1 + np.abs(z))
     if case.function == "binary_focal" and parameters.get("alpha") in (0.0, 1.0):
         away &= (t == 0) | (t == 1)  # a label without weight still makes a mixture
@@ -106,7 +110,10 @@ def pointwise_curvatures(case, parameters, z, t, dtype):
         # Three terms of a series are a bound from above, and no more.
         relative += np.where(np.abs(z) < 0.125, 1e-3 * z**6, 0)
     # Below, a floor stands in.
-    return [approximately(f, relative, dtype, away & (f > 1e-9) & (f < 1e30)) for f in formulas]
+    return [
+        approximately(f, relative + np.abs(m / f - 1), dtype, away & (f > 1e-9) & (f < 1e30))
+        for f, m in zip(formulas, moved, strict=True)
+    ]
 
 
 def eigenvalue_bound(case, parameters):
@@ -198,7 +205,8 @@ def hinge_curvatures(parameters, z, t, dtype):
 def recorder(constructor):
     """The class, with what it passes to the kernels kept in `passed`."""
     cls = getattr(fl, constructor)
-    base = next(b for b in (_kernels.PointwiseLoss, _kernels.RowwiseLoss, _kernels.SetLoss) if issubclass(cls, b))
+    kinds = (_kernels.PointwiseLoss, _kernels.RowwiseLoss, _kernels.ColumnLoss, _kernels.SetLoss)
+    base = next(b for b in kinds if issubclass(cls, b))
 
     class Recorder(base):
         def __init__(self, kernel, parameters, coefficients=(), **options):
@@ -257,7 +265,8 @@ class Table:
         n, n_classes = z.shape
         class_weight = parameters.get("class_weight")
         ignored = parameters.get("ignore_index")
-        target = NO_TARGET if t is None else CLASS_TARGET if kind != POINTWISE and t.ndim < z.ndim else REAL_TARGET
+        of_a_row = CLASS_TARGET if t is not None and t.dtype.kind == "i" else ROW_TARGET
+        target = NO_TARGET if t is None else of_a_row if kind != POINTWISE and t.ndim < z.ndim else REAL_TARGET
         blocks = [z, t, class_weight, extra]
         header = [MAGIC, np.dtype(dtype).itemsize * 8, kind, n, n_classes, target, sum(1 << want for want in wants)]
         header += [int(ignored is not None), 0 if ignored is None else ignored]
@@ -270,9 +279,9 @@ class Table:
         file = self.file(loss, header[1])
         file.write(np.array(header, np.int64).tobytes())
         file.write(loss.encode().ljust(32, b"\0"))
-        numbers = np.zeros(5)
+        numbers = np.zeros(COEFFICIENTS + 1)
         numbers[: len(coefficients)] = coefficients
-        numbers[4] = parameters.get("label_smoothing", 0.0) if kind in (ROWS, PACKED, PRODUCT) else 0.0
+        numbers[-1] = parameters.get("label_smoothing", 0.0) if kind in (ROWS, PACKED, PRODUCT) else 0.0
         file.write(numbers.tobytes())
         for block in blocks + outputs:
             if block is not None:
@@ -605,6 +614,27 @@ def add_sets(table, case, given, kind, dtype, n, n_sets, weighted):
     )
 
 
+@np.errstate(all="ignore")
+def add_columns(table, case, parameters, dtype, n):
+    """Several numbers a row. Of the packed Hessian the diagonal is known."""
+    if not table.wants(case.function, dtype):
+        return
+    loss = case.build(parameters)
+    parts = [cases.draw_columns(case, loss, (n,), dtype, spread) for spread in ("normal", "small", "wide")]
+    z, t = (np.concatenate(x) for x in zip(*parts, strict=True))
+    value, gradient, exact = (
+        intervals(*bound, dtype) for bound in cases.expected_of_columns(case, loss, parameters, z, t)
+    )
+    passed = {"coefficients": recorder(case.constructor)(**parameters).passed}
+    known = {"value": value, "gradient": gradient, "hessians": (exact, None, None)}
+    table.add(case.function, ROWS, dtype, z, t, wants=ALL_WANTS, **known, **passed)
+    i, j = np.triu_indices(z.shape[1])
+    packed = np.where((i == j)[:, np.newaxis], exact[:, i], np.array(UNKNOWN))
+    vector = np.random.default_rng(9).normal(size=z.shape).astype(dtype)
+    table.add(case.function, PACKED, dtype, z, t, wants=(GRADIENT,), hessians=(packed, None, None), **passed)
+    table.add(case.function, PRODUCT, dtype, z, t, wants=(GRADIENT,), extra=vector, **passed)
+
+
 def fixed_rows(kind, n, n_classes, dtype):
     """The inputs of tests/test_digests.py, and smaller and larger ones."""
     z, t = cases.fixed_inputs(kind, (n, n_classes), dtype)
@@ -652,6 +682,12 @@ def add_fixed(table, dtype):
     for name in ("sigmoid", "log_sigmoid"):
         add(name, POINTWISE, z, None, wants=(VALUE,))
     add("zero_one", POINTWISE, z, t[:, 0], wants=(VALUE,))
+    for case in cases.COLUMNS:
+        for given in case.parameters:
+            coefficients = recorder(case.constructor)(**given).passed
+            z, t = fixed_rows(case.domain.removesuffix(" row"), 300, len(case.build(given).columns), dtype)
+            for kind, wants in ((ROWS, ALL_WANTS), (PACKED, (GRADIENT,))):
+                add(case.function, kind, z, t[:, 0], wants=wants, coefficients=coefficients)
     for case in cases.SETS:
         for given in case.parameters:
             coefficients = recorder(case.constructor)(**cases.resolve(given)).passed
@@ -722,6 +758,9 @@ def write(path, losses, bits, coarse):
                 add_functions(table, dtype, n, n_classes)
             add_unary(table, dtype, 600)
             add_zero_one(table, dtype, 300)
+            for case in cases.COLUMNS:
+                for given in case.parameters:
+                    add_columns(table, case, given, dtype, 2 * width + 3)
             for case in cases.SETS:
                 for given in case.parameters:
                     for kind in ("hard", "soft"):
