@@ -26,6 +26,7 @@ from ._kernels import Loss, RowwiseLoss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
 
 __all__ = ["CatBoostClassifier", "CatBoostRegressor", "metric", "objective"]
 
@@ -218,7 +219,7 @@ class _CatBoost(_boosters.LossEstimator):
 
     def fit(
         self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None, eval_set: Any = None, **options: Any
-    ) -> Any:
+    ) -> Self:
         """
         Train.
 

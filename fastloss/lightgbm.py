@@ -29,6 +29,7 @@ from ._kernels import Loss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
 
 __all__ = ["LGBMClassifier", "LGBMRegressor", "metric", "objective"]
 
@@ -182,7 +183,7 @@ class _LightGBM(_boosters.LossEstimator):
         init_score: ArrayLike | None = None,
         eval_set: list[tuple[Any, Any]] | None = None,
         **options: Any,
-    ) -> Any:
+    ) -> Self:
         """
         Train.
 

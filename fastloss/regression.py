@@ -281,7 +281,7 @@ class AbsolutePercentageError(_RegressionLoss):
     """
 
     __slots__ = ()
-    traits = Traits("identity")
+    traits = Traits("identity", has_kinks=True, refits_leaves=True)
     epsilon: float
 
     def __init__(self, epsilon: float = 2.220446049250313e-16) -> None:
@@ -732,7 +732,7 @@ class Tukey(_RegressionLoss):
     """
 
     __slots__ = ()
-    traits = Traits("identity")
+    traits = Traits("identity", bend="c")
     c: float
 
     def __init__(self, c: float = 4.685) -> None:

@@ -27,6 +27,7 @@ from ._kernels import Loss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
 
 __all__ = ["XGBClassifier", "XGBRegressor", "metric", "objective"]
 
@@ -180,7 +181,7 @@ class _XGBoost(_boosters.LossEstimator):
         sample_weight: ArrayLike | None = None,
         eval_set: Any = None,
         **options: Any,
-    ) -> Any:
+    ) -> Self:
         """
         Train.
 

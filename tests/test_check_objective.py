@@ -69,7 +69,12 @@ def test_no_error_in_a_loss_of_ours(few_setup, curvature):
     assert {finding.check for finding in report.findings} <= {"hessian", "large scores"}, report
 
 
-OURS = [loss for loss in fl.losses() if not issubclass(loss, fl._kernels.SetLoss)]
+OURS = [loss for loss in fl.losses() if loss().kind in ("pointwise", "rowwise")]
+
+
+def test_several_numbers_a_row_are_refused():
+    with pytest.raises(ValueError, match=r"^GaussianNLL\(\) is a loss of several numbers a row"):
+        fl.check_objective(lambda z, y: (z, z), fl.GaussianNLL())
 
 
 @pytest.mark.parametrize("booster", ["lightgbm", "xgboost", "catboost"])

@@ -310,7 +310,7 @@ def test_monotonic_constraints_hold_or_are_refused(loss):
     y = np.exp(X[:, 0] + np.sin(4 * X[:, 0]) + rng.standard_t(2, 600))
     grid = np.column_stack([np.linspace(-2, 2, 200), np.zeros(200)])
     model = boosted(loss, monotonic_cst=[1, 0], max_iter=20)
-    if isinstance(loss, _boosting.REFIT):
+    if loss.traits.refits_leaves:
         with pytest.raises(ValueError, match=rf"^monotonic_cst must be None with {loss.name}"):
             model.fit(X, y)
         assert np.isfinite(clone(model).set_params(monotonic_cst=[0, 0]).fit(X, y).predict(X)).all()

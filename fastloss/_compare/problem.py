@@ -172,7 +172,8 @@ def bundled(name: str) -> tuple[Any, str]:
 
 def table_of(data: str, target: str | None, given: Format) -> tuple[str, Any, str, str, list[str]]:
     """Return a name, a table, the name of the target's column, the code that reads the table, and notes."""
-    path, notes = Path(data), []
+    path = Path(data)
+    notes: list[str] = []
     if data in BUNDLED and not path.exists():
         name = data
         frame, code = bundled(data)

@@ -205,7 +205,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         """
         if not self.fit_intercept:
             return np.zeros(n_outputs)
-        if isinstance(loss, RowwiseLoss):
+        if loss.kind == "rowwise":
             n_classes = max(2, n_outputs)
             if target.ndim == 1:
                 # Of each class one row, with the weight of all of its rows.

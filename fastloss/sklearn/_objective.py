@@ -306,7 +306,8 @@ class Columns:
     @property
     def moves(self) -> np.ndarray:
         """Which columns have a coefficient."""
-        return np.isfinite(self.spread)
+        moving: np.ndarray = np.isfinite(self.spread)
+        return moving
 
     def coordinates(self, coef: np.ndarray, intercept: Any) -> tuple[np.ndarray, Any]:
         """Those of coefficients of X as it is."""
@@ -373,7 +374,7 @@ def _of_sparse_columns(x: Any, weight: np.ndarray | None, centred: bool) -> Colu
     w_of = np.repeat(w, np.diff(x.indptr))
     data = x.data.astype(np.float64)
     centre, squares = np.zeros((2, n_columns))
-    rest = 0.0
+    rest = np.zeros(1)
     if centred:
         centre = np.bincount(x.indices, w_of * data, minlength=n_columns) / total
         # What is not stored is 0.
@@ -516,7 +517,7 @@ class MeanLoss:
 
     def _split(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """What the features of a block are multiplied by, and what is added."""
-        coef, intercept = theta[:, : self.n_features], theta[:, -1] if self.fit_intercept else 0.0
+        coef, intercept = theta[:, : self.n_features], theta[:, -1] if self.fit_intercept else np.zeros(len(theta))
         if self.is_explicit:
             coef = coef.astype(self.x.dtype)
         else:

@@ -117,7 +117,8 @@ class Objective:
     def subgradient(self, theta: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         """The smallest subgradient, of a gradient of the smooth part."""
         at_zero = np.sign(gradient) * np.maximum(np.abs(gradient) - self.l1, 0.0)
-        return np.where(theta != 0, gradient + self.l1 * np.sign(theta), at_zero)
+        smallest: np.ndarray = np.where(theta != 0, gradient + self.l1 * np.sign(theta), at_zero)
+        return smallest
 
     def violation(self, theta: np.ndarray, gradient: np.ndarray) -> float:
         """The largest component of the smallest subgradient, over its limit."""
@@ -529,10 +530,10 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
     is_constant = not np.any(theta[:, : mean.n_features])
     at_start = last.value_of_constant(theta[:, -1] if mean.fit_intercept else np.zeros(len(theta)))
     if problem.ridge > 0 and mean.n_rows <= MOST_NEWTON and mean.n_features > MORE_COLUMNS * mean.n_rows:
-        fit = _of_few_rows(mean, problem, theta, tol, progress, at_start)
-        if not fit.stopped or progress.is_over:
-            return fit
-        theta = fit.theta
+        of_few = _of_few_rows(mean, problem, theta, tol, progress, at_start)
+        if not of_few.stopped or progress.is_over:
+            return of_few
+        theta = of_few.theta
     name = choose(problem.solver, mean, bool(np.any(problem.l1)), problem.rounded)
     if isinstance(last.scores, (Kinks, RankKinks)) and name == "newton":
         return Fit(*interior(last, theta, problem.l1, problem.l2, problem.limits * tol, tol, progress))
