@@ -78,7 +78,7 @@ LOSSES = {
     "softmax.inc.h": "softmax log_softmax logsumexp",
 }
 # Other formulas that a formula's file needs.
-NEEDS = {"binary_focal": "binary_cross_entropy"}
+NEEDS = {"binary_focal": "binary_cross_entropy", "quantiles": "quantile"}
 OF_TWO = {"log_sigmoid": "sigmoid", "log_softmax": "softmax", "logsumexp": "softmax"}
 
 
