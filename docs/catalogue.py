@@ -230,8 +230,9 @@ def accuracy_table() -> str:
     pattern = r"Measured error: value (\S+), gradient (\S+) ulp \(float32\);\s+(\S+), (\S+) \(float64\)"
     rows = []
     for loss in fl.losses():
-        numbers = re.search(pattern, inspect.getdoc(loss)).groups()
-        rows.append(f"| [{loss.__name__}](/generated/losses/{loss().name}.md) | " + " | ".join(numbers) + " |\n")
+        if found := re.search(pattern, inspect.getdoc(loss)):
+            numbers = " | ".join(found.groups())
+            rows.append(f"| [{loss.__name__}](/generated/losses/{loss().name}.md) | {numbers} |\n")
     return head + "".join(rows)
 
 
