@@ -99,7 +99,7 @@ def _missing(y: Any, array: NDArray[Any]) -> NDArray[np.bool_]:
         missing = np.isnan(array)
     elif array.dtype.kind in "mM":
         missing = np.isnat(array)
-    elif array.dtype.kind in "OT":
+    elif array.dtype.kind in ("O", "T"):
         missing = np.fromiter((_is_nothing(label) for label in array), np.bool_, len(array))
     else:
         missing = np.zeros(len(array), np.bool_)

@@ -55,6 +55,12 @@ def objective(z: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[A
     return fl.BinaryFocal().gradient_and_hessian(z, y, reduction="sum", curvature="psd")
 
 
+def with_another_delta(loss: fl.Loss) -> fl.Loss:
+    """A user's own search."""
+    return loss.replace(delta=2.0 * fl.Huber(1.5).delta)
+
+
+print(with_another_delta(fl.Huber()).kind)
 report = fl.check_objective(objective, fl.BinaryFocal())
 assert_type(report.ok, bool)
 print(report, [finding.check for finding in report.findings])
