@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import io
 import re
+import sys
 from pathlib import Path
 
 from equivalents import EQUIVALENTS, IMPORTS
@@ -297,6 +298,11 @@ def is_not_ours(app: Sphinx, what: str, name: str, obj: object, skip: bool, opti
     """Leave out what a class inherits from another library."""
     module = getattr(getattr(obj, "fget", obj), "__module__", None) or "fastloss"
     return None if module.startswith("fastloss") else True
+
+
+def forget_mocked_torch(configuration: dict, script: str) -> None:
+    """Let an example import `fastloss.torch` anew: the pages of the API were made of it beside a torch that is none."""
+    sys.modules.pop("fastloss.torch", None)
 
 
 def arguments_of_examples(configuration: dict, script: dict) -> list[str]:

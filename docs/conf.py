@@ -64,6 +64,7 @@ sphinx_gallery_conf = {
     "filename_pattern": rf"/plot_(?!{'|'.join([*MISSING, '$'])})",
     "gallery_dirs": "generated/gallery",
     "reset_argv": "catalogue.arguments_of_examples",
+    "reset_modules": ("matplotlib", "catalogue.forget_mocked_torch"),
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
