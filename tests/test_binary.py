@@ -140,10 +140,9 @@ class Graph:
         return found
 
     def tables(self):
-        """Instruction set and address of each `fl_kernels` (csrc/fastloss.h): name, array of losses, two functions."""
+        """Instruction set and address of each `fl_kernels` (csrc/fastloss.h): name, array of losses."""
         for table, name in self.pointers.items():
-            losses, *checks = (self.pointers.get(table + 8 * word) for word in (1, 2, 3))
-            if name in self.strings and losses in self.arrays and all(check in self.text for check in checks):
+            if name in self.strings and self.pointers.get(table + 8) in self.arrays:
                 position = name - self.strings[0] + self.strings_at
                 yield BINARY.read_bytes()[position : position + 20].partition(b"\0")[0].decode(), table
 

@@ -73,6 +73,8 @@ import fastloss as fl
 logits = np.zeros((3, 2), dtype=np.float32)
 classes = np.zeros(3, dtype=np.int64)
 elements = np.ones((3, 2), dtype=np.float32)
+one_a_row = np.ones(3)
+three_columns = np.zeros((3, 3), dtype=np.float32)
 number: float
 array: NDArray[Any]
 number = fl.mse([1.0, 2.0], [1.0, 3.0]) + fl.l2([1.0], [2.0]) + fl.zero_one(logits, classes)
@@ -84,17 +86,17 @@ print(fl.Huber(delta=2.0).name, fl.config()["isa"], [each.__name__ for each in f
 
 USER_CODE_OF_A_LOSS = """
 {name} = fl.{build}
-number = fl.{name}(logits, {target})
-number = {name}(logits, {target}, reduction="sum"{axis})
-array = {name}(logits, {target}, sample_weight=None, reduction="none"{axis})
-array = {name}.gradient(logits, {target}, gradient_out=np.empty_like(logits){axis})
-number, array = {name}.value_and_gradient(logits, {target}{axis})
-array, array = {name}.value_and_gradient(logits, {target}, reduction="none"{axis})
-array, array = {name}.gradient_and_hessian(logits, {target}, curvature="psd"{axis})
-number, array, array = {name}.value_gradient_and_hessian(logits, {target}, curvature="majorize"{axis})
-array = {name}.inverse_link(logits)
+number = fl.{name}({scores}, {target})
+number = {name}({scores}, {target}, reduction="sum"{axis})
+array = {name}({scores}, {target}, sample_weight=None, reduction="none"{axis})
+array = {name}.gradient({scores}, {target}, gradient_out=np.empty_like({scores}){axis})
+number, array = {name}.value_and_gradient({scores}, {target}{axis})
+array, array = {name}.value_and_gradient({scores}, {target}, reduction="none"{axis})
+array, array = {name}.gradient_and_hessian({scores}, {target}, curvature="psd"{axis})
+number, array, array = {name}.value_gradient_and_hessian({scores}, {target}, curvature="majorize"{axis})
+array = {name}.inverse_link({scores})
 print({name}.init_score({target}), {name}.parameters, {name}.target_domain, {name} == fl.{build})
-value, gradient, hessian = fl.reference.{name}(logits, {target})
+value, gradient, hessian = fl.reference.{name}({scores}, {target})
 """
 
 
@@ -108,7 +110,8 @@ def user_code():
             USER_CODE_OF_A_LOSS.format(
                 name=case.function,
                 build=f"{case.constructor}({arguments})",
-                target="classes" if case.rowwise or case.columnwise else "elements",
+                scores="three_columns" if case.function == "quantiles" else "logits",
+                target="classes" if case.rowwise else "one_a_row" if case.columnwise else "elements",
                 axis=", axis=-1" if case.rowwise or case.columnwise else ", axis=(0,)" if case.setwise else "",
             )
         ]
@@ -159,9 +162,17 @@ def test_import_needs_numpy_alone():
 
 
 def test_import_is_fast():
-    """At most 10 ms beyond NumPy's own import, in the best of a few processes."""
-    program = "import numpy, time; start = time.perf_counter(); import fastloss; print(time.perf_counter() - start)"
-    assert min(float(output_of(program)[0]) for _ in range(5)) <= 0.010
+    """At most a sixth of NumPy's own import, in the best of a few processes."""
+    program = """
+import time
+times = [time.process_time()]
+import numpy
+times.append(time.process_time())
+import fastloss
+times.append(time.process_time())
+print((times[2] - times[1]) / (times[1] - times[0]))
+"""
+    assert min(float(output_of(program)[0]) for _ in range(5)) <= 1 / 6
 
 
 def test_import_changes_nothing_in_the_process():
