@@ -74,7 +74,7 @@ logits = np.zeros((3, 2), dtype=np.float32)
 classes = np.zeros(3, dtype=np.int64)
 elements = np.ones((3, 2), dtype=np.float32)
 one_a_row = np.ones(3)
-three_columns = np.zeros((3, 3), dtype=np.float32)
+many_columns = np.zeros((3, 19), dtype=np.float32)
 number: float
 array: NDArray[Any]
 number = fl.mse([1.0, 2.0], [1.0, 3.0]) + fl.l2([1.0], [2.0]) + fl.zero_one(logits, classes)
@@ -110,7 +110,7 @@ def user_code():
             USER_CODE_OF_A_LOSS.format(
                 name=case.function,
                 build=f"{case.constructor}({arguments})",
-                scores="three_columns" if case.function == "quantiles" else "logits",
+                scores="many_columns" if case.function == "quantiles" else "logits",
                 target="classes" if case.rowwise else "one_a_row" if case.columnwise else "elements",
                 axis=", axis=-1" if case.rowwise or case.columnwise else ", axis=(0,)" if case.setwise else "",
             )
