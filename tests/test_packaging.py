@@ -74,7 +74,7 @@ logits = np.zeros((3, 2), dtype=np.float32)
 classes = np.zeros(3, dtype=np.int64)
 elements = np.ones((3, 2), dtype=np.float32)
 one_a_row = np.ones(3)
-many_columns = np.zeros((3, 19), dtype=np.float32)
+three_columns = np.zeros((3, 3), dtype=np.float32)
 number: float
 array: NDArray[Any]
 number = fl.mse([1.0, 2.0], [1.0, 3.0]) + fl.l2([1.0], [2.0]) + fl.zero_one(logits, classes)
@@ -104,13 +104,14 @@ def user_code():
     """Every loss with its parameters, every method, every kind of result: what a stub may get wrong."""
     parts = [USER_CODE]
     for case in cases.TABLE:
-        given = {name: [1.0, 2.0] if x is cases.CLASS_WEIGHT else x for name, x in case.parameters[-1].items()}
+        parameters = case.parameters[0 if case.function == "quantiles" else -1]  # the function has as many columns, too
+        given = {name: [1.0, 2.0] if x is cases.CLASS_WEIGHT else x for name, x in parameters.items()}
         arguments = ", ".join(f"{name}={np.asarray(x).tolist()!r}" for name, x in given.items())
         parts += [
             USER_CODE_OF_A_LOSS.format(
                 name=case.function,
                 build=f"{case.constructor}({arguments})",
-                scores="many_columns" if case.function == "quantiles" else "logits",
+                scores="three_columns" if case.function == "quantiles" else "logits",
                 target="classes" if case.rowwise else "one_a_row" if case.columnwise else "elements",
                 axis=", axis=-1" if case.rowwise or case.columnwise else ", axis=(0,)" if case.setwise else "",
             )
