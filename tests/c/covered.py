@@ -153,8 +153,8 @@ def main():
         harness = build(tree)
         table = tree / "table.bin"
         call(sys.executable, HERE / "table.py", table, "--coarse", env=environment, capture_output=True)
-        of_this_machine = "import fastloss; print(*fastloss.config()['isas'])"
-        isas = call(sys.executable, "-c", of_this_machine, env=environment, capture_output=True).stdout.split()
+        ask = "import fastloss; print(*fastloss.config()['isas'])"
+        isas = call(sys.executable, "-c", ask, cwd=tree, env=environment, capture_output=True).stdout.split()
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda isa: call(harness, table, "--brief", "--isa", isa, capture_output=True), isas))
         settings = tree / "coverage.ini"
