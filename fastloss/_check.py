@@ -299,7 +299,7 @@ class Problem:
     @classmethod
     def of(cls, loss: Any, target: ArrayLike | None, n_classes: int | None) -> Problem:
         rng = np.random.default_rng(0)
-        if loss is not None and loss.kind == "columns":
+        if getattr(loss, "kind", None) == "columns":
             raise ValueError(
                 f"{loss!r} is a loss of several numbers a row; of one number or of classes it can be checked"
             )
