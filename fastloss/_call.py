@@ -342,6 +342,12 @@ def _row_targets(
             f"target must hold one class index per row, shape {row_shape}, or probabilities, "
             f"shape {shape}; got shape {t.shape}"
         )
+    elif t.ndim == 1 and t.dtype.kind in "iub":
+        raise ValueError(
+            f"target of shape {t.shape} holds integers for a prediction of one dimension, which is one row of "
+            f"{n_classes} classes; pass one class index for that row, or its probabilities as floats "
+            f"(for binary targets of {n_classes} scores there is BinaryCrossEntropy)"
+        )
     elif ignore_index is not None:
         raise ValueError("ignore_index needs class indices as target, got probabilities")
     if class_weight is not None and len(class_weight) != n_classes:

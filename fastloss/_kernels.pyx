@@ -917,6 +917,7 @@ cdef class Loss:
             and row_ndim >= 0
             and target_type >= 0
             and same_shape(z, t, ndim if job.soft else row_ndim)
+            and (not job.soft or ndim > 1 or is_real(t))
             and (sample_weight is None or same_shape(z, <cnp.ndarray>sample_weight, row_ndim))
             and self.takes(job.soft, target_type, cnp.PyArray_DIM(z, ndim - 1) if by_row else 1)
             and are_plain_outputs(gradient, hessian, z, t, sample_weight)

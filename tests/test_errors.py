@@ -221,6 +221,16 @@ def test_target_outside_the_domain_in_a_large_array(few_setup):
         t[where] = 1
 
 
+def test_integers_of_the_shape_of_one_row(softmax_case):
+    """Scores of a binary problem and its labels would be one row and its one-hot probabilities."""
+    loss = softmax_case.build({})
+    for target in (np.array([0, 1, 0]), [0, 1, 0], np.array([True, False, False])):
+        for z in (np.zeros(3), np.zeros(3, np.float32), [0.0, 0.0, 0.0]):
+            with pytest.raises(ValueError, match=r"^target of shape \(3,\) holds integers .* BinaryCrossEntropy\)$"):
+                loss(z, target)
+    assert loss(np.zeros(3), [0.0, 1.0, 0.0]) == loss(np.zeros(3), 1) == loss(np.zeros((1, 3)), [[0, 1, 0]])
+
+
 @pytest.mark.parametrize("bad", [-1, 2, 127])
 @pytest.mark.parametrize("few_setup", PROBABILITIES, ids=str)
 def test_integer_probability_outside_its_range(few_setup, dtype, bad):
