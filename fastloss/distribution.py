@@ -133,7 +133,7 @@ class Poisson(_LogLinkLoss):
     """
 
     __slots__ = ()
-    traits = Traits("log", fisher="exact")
+    traits = Traits("log", boosting="majorize", fisher="exact")
 
     def __init__(self) -> None:
         super().__init__("poisson", {}, ())
@@ -344,7 +344,7 @@ class NegativeBinomial(_LogLinkLoss):
     """
 
     __slots__ = ()
-    traits = Traits("log", fisher="own")
+    traits = Traits("log", boosting="majorize", fisher="own")
     dispersion: float
 
     def __init__(self, dispersion: float = 1.0) -> None:

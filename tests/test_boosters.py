@@ -384,6 +384,20 @@ def test_soft_labels_of_three_classes(library):
     assert found["focal"][-1] == pytest.approx(fl.Focal()(library.raw(hard, X[:500]), y[:500]), rel=1e-3)
 
 
+@pytest.mark.parametrize("loss", [fl.Poisson(), fl.NegativeBinomial(), fl.Tweedie(power=1.5), fl.Gamma()], ids=repr)
+@each_library
+def test_premiums(library, loss):
+    """Few large amounts among zeros: a leaf of amounts far above its prediction makes no step that overflows."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 5))
+    mean = np.exp(7 + X[:, 0] + 0.5 * np.sin(2 * X[:, 1]))
+    y = np.where(rng.random(3000) < 0.05, rng.gamma(0.5, 2, 3000) * mean * 20, 1.0 if loss == fl.Gamma() else 0.0)
+    model = library.regressor(loss, n_estimators=30)
+    prediction = np.log(model.fit(X, y).predict(X))
+    assert loss(prediction, y) < loss(np.full(3000, np.log(np.mean(y))), y)
+    assert prediction.max() < np.log(y.max()) + 1
+
+
 # --------------------------------------------------------------------- functions
 
 
