@@ -137,6 +137,8 @@ ALWAYS_INLINE void tile_hard(real *e, real *hessian, ptrdiff_t tile_stride, ptrd
         vint target = load_int(s->target + i);
         vreal others_gradient = load(s->first + i) * load(s->inverse + i) * load(s->scaled + i);
         vreal own_gradient = -(load(s->sum_others + i) * others_gradient);
+        const vmask nothing = eq(load(s->weight + i), ZERO); /* +0 and not -0, as in registers (rows_few.h) */
+        others_gradient = choose(nothing, ZERO, others_gradient), own_gradient = choose(nothing, ZERO, own_gradient);
         row_state c;
         vreal own_curvature = ZERO;
         if (with_hessian) c = rows_at(s, i), own_curvature = own_hessian(&c, job->curvature);

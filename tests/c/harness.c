@@ -768,6 +768,17 @@ static void run_layouts(const problem *p, const fl_loss *loss, outcome *out, out
     }
 }
 
+/* Whether targets of such a type stay what they are: finite, and 0 only if they are. */
+static int holds_targets(const problem *p, int type)
+{
+    if (p->target_kind == NO_TARGET || p->target_kind == CLASS_TARGET) return 1;
+    for (ptrdiff_t i = 0; i < p->n * target_width(p); i++) {
+        const double x = p->target[i], y = rounded_to(type, x);
+        if (isfinite(x) && (!isfinite(y) || (y == 0) != (x == 0))) return 0;
+    }
+    return 1;
+}
+
 /* Halves, at either end: what is calculated of the same numbers as reals, rounded once. */
 static void run_halves(const problem *p, const fl_loss *loss, outcome *out, outcome *other)
 {
@@ -778,6 +789,7 @@ static void run_halves(const problem *p, const fl_loss *loss, outcome *out, outc
         while (!(p->wants >> o.want & 1));
         o.curvature = (int)draw((unsigned)curvatures_of(p, o.want));
         o.inputs = draw(2) ? FL_F16 : FL_BF16;
+        if (!holds_targets(p, o.inputs)) continue;
         if (draw(2)) {
             const ptrdiff_t from = draw((unsigned)p->n);
             set_rows(p, &o, from, 1 + draw((unsigned)(p->n - from)));
