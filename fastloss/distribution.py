@@ -107,9 +107,10 @@ class Poisson(_LogLinkLoss):
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the logarithm of
     the mean: `inverse_link` is exp.
 
-    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives max(exp(z), y), at least the
-    slope of the line from this gradient to the 0 at the minimum, so a Newton step never passes the minimum; with the
-    Hessian it does, far, where exp(z) is much smaller than y.
+    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives the larger of m = exp(z) and
+    (4 sqrt(m y) + m + y) / 6, which is no less than the logarithmic mean of m and y, the slope of the line from this
+    gradient to the 0 at the minimum (Carlson 1972, https://doi.org/10.2307/2317088): a Newton step never passes the
+    minimum. With the Hessian it does, far, where m is much smaller than y.
 
     The value leaves out the part that does not depend on z, log(y!), and may be negative. So do torch's PoissonNLLLoss
     with its defaults (log_input=True, full=False) and scikit-learn's HalfPoissonLoss. scikit-learn's
@@ -319,9 +320,8 @@ class NegativeBinomial(_LogLinkLoss):
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the logarithm of
     the mean: `inverse_link` is exp.
 
-    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives
-    (1 / a + y) tanh(u / 2) / (2 u) of u = z + log(a): the parabola with it lies above the loss everywhere, so a Newton
-    step never raises it.
+    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives the larger of it
+    and of what `Poisson` has, (4 sqrt(m y) + m + y) / 6, over 1 + a m: a Newton step never passes the minimum.
 
     The value is the negative log-likelihood without the part that does not depend on z,
     log(gamma(1 / a) y! / gamma(y + 1 / a)), as `Poisson` leaves out log(y!). statsmodels' NegativeBinomial family has

@@ -591,13 +591,20 @@ def _inverse_gaussian_curvatures(z, y):
     return bound, bound
 
 
+def _logarithmic_mean_bound(x, y):
+    return (2 * np.sqrt(x) * np.sqrt(y) + (x + y) / 2) / 3
+
+
+def _poisson_curvatures(z, y):
+    return np.exp(z), np.maximum(np.exp(z), _logarithmic_mean_bound(np.exp(z), y))
+
+
 def _negative_binomial_curvatures(z, y, dispersion=1.0):
     u, both = z + np.log(dispersion), y + 1 / z.dtype.type(dispersion)
-    distance = np.maximum(np.abs(u), 1e-30)
-    # Three terms of the series are a bound from above, and no more.
-    near = 1 / 4 - u**2 / 48 + u**4 / 480
-    majorize = np.where(distance < 0.125, near, np.tanh(distance / 2) / (2 * distance))
-    return both * reference.sigmoid(u) * reference.sigmoid(-u), both * majorize
+    exact = both * reference.sigmoid(u) * reference.sigmoid(-u)
+    # mean and target over 1 + dispersion * mean
+    bound = _logarithmic_mean_bound(reference.sigmoid(u) / dispersion, y * reference.sigmoid(-u))
+    return exact, np.maximum(exact, bound)
 
 
 def _modified_huber_curvatures(m):
@@ -998,7 +1005,7 @@ TABLE = (
         larger_terms=_poisson_larger_terms,
         parabola=False,
         stops_at_minimum=True,
-        curvatures=lambda z, y: (np.exp(z), np.maximum(np.exp(z), y)),
+        curvatures=_poisson_curvatures,
         inverse_link="exp",
     ),
     Case(
@@ -1064,6 +1071,8 @@ TABLE = (
         larger_terms=_negative_binomial_larger_terms,
         hessian_ulps=8.0,
         lost=lambda tiny, z, y, dispersion=1.0: np.maximum(1.0, y) * max(dispersion, 1 / dispersion**2),
+        parabola=False,
+        stops_at_minimum=True,
         curvatures=_negative_binomial_curvatures,
         inverse_link="exp",
     ),

@@ -3,8 +3,8 @@
  *
  * It is a cross-entropy whose labels weigh 1 / a and t: two terms that are not negative, where the form of the text book,
  * (t + 1 / a) log(1 + a m) - t z, cancels. The gradient (m - t) / (1 + a m) cancels wherever the prediction is good, hence
- * exp in two parts like poisson.inc.h; above z = 0 all is divided by m, which may overflow. majorize: the parabolas above both
- * softplus.
+ * exp in two parts like poisson.inc.h; above z = 0 all is divided by m, which may overflow. majorize: exact, or what poisson.inc.h
+ * has for it over 1 + a m, if that is more: the mean slope of the gradient down to the minimum log(t) is no more than that.
  */
 ALWAYS_INLINE point negative_binomial(operands o)
 {
@@ -14,7 +14,8 @@ ALWAYS_INLINE point negative_binomial(operands o)
     vreal power = choose(right, o.t * e.power, e.power);
     vreal rest = choose(right, fmadd(o.t, e.rest, product_error(o.t, e.power, power)), e.rest);
     vreal other = choose(right, ONE, o.t), sum = e.power + e.rest;
-    vreal gradient = ((power - other) + rest) / choose(right, sum + dispersion, fmadd(dispersion, sum, ONE));
+    vreal divisor = choose(right, sum + dispersion, fmadd(dispersion, sum, ONE)); /* 1 + a m, or over m */
+    vreal gradient = ((power - other) + rest) / divisor;
 
     vreal odds = sum * choose(right, inverse, dispersion); /* a m, or its inverse */
     vreal small = choose(lt(ONE, odds), ONE / odds, odds), large = ONE / (ONE + small); /* exp(-|u|), sigmoid(|u|) */
@@ -23,10 +24,11 @@ ALWAYS_INLINE point negative_binomial(operands o)
     vreal linear = choose(eq(weight, ZERO), ZERO, weight * distance); /* 0 inf is no number */
     vreal both_weights = o.t + inverse, curvature = large * (small * large);
     vreal value = fmadd(both_weights, log1p_unit(small), linear);
-    if (o.curvature == FL_MAJORIZE) curvature = logistic_bound(distance, small, large);
     if (o.curvature == FL_FISHER) /* of t = m: sigmoid(u) / a */
         both_weights = inverse, curvature = choose(lt(ZERO, u), large, small * large);
     if (o.curvature != FL_EXACT) curvature = vmax(UNIFORM(CURVATURE_FLOOR), curvature);
-    return (point){.value = value, .gradient = choose(right, -gradient, gradient), .hessian = both_weights * curvature};
+    vreal hessian = both_weights * curvature;
+    if (o.curvature == FL_MAJORIZE) hessian = vmax(hessian, logarithmic_mean_bound(power + rest, other) / divisor);
+    return (point){.value = value, .gradient = choose(right, -gradient, gradient), .hessian = hessian};
 }
 POINTWISE(negative_binomial, FL_NONNEGATIVE, 2, NO_STAGES)
