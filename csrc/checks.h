@@ -8,9 +8,17 @@
 
 ALWAYS_INLINE vmask in_domain(vreal t, int domain)
 {
+    if (domain == FL_OPEN_INTERVAL) return both(lt(ZERO, t), lt(t, ONE));
+    if (domain >= FL_CLASSES) { /* whole numbers up to the last class */
+        vreal near = vmin(t, UNIFORM(0x1p20)), whole = (near + UNIFORM(ROUND)) - UNIFORM(ROUND);
+        return both(both(le(ZERO, t), le(t, UNIFORM(domain - FL_CLASSES))), eq(t, whole));
+    }
     if (domain == FL_UNIT_INTERVAL) return both(le(ZERO, t), le(t, ONE));
     return both(domain == FL_POSITIVE ? lt(ZERO, t) : le(ZERO, t), le(t, UNIFORM(LARGEST)));
 }
+
+/* A target of any loss of that domain, for what counts nowhere */
+ALWAYS_INLINE real harmless_target(int domain) { return domain == FL_OPEN_INTERVAL ? (real)0.5 : 1; }
 
 /* Position of the first target outside the domain (or nan), or -1; *hard says whether all are 0 or 1. */
 SHARED ptrdiff_t check_domain(const real *t, ptrdiff_t count, int domain, int *hard)
@@ -42,9 +50,11 @@ SHARED ptrdiff_t check_wide_domain(const fl_array *target, const fl_job *job, pt
     FOR_EACH_RUN(target, job->n_inner, first, n, {
         for (ptrdiff_t i = 0; i < run; i++) {
             const double t = *(const double *)(const void *)(at + i * stride);
-            const int inside = domain == FL_UNIT_INTERVAL ? t >= 0 && t <= 1
-                               : domain == FL_POSITIVE    ? t > 0 && t <= DBL_MAX
-                                                          : t >= 0 && t <= DBL_MAX;
+            const int inside = domain == FL_UNIT_INTERVAL   ? t >= 0 && t <= 1
+                               : domain == FL_OPEN_INTERVAL ? t > 0 && t < 1
+                               : domain >= FL_CLASSES       ? t >= 0 && t <= domain - FL_CLASSES && t == (double)(int)t
+                               : domain == FL_POSITIVE      ? t > 0 && t <= DBL_MAX
+                                                            : t >= 0 && t <= DBL_MAX;
             if (!inside && (!weight || weight[done + i] != 0)) return done + i;
         }
     })

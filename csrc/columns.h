@@ -134,6 +134,82 @@ ALWAYS_INLINE void evaluate_each_full(const column_tile *a, point (*f)(column_op
     }
 }
 
+/* The same of numbers that rise from column to column: y_0 = z_0, and y_k = y_{k-1} + softplus(z_k). With the slopes g and curvatures h of
+ * each y, and G and H their sums from column k on, the gradient of z_k is sigmoid(z_k) G and its curvature sigmoid(z_k)^2 H +
+ * sigmoid(z_k) sigmoid(-z_k) G; of psd the first term. majorize is the larger of that and sigmoid(z_k) H: where y may move by d, as
+ * softplus(z_k) moves by no more than z_k, a step of z_k never raises a sum whose parabolas are that wide. */
+typedef struct rise {
+    vreal step, share, rest; /* softplus(z), sigmoid(z), sigmoid(-z) */
+} rise;
+
+ALWAYS_INLINE rise rise_of(vreal z, ptrdiff_t k)
+{
+    if (k == 0) return (rise){z, ONE, ZERO};
+    vreal e = exp_nonpositive(-vabs(z)), large = ONE / (ONE + e);
+    vmask right = le(ZERO, z);
+    return (rise){vmax(ZERO, z) + log1p_unit(e), choose(right, large, e * large), choose(right, e * large, large)};
+}
+
+ALWAYS_INLINE vreal curvature_of_rise(rise r, vreal slope, vreal bend, int curvature)
+{
+    vreal exact = r.share * fmadd(r.share, bend, r.rest * slope);
+    if (curvature == FL_EXACT) return exact;
+    vreal narrow = r.share * r.share * bend;
+    return keep_nan(slope * r.share,
+                    vmax(UNIFORM(CURVATURE_FLOOR), curvature == FL_PSD ? narrow : vmax(exact, r.share * bend)));
+}
+
+/* One vector of rows: the value, and derivatives through `put`, column by column from the last; `y` is room for a vector a column. */
+ALWAYS_INLINE vreal evaluate_rise(const column_tile *own, ptrdiff_t i, real *y,
+                                  point (*f)(column_operands o, ptrdiff_t k), const int want)
+{
+    vreal t = load(own->t + i), scaled = load(own->scaled + i), at = ZERO, value = ZERO, slope = ZERO, bend = ZERO;
+    const int is_full = !want;
+    for (ptrdiff_t k = 0; k < own->n_columns; k++) {
+        at += rise_of(load(own->z + k * own->pitch + i), k).step;
+        if (want == FL_VALUE)
+            value += f((column_operands){&at, t, own->p, own->curvature, want}, k).value;
+        else
+            store(y + k * own->pitch + i, at);
+    }
+    for (ptrdiff_t k = own->n_columns - 1; k >= 0 && want != FL_VALUE; k--) {
+        const ptrdiff_t place = k * own->pitch + i;
+        at = load(y + place);
+        point c = f((column_operands){&at, t, own->p, own->curvature, want}, k);
+        value += c.value, slope += c.gradient, bend += c.hessian;
+        rise r = rise_of(load(own->z + place), k);
+        vreal curved = curvature_of_rise(r, slope, bend, own->curvature);
+        if (want & FL_GRADIENT) store_scaled(own->gradient + place, r.share * slope, scaled);
+        if (want & FL_HESSIAN || is_full) store_scaled(own->hessian + place, curved, scaled);
+    }
+    return value;
+}
+
+ALWAYS_INLINE void evaluate_rising(const column_tile *a, point (*f)(column_operands o, ptrdiff_t k), const int want)
+{
+    const column_tile own = *a;
+    for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
+        vreal value = evaluate_rise(&own, i, want & FL_GRADIENT ? own.gradient : own.hessian, f, want);
+        if (want & FL_VALUE) store(own.value + i, value);
+    }
+}
+
+/* Where the curvature of a column is that of a sum of kinks, there is none beside the diagonal. */
+ALWAYS_INLINE void evaluate_rising_full(const column_tile *a, point (*f)(column_operands o, ptrdiff_t k))
+{
+    const column_tile own = *a;
+    for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
+        evaluate_rise(&own, i, own.hessian, f, 0);
+        real *to = own.gradient + i;
+        for (ptrdiff_t j = 0; j < own.n_columns; j++) {
+            vreal bend = load(own.hessian + j * own.pitch + i);
+            if (own.vector) bend *= load(own.vector + j * own.pitch + i);
+            store(to, bend), to += own.pitch;
+            for (ptrdiff_t k = j + 1; k < own.n_columns && !own.vector; k++) store(to, ZERO), to += own.pitch;
+        }
+    }
+}
+
 /* The columns of the widest output, and how many rows of it make a tile. */
 ALWAYS_INLINE fl_job widest_of_columns(const fl_job *job)
 {
@@ -154,7 +230,7 @@ static ptrdiff_t columns_scratch(const fl_job *job)
 }
 
 SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum,
-                               const column_formula *f, int domain)
+                               const column_formula *f)
 {
     const fl_job wide = widest_of_columns(job);
     const ptrdiff_t rows = rows_in_tile(&wide), size = round_up(rows * job->n_classes + LANES, LANES);
@@ -169,18 +245,18 @@ SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t cou
         const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
         load_tile(z, rows, &job->prediction, job, first, n);
         load_elements(t, &job->target, job->n_inner, first, n);
-        for (ptrdiff_t i = n; i < padded; i++) t[i] = 1;
+        for (ptrdiff_t i = n; i < padded; i++) t[i] = harmless_target(job->domain);
         if (job->weight.data) {
             load_weights(weight, job, first, n);
             for (ptrdiff_t i = n; i < padded; i++) weight[i] = 0;
             for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
                 if (weight[i] == 0) {
-                    t[i] = 1;
+                    t[i] = harmless_target(job->domain);
                     for (ptrdiff_t k = 0; k < job->n_classes; k++) z[k * rows + i] = 0;
                 }
         }
         int hard;
-        const ptrdiff_t bad = job->check_target ? check_domain(t, n, domain, &hard) : -1;
+        const ptrdiff_t bad = job->check_target ? check_domain(t, n, job->domain, &hard) : -1;
         if (bad >= 0) return first + bad;
         for (ptrdiff_t i = 0; i < padded; i++) scaled[i] = (job->weight.data ? weight[i] : 1) * (real)job->scale;
         if (job->full == FL_PRODUCT) load_tile(vector, rows, &job->vector, job, first, n);
@@ -225,7 +301,7 @@ SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t cou
         name##_columns_full};                                                                                         \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)                   \
     {                                                                                                                 \
-        return columns_block(job, first, count, sum, &name##_formula, domain_);                                       \
+        return columns_block(job, first, count, sum, &name##_formula);                                                \
     }                                                                                                                 \
     FL_DEFINE_LOSS(name, .kind = FL_COLUMNS, .target = FL_REAL_TARGET, .domain = domain_, .n_columns = n_columns_,    \
                    .n_coefficients = n_coefficients_, .outputs = FOR_ALL | FL_FULL_HESSIAN, .check = pointwise_check, \
@@ -239,6 +315,11 @@ SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t cou
 #define EACH_COLUMN(name, domain)                                \
     FOR_COLUMN_WANTS(EACH_COLUMN_OF, name)                       \
     DEFINE_COLUMNS_TILE(name, full, evaluate_each_full(a, name)) \
+    DEFINE_COLUMNS(name, 0, domain, FL_ONE_A_COLUMN)
+#define RISING_COLUMN_OF(want, name, each) DEFINE_COLUMNS_TILE(name, want, evaluate_rising(a, each, want))
+#define RISING_COLUMNS(name, each, domain)                         \
+    FOR_COLUMN_WANTS(RISING_COLUMN_OF, name, each)                 \
+    DEFINE_COLUMNS_TILE(name, full, evaluate_rising_full(a, each)) \
     DEFINE_COLUMNS(name, 0, domain, FL_ONE_A_COLUMN)
 
 #endif

@@ -18,8 +18,9 @@ enum fl_curvature { FL_EXACT, FL_PSD, FL_MAJORIZE, FL_FISHER };
  * the packed upper triangle of each row, or its product with `vector`. */
 enum fl_full { FL_DIAGONAL, FL_PACKED, FL_PRODUCT };
 
-/* Where the formula's target may lie. */
-enum fl_domain { FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE }; /* the last two: finite */
+/* Where the formula's target may lie: of FL_NONNEGATIVE and FL_POSITIVE, finite. FL_CLASSES, the last: a whole number from 0 to the number
+ * of the loss's coefficients, which a job adds to it. */
+enum fl_domain { FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE, FL_OPEN_INTERVAL, FL_CLASSES };
 
 /* What a loss is a function of: one element, one row of logits or of numbers that mean different things, or a set of elements; the
  * last two have no target. */
@@ -44,6 +45,7 @@ typedef struct fl_job {
     fl_array prediction, target, weight, pos_weight;
     fl_array value, gradient, hessian; /* absent unless wanted; value: one per element or row, for reduction="none" */
     const double *coefficients; /* as many as the loss takes, then zeros up to FL_COEFFICIENTS */
+    int n_coefficients;
     double scale; /* of gradient and Hessian: 1, or 1 / (sum of weights) */
     double weight_unit; /* a power of two that multiplies the sample weights */
     int mean; /* divide by the sum of the weights */
@@ -51,7 +53,7 @@ typedef struct fl_job {
     int want, curvature; /* a Hessian is wanted with its gradient, or not at all */
     int stream; /* outputs go around the caches */
     int check_target; /* to the check: look at float targets; to the block: they have not been looked at */
-    int domain; /* of the target, for check_pointwise */
+    int domain; /* of the target */
 
     /* rowwise */
     int soft; /* target holds probabilities; else class indices */

@@ -29,7 +29,9 @@ typedef struct operands {
     vreal z, t;          /* prediction, target */
     vreal e, l;          /* results of the first and the second stage, in this order */
     vreal pos_weight;
-    const double *p;     /* the loss's coefficients */
+    const double *p;     /* the loss's first FL_COEFFICIENTS coefficients */
+    const double *all;   /* all of them, where their number is any */
+    int n_coefficients;
     int curvature;
     int hard;            /* every target of this tile is 0 or 1, and pos_weight, if any, a number */
     int want_hessian;
@@ -175,13 +177,12 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
  * wanted is not computed. */
 typedef struct settings {
     const double *p;
-    int curvature, hard;
+    int curvature, hard, n_coefficients;
 } settings;
 
 typedef void (*tile_function)(const tile_arrays *a, const settings *s, lane_sums *sums, int plain);
 typedef struct pointwise_formula {
     tile_function of_want[(FL_VALUE | FL_GRADIENT | FL_HESSIAN) + 1];
-    int domain;
 } pointwise_formula;
 
 /* Up to two, and the outputs that need them. */
@@ -240,13 +241,13 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         traffic.z_ahead = fetches && first + 2 * TILE <= end ? a.z + TILE : NULL;
         traffic.t_ahead = a.t + TILE;
         int hard;
-        ptrdiff_t bad = check_domain(a.t, n, f->domain, &hard);
+        ptrdiff_t bad = check_domain(a.t, n, job->domain, &hard);
         if (job->check_target) {
-            bad = earlier(bad, check_wide_domain(&job->target, job, first, n, f->domain, NULL));
+            bad = earlier(bad, check_wide_domain(&job->target, job, first, n, job->domain, NULL));
             if (bad >= 0) return first + bad;
         }
 
-        const settings settings = {job->coefficients, job->curvature, hard && !a.q};
+        const settings settings = {job->coefficients, job->curvature, hard && !a.q, job->n_coefficients};
         evaluate(&a, &settings, &sums, !a.w && !a.q && !a.value && n == padded);
         finish_copy(&traffic.gradient);
         finish_copy(&traffic.hessian);
@@ -278,7 +279,7 @@ SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
         const real *targets = tile_of(&job->target, job, first, n, dense && !job->weight.data, t);
         if (job->weight.data)
             for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
-                if (w[i] == 0) t[i] = 1;
+                if (w[i] == 0) t[i] = harmless_target(job->domain);
         const real *weights = job->weight.data ? w : NULL;
         const ptrdiff_t bad = earlier(check_domain(targets, n, job->domain, &hard),
                                       check_wide_domain(&job->target, job, first, n, job->domain, weights));
@@ -300,6 +301,8 @@ DEFINE_CHECK(pointwise)
         double p[FL_COEFFICIENTS];                                                                      \
         memcpy(p, s->p, sizeof p);                                                                      \
         const operands o = {.p = p,                                                                     \
+                            .all = s->p,                                                                \
+                            .n_coefficients = s->n_coefficients,                                        \
                             .curvature = s->curvature,                                                  \
                             .hard = s->hard,                                                            \
                             .want_hessian = (want) & FL_HESSIAN,                                        \
@@ -315,28 +318,27 @@ DEFINE_CHECK(pointwise)
     DEFINE_BLOCK(name)                                                                      \
     FL_DEFINE_LOSS(name, .kind = FL_POINTWISE, .target = FL_REAL_TARGET, .domain = domain_, \
                    .n_coefficients = n_coefficients_, .outputs = outputs_, .check = pointwise_check, ONE_PASS(name))
-#define POINTWISE(name, domain, n_coefficients, ...)                                                            \
-    DEFINE_TILE(name, 1, __VA_ARGS__)                                                                           \
-    DEFINE_TILE(name, 2, __VA_ARGS__)                                                                           \
-    DEFINE_TILE(name, 3, __VA_ARGS__)                                                                           \
-    DEFINE_TILE(name, 6, __VA_ARGS__)                                                                           \
-    DEFINE_TILE(name, 7, __VA_ARGS__)                                                                           \
-    static const pointwise_formula name##_formula = {                                                           \
-        {NULL, name##_tile_1, name##_tile_2, name##_tile_3, NULL, name##_tile_7, name##_tile_6, name##_tile_7}, \
-        domain};                                                                                                \
+#define POINTWISE(name, domain, n_coefficients, ...)                                                             \
+    DEFINE_TILE(name, 1, __VA_ARGS__)                                                                            \
+    DEFINE_TILE(name, 2, __VA_ARGS__)                                                                            \
+    DEFINE_TILE(name, 3, __VA_ARGS__)                                                                            \
+    DEFINE_TILE(name, 6, __VA_ARGS__)                                                                            \
+    DEFINE_TILE(name, 7, __VA_ARGS__)                                                                            \
+    static const pointwise_formula name##_formula = {                                                            \
+        {NULL, name##_tile_1, name##_tile_2, name##_tile_3, NULL, name##_tile_7, name##_tile_6, name##_tile_7}}; \
     DEFINE_POINTWISE(name, domain, n_coefficients, FOR_ALL)
 
 /* The same for what has no derivatives. */
-#define POINTWISE_VALUE(name, domain, n_coefficients, ...)                           \
-    DEFINE_TILE(name, 1, __VA_ARGS__)                                                \
-    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}, domain}; \
+#define POINTWISE_VALUE(name, domain, n_coefficients, ...)                   \
+    DEFINE_TILE(name, 1, __VA_ARGS__)                                        \
+    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}}; \
     DEFINE_POINTWISE(name, domain, n_coefficients, FL_VALUE)
 
 /* A function of one argument: the result is the value. */
-#define UNARY(name, ...)                                                             \
-    DEFINE_TILE(name, 1, __VA_ARGS__)                                                \
-    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}, FL_ANY}; \
-    DEFINE_BLOCK(name)                                                               \
+#define UNARY(name, ...)                                                     \
+    DEFINE_TILE(name, 1, __VA_ARGS__)                                        \
+    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}}; \
+    DEFINE_BLOCK(name)                                                       \
     FL_DEFINE_LOSS(name, .kind = FL_UNARY, .outputs = FL_VALUE, ONE_PASS(name))
 
 #endif

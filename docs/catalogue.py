@@ -31,6 +31,7 @@ FAMILIES = {
     "regression": "Regression",
     "distribution": "Amounts and counts",
     "likelihood": "Several numbers a row",
+    "ordinal": "Ordered classes",
     "overlap": "Overlap of sets",
 }
 MODULES = ("", ".sklearn", ".lightgbm", ".xgboost", ".catboost", ".dask", ".torch", ".reference")

@@ -17,6 +17,10 @@ NAMES = {
     "binary": "$p = \\mathrm{sigmoid}(z)$; $y = 2t - 1$ is the label as $-1$ or $1$, $m = y z$ the margin",
     "multiclass": "$p = \\mathrm{softmax}(z)$, $y$ is the class of the row, and $[j = y]$ is 1 for it and 0 for others",
     "distribution": "$z$ is the logarithm of the mean",
+    "ordinal": (
+        "$z_j$ is column $j$ of the row, $p_j = \\mathrm{sigmoid}(z_j)$, $y_j = [t > j]$; "
+        "$c_l$ and $c_u$ are the thresholds below and above class $t$"
+    ),
     "likelihood": "$z_j$ is column $j$ of the row, counted from 0, and $r_j = z_j - t$",
     "overlap": "$p = \\mathrm{sigmoid}(z)$, and sums run over the set",
 }
@@ -55,10 +59,38 @@ FORMULAS = {
         "s * (1 - s)**gamma * ((1 - s) * (1 + 2 * gamma + gamma * log(s)) - gamma**2 * s * log(s))",
         {"s": "1 / (1 + exp(-m))"},
     ),
+    "AllThreshold": Formula("sum_k(log(1 + exp(z_k)) - y_k * z_k)", "p_j - y_j", "p_j * (1 - p_j)", {}),
+    "Barron": Formula(
+        "b / alpha * ((1 + x)**(alpha / 2) - 1)",
+        "r / c**2 * (1 + x)**(alpha / 2 - 1)",
+        "(1 + x)**(alpha / 2 - 2) * (1 + (alpha - 1) * x) / c**2",
+        {"b": "abs(alpha - 2)", "x": "(r / c)**2 / b"},
+    ),
+    "BetaNLL": Formula(
+        "lgamma(a) + lgamma(b) - lgamma(p) - (a - 1) * log(t) - (b - 1) * log(1 - t)",
+        "g_0 if j == 0 else g_1",
+        "(p * v)**2 * (trigamma(a) + trigamma(b)) + (1 - 2 * m) * g_0 if j == 0"
+        " else a**2 * trigamma(a) + b**2 * trigamma(b) - p**2 * trigamma(p) + g_1",
+        {
+            "m": "1 / (1 + exp(-z_0))",
+            "p": "exp(z_1)",
+            "a": "m * p",
+            "b": "(1 - m) * p",
+            "v": "m * (1 - m)",
+            "g_0": "p * v * (psi(a) - psi(b) - log(t) + log(1 - t))",
+            "g_1": "a * (psi(a) - log(t)) + b * (psi(b) - log(1 - t)) - p * psi(p)",
+        },
+    ),
     "Brier": Formula(
         "(p - t)**2", "2 * p * (1 - p) * (p - t)", "2 * v * (v + (p - t) * (1 - 2 * p))", {"v": "p * (1 - p)"}
     ),
     "Cauchy": Formula("c**2 / 2 * log(1 + x**2)", "r / (1 + x**2)", "(1 - x**2) / (1 + x**2)**2", {"x": "r / c"}),
+    "CumulativeLogit": Formula(
+        "-log(1 / (1 + exp(-a)) - 1 / (1 + exp(-b)))",
+        "1 / (1 + exp(-b)) - 1 / (1 + exp(a))",
+        "1 / ((1 + exp(a)) * (1 + exp(-a))) + 1 / ((1 + exp(b)) * (1 + exp(-b)))",
+        {"a": "z - c_l", "b": "z - c_u"},
+    ),
     "CrossEntropy": Formula("-log(p_y)", "p_j - is_y", "p_j * (1 - p_j)"),
     "Dice": _overlap("1 / 2", "1 / 2"),
     "EpsilonInsensitive": Formula("max(0, abs(r) - epsilon)", "sign(r) if abs(r) > epsilon else 0", "0"),
@@ -147,6 +179,19 @@ FORMULAS = {
         "m * (1 + dispersion * t) / (1 + dispersion * m)**2",
         {"m": "exp(z)"},
     ),
+    "NegativeBinomialNLL": Formula(
+        "lgamma(q) + lgamma(t + 1) - lgamma(t + q) + q * log(1 + a * m) + t * log(1 + 1 / (a * m))",
+        "g_0 if j == 0 else g_1",
+        "m * (1 + a * t) / (1 + a * m)**2 if j == 0"
+        " else q**2 * (trigamma(q) - trigamma(t + q)) - m / (1 + a * m) - g_1 + g_0 / (1 + a * m)",
+        {
+            "m": "exp(z_0)",
+            "a": "exp(z_1)",
+            "q": "1 / a",
+            "g_0": "(m - t) / (1 + a * m)",
+            "g_1": "q * (psi(t + q) - psi(q) - log(1 + a * m)) + g_0",
+        },
+    ),
     "Poisson": Formula("exp(z) - t * z", "exp(z) - t", "exp(z)"),
     "Poly1": Formula(
         "-log(p_y) + epsilon * (1 - p_y)",
@@ -168,6 +213,7 @@ FORMULAS = {
         "x**2", "2 * x * sign(r)", "2 if x > 0 else 0", {"x": "max(0, abs(r) - epsilon)"}
     ),
     "SquaredError": Formula("r**2", "2 * r", "2"),
+    "SquaredLogError": Formula("x**2", "2 * x / (1 + z)", "2 * (1 - x) / (1 + z)**2", {"x": "log(1 + z) - log(1 + t)"}),
     "SquaredHinge": Formula("max(0, 1 - m)**2", "-2 * y * max(0, 1 - m)", "2 if m < 1 else 0"),
     "StudentTNLL": Formula(
         "z_1 + (df + 1) / 2 * log(1 + r**2 / df) + lgamma(df / 2) - lgamma((df + 1) / 2) + log(pi * df) / 2",

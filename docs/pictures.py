@@ -45,11 +45,23 @@ def _curves(loss, curvature="exact"):
         z = np.stack([x, np.zeros_like(x), np.full_like(x, -1.0)], axis=1)
         value, gradient, hessian = loss.value_gradient_and_hessian(z, np.zeros(len(x), int), **options)
         return "logit of the right class (others: 0, -1)", x, value, gradient[:, 0], hessian[:, 0]
+    if isinstance(loss, fl.CumulativeLogit):
+        x = np.linspace(-6, 6, 601)
+        return "score; class 1 of 3", x, *loss.value_gradient_and_hessian(x, np.ones_like(x), **options)
+    if family == "ordinal":
+        x = np.linspace(-6, 6, 601)
+        z = np.stack([x, *(np.full_like(x, -k) for k in range(1, len(loss.columns)))], axis=1)
+        value, gradient, hessian = loss.value_gradient_and_hessian(z, np.ones_like(x), **options)
+        return "first logit; class 1", x, value, gradient[:, 0], hessian[:, 0]
+    if isinstance(loss, fl.SquaredLogError):
+        x = np.linspace(-0.9, 6, 601)
+        return "prediction; target 1", x, *loss.value_gradient_and_hessian(x, np.ones_like(x), **options)
     if family == "likelihood":
         x = np.linspace(-4, 4, 801)
+        target = 0.5 if loss.target_domain == "open interval" else 1.0
         z = np.stack([x, *(np.full_like(x, k) for k in range(len(loss.columns) - 1))], axis=1)
-        value, gradient, hessian = loss.value_gradient_and_hessian(z, np.ones_like(x), **options)
-        return f"{loss.columns[0]}; target 1, log scale 0", x, value, gradient[:, 0], hessian[:, 0]
+        value, gradient, hessian = loss.value_gradient_and_hessian(z, np.full_like(x, target), **options)
+        return f"{loss.columns[0]}; target {target:g}, log scale 0", x, value, gradient[:, 0], hessian[:, 0]
     if family == "overlap":
         x = np.linspace(-6, 6, 601)
         # Each set is a column: three of ten elements belong, and the first of them is the one that moves.

@@ -58,6 +58,7 @@ from .distribution import (
     tweedie,
 )
 from .likelihood import (
+    BetaNLL,
     GammaNLL,
     GaussianCRPS,
     GaussianNLL,
@@ -65,10 +66,12 @@ from .likelihood import (
     LogisticNLL,
     LogNormalCRPS,
     LogNormalNLL,
+    NegativeBinomialNLL,
     Quantiles,
     StudentTNLL,
     WeibullNLL,
     ZeroInflatedPoissonNLL,
+    beta_nll,
     gamma_nll,
     gaussian_crps,
     gaussian_nll,
@@ -76,6 +79,7 @@ from .likelihood import (
     log_normal_crps,
     log_normal_nll,
     logistic_nll,
+    negative_binomial_nll,
     quantiles,
     student_t_nll,
     weibull_nll,
@@ -97,6 +101,7 @@ from .multiclass import (
     poly1,
     zero_one,
 )
+from .ordinal import AllThreshold, CumulativeLogit, all_threshold, cumulative_logit
 from .overlap import (
     Dice,
     Jaccard,
@@ -110,6 +115,7 @@ from .overlap import (
 from .regression import (
     AbsoluteError,
     AbsolutePercentageError,
+    Barron,
     Cauchy,
     EpsilonInsensitive,
     Expectile,
@@ -121,9 +127,11 @@ from .regression import (
     SmoothL1,
     SquaredEpsilonInsensitive,
     SquaredError,
+    SquaredLogError,
     Tukey,
     absolute_error,
     absolute_percentage_error,
+    barron,
     cauchy,
     epsilon_insensitive,
     expectile,
@@ -137,6 +145,7 @@ from .regression import (
     smooth_l1,
     squared_epsilon_insensitive,
     squared_error,
+    squared_log_error,
     tukey,
 )
 from .rowwise import (
@@ -156,11 +165,15 @@ __version__ = "0.1.0"
 __all__ = [
     "AbsoluteError",
     "AbsolutePercentageError",
+    "AllThreshold",
+    "Barron",
+    "BetaNLL",
     "BinaryCrossEntropy",
     "BinaryFocal",
     "Brier",
     "Cauchy",
     "CrossEntropy",
+    "CumulativeLogit",
     "Dice",
     "EpsilonInsensitive",
     "Expectile",
@@ -186,6 +199,7 @@ __all__ = [
     "ModifiedHuber",
     "MulticlassHinge",
     "NegativeBinomial",
+    "NegativeBinomialNLL",
     "Poisson",
     "Poly1",
     "PseudoHuber",
@@ -196,6 +210,7 @@ __all__ = [
     "SquaredEpsilonInsensitive",
     "SquaredError",
     "SquaredHinge",
+    "SquaredLogError",
     "StudentTNLL",
     "Tukey",
     "Tversky",
@@ -204,6 +219,9 @@ __all__ = [
     "ZeroInflatedPoissonNLL",
     "absolute_error",
     "absolute_percentage_error",
+    "all_threshold",
+    "barron",
+    "beta_nll",
     "binary_cross_entropy",
     "binary_focal",
     "brier",
@@ -211,6 +229,7 @@ __all__ = [
     "check_objective",
     "config",
     "cross_entropy",
+    "cumulative_logit",
     "dice",
     "epsilon_insensitive",
     "expectile",
@@ -244,6 +263,7 @@ __all__ = [
     "mse",
     "multiclass_hinge",
     "negative_binomial",
+    "negative_binomial_nll",
     "num_threads",
     "poisson",
     "poly1",
@@ -259,6 +279,7 @@ __all__ = [
     "squared_epsilon_insensitive",
     "squared_error",
     "squared_hinge",
+    "squared_log_error",
     "student_t_nll",
     "tukey",
     "tversky",
@@ -277,7 +298,7 @@ def losses() -> list[type[Loss]]:
     --------
     >>> import fastloss as fl
     >>> [loss.__name__ for loss in fl.losses()][:3]
-    ['AbsoluteError', 'AbsolutePercentageError', 'BinaryCrossEntropy']
+    ['AbsoluteError', 'AbsolutePercentageError', 'AllThreshold']
     """
     exported = [globals().get(name) for name in __all__]
     return [each for each in exported if isinstance(each, type) and issubclass(each, Loss) and each is not Loss]

@@ -14,7 +14,19 @@ TARGET_RULES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "unit interval": (lambda t: (t >= 0) & (t <= 1), "must lie in [0, 1]"),
     "nonnegative": (lambda t: (t >= 0) & np.isfinite(t), "must be finite and >= 0"),
     "positive": (lambda t: (t > 0) & np.isfinite(t), "must be finite and > 0"),
+    "open interval": (lambda t: (t > 0) & (t < 1), "must lie in (0, 1)"),
 }
+
+
+def _target_rule(loss: Any) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
+    """Return which targets a loss takes, and how to say so."""
+    if loss.target_domain != "classes":
+        return TARGET_RULES[loss.target_domain]
+    n_classes = loss.n_classes
+    return (
+        lambda t: (t >= 0) & (t < n_classes) & (t == np.floor(t)),
+        f"is not a class index: must be a whole number in [0, {n_classes})",
+    )
 
 
 def raise_bad_element(
@@ -36,7 +48,7 @@ def raise_bad_element(
     # What has weight 0 is not looked at, unless nothing else is wrong.
     counts = None if weights is None else weights != 0
     if axis is None or target.shape == shape:
-        within, rule = TARGET_RULES[loss.target_domain]
+        within, rule = _target_rule(loss)
         if counts is not None and axis is not None and counts.ndim:
             counts = np.expand_dims(counts, axis)
         bad = _preferred(~within(target), counts)

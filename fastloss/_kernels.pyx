@@ -34,7 +34,7 @@ cdef extern from "fastloss.h" nogil:
     enum: FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
     enum: FL_VALUE, FL_GRADIENT, FL_HESSIAN, FL_FULL_HESSIAN
     enum: FL_EXACT, FL_PSD, FL_MAJORIZE, FL_FISHER
-    enum: FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE
+    enum: FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE, FL_OPEN_INTERVAL, FL_CLASSES
     enum: FL_POINTWISE, FL_ROWWISE, FL_COLUMNS, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION
     enum: FL_NO_TARGET, FL_REAL_TARGET, FL_CLASS_TARGET
     enum: FL_DIAGONAL, FL_PACKED, FL_PRODUCT
@@ -51,7 +51,7 @@ cdef extern from "fastloss.h" nogil:
         fl_array prediction, target, weight, pos_weight, value, gradient, hessian
         const double *coefficients
         double scale, weight_unit
-        int mean, fresh, want, curvature, stream, check_target, domain, soft
+        int n_coefficients, mean, fresh, want, curvature, stream, check_target, domain, soft
         const double *class_weight
         double label_smoothing
         int has_ignore_index
@@ -298,7 +298,7 @@ cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept:
     cdef bint by_class = loss.target == FL_CLASS_TARGET and not job.soft
     cdef bint float_targets = not by_class and loss.domain != FL_ANY
     cdef bint check_first = float_targets and not job.fresh and elements * item <= CHECK_FIRST_BYTES
-    job.domain = loss.domain
+    job.domain = loss.domain + (job.n_coefficients if loss.domain == FL_CLASSES else 0)
     # A pointwise target is looked at with its weight, a row of probabilities is long.
     job.check_target = float_targets and (check_first or loss.target == FL_REAL_TARGET)
     return loss.check != NULL and (job.weight.data != NULL or by_class or check_first)
@@ -587,7 +587,8 @@ cdef const fl_loss *find(const fl_kernels *kernels, bytes name) noexcept:
     return NULL
 
 
-_DOMAINS = {FL_ANY: "any", FL_UNIT_INTERVAL: "unit interval", FL_NONNEGATIVE: "nonnegative", FL_POSITIVE: "positive"}
+_DOMAINS = {FL_ANY: "any", FL_UNIT_INTERVAL: "unit interval", FL_NONNEGATIVE: "nonnegative", FL_POSITIVE: "positive",
+            FL_OPEN_INTERVAL: "open interval", FL_CLASSES: "classes"}
 _KINDS = {FL_POINTWISE: "pointwise", FL_ROWWISE: "rowwise", FL_COLUMNS: "columns", FL_SETWISE: "setwise"}
 
 # Sets of one run: scratch grows with them.
@@ -616,7 +617,7 @@ cdef class Loss:
         or of a whole set.
     curvatures : tuple of str
         What `curvature` may be: "fisher", too, for likelihoods.
-    target_domain : {"any", "unit interval", "nonnegative", "positive"}
+    target_domain : {"any", "unit interval", "nonnegative", "positive", "open interval", "classes"}
         Where targets may lie.
 
     Examples
@@ -634,6 +635,7 @@ cdef class Loss:
     cdef readonly str name
     cdef dict _parameters
     cdef double *coefficients  # for float64, then for float32
+    cdef int n_coefficients
     cdef ptrdiff_t room  # for each of them
     cdef double largest_weight  # among the parameters
     cdef bint has_weight_array  # an array of pos_weight
@@ -657,6 +659,7 @@ cdef class Loss:
             raise ValueError(f"there is no {kind} kernel named {kernel!r}")
         if n != found.n_coefficients and not (found.n_coefficients == FL_ONE_A_COLUMN and n):
             raise ValueError(f"the kernel {kernel} takes {found.n_coefficients} coefficients, got {n}")
+        self.n_coefficients = n
         self.room = max(n, FL_COEFFICIENTS)
         self.coefficients = <double *>PyMem_RawMalloc(2 * self.room * sizeof(double))
         if self.coefficients == NULL:
@@ -770,6 +773,7 @@ cdef class Loss:
         """What a job needs of the loss's parameters, once its arrays are described."""
         cdef bint single = job.prediction.type == FL_F32
         job.coefficients = self.coefficients + (self.room if single else 0)
+        job.n_coefficients = self.n_coefficients
         if single and self.largest_weight > FLT_MAX and not self.scale_drops_out(job):
             _complaints.raise_large_weight(self._parameters)
         return 0
@@ -983,7 +987,7 @@ cdef class Loss:
     cdef tuple as_given(self):
         """The arguments of our constructor."""
         cdef int i
-        coefficients = tuple([self.coefficients[i] for i in range(self.loss64.n_coefficients)])
+        coefficients = tuple([self.coefficients[i] for i in range(self.n_coefficients)])
         return self.name, dict(self._parameters), coefficients
 
     def __copy__(self):
@@ -1000,7 +1004,7 @@ def _rebuild(cls, parameters):
 def _restore(cls, given):
     """A loss of a subclass whose own constructor is not called: it has other parameters."""
     loss = cls.__new__(cls)
-    base = next(each for each in (PointwiseLoss, SetLoss, RowwiseLoss) if issubclass(cls, each))
+    base = next(each for each in (PointwiseLoss, SetLoss, RowwiseLoss, ColumnLoss) if issubclass(cls, each))
     base.__init__(loss, *given)
     return loss
 

@@ -49,16 +49,37 @@ _RULES: dict[str, Callable[[float], bool]] = {
     "in (0, 1]": lambda number: 0.0 < number <= 1.0,
     "in (0, 1)": lambda number: 0.0 < number < 1.0,
     "in [1e-12, 1e12]": lambda number: 1e-12 <= number <= 1e12,
+    "in [-100, 100]": lambda number: -100.0 <= number <= 100.0,
     "in (1, 2)": lambda number: 1.0 < number < 2.0,
 }
 
 
-def levels(name: str, value: Any) -> tuple[float, ...]:
-    """Return levels of quantiles: numbers in (0, 1) that rise, at most 64."""
+def boolean(name: str, value: Any) -> bool:
+    """Return `value` as a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        _refuse(f"{name} must be True or False", value)
+    return bool(value)
+
+
+def whole(name: str, value: Any, low: int, high: int) -> int:
+    """Return `value` as an int in [low, high]."""
+    if isinstance(value, (bool, np.bool_)):
+        _refuse(f"{name} must be an integer", value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        _refuse(f"{name} must be an integer", value)
+    if not low <= number <= high:
+        raise ValueError(f"{name} must lie in [{low}, {high}], got {number}")
+    return number
+
+
+def rising(name: str, value: Any, rule: str) -> tuple[float, ...]:
+    """Return numbers that keep `rule`, one of `_RULES`, and rise, at most 64."""
     given = _call.operand(value, name)
     if given.ndim != 1 or not 1 <= len(given) <= 64:
         raise ValueError(f"{name} must hold 1 to 64 levels, got an array of shape {given.shape}")
-    found = tuple(real(f"{name}[{i}]", level, "in (0, 1)") for i, level in enumerate(given.tolist()))
+    found = tuple(real(f"{name}[{i}]", level, rule) for i, level in enumerate(given.tolist()))
     for i in range(1, len(found)):
         if not found[i - 1] < found[i]:
             raise ValueError(f"{name} must rise, but {name}[{i}] = {found[i]!r} follows {found[i - 1]!r}")

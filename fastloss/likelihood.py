@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
+    "BetaNLL",
     "GammaNLL",
     "GaussianCRPS",
     "GaussianNLL",
@@ -29,10 +30,12 @@ __all__ = [
     "LogNormalCRPS",
     "LogNormalNLL",
     "LogisticNLL",
+    "NegativeBinomialNLL",
     "Quantiles",
     "StudentTNLL",
     "WeibullNLL",
     "ZeroInflatedPoissonNLL",
+    "beta_nll",
     "gamma_nll",
     "gaussian_crps",
     "gaussian_nll",
@@ -40,6 +43,7 @@ __all__ = [
     "log_normal_crps",
     "log_normal_nll",
     "logistic_nll",
+    "negative_binomial_nll",
     "quantiles",
     "student_t_nll",
     "weibull_nll",
@@ -52,9 +56,9 @@ class _DistributionLoss(ColumnLoss):
 
     __slots__ = ()
     traits = Traits("columns", boosting="fisher", fisher="own")
-    columns: tuple[str, ...] = ()
+    columns: Any = ()
     # The parameters that a user knows, as `inverse_link` gives them: raw scores as they are, or exp of them.
-    _is_logarithm: tuple[bool, ...] = ()
+    _is_logarithm: Any = ()
 
     def inverse_link(self, z: ArrayLike, axis: int = -1) -> Any:
         """
@@ -176,7 +180,7 @@ class _DistributionLoss(ColumnLoss):
         self._value(np.zeros((*whole.shape, len(self.columns))), whole, -1, sample_weight, "sum")
         return self._best(t, w / w.sum())
 
-    def _start(self, t: np.ndarray, w: np.ndarray) -> tuple[float, float]:
+    def _start(self, t: np.ndarray, w: np.ndarray) -> tuple[float, ...]:
         """Return scores near the best ones; `w` sums to 1."""
         raise NotImplementedError
 
@@ -393,23 +397,31 @@ class StudentTNLL(_LocationScaleLoss):
         Hessian   w (v - r^2) / (v + r^2) exp(-2 s), 2 v w r^2 / (v + r^2)
         Fisher    (v + 1) / (v + 3) exp(-2 s), 2 v / (v + 3)
 
+    With ``df=None`` v = exp(z[2]) is fitted, too. With p = r^2 / (v + r^2), D = log(1 + r^2 / v) - p and A =
+    log(gamma(v / 2) sqrt(v) / gamma((v + 1) / 2)), whose derivatives by log(v) are A' and A'', the third column has
+
+        gradient  (v D - p) / 2 + A'
+        Hessian   (v D - v p^2 + p (1 - p)) / 2 + A''
+        Fisher    (3 - v) / (2 (v + 1) (v + 3)) + A'' - A'
+
     Parameters
     ----------
-    df : float, default 5.0
-        Degrees of freedom, the fewer the heavier the tails; finite and > 0.
+    df : float or None, default 5.0
+        Degrees of freedom, the fewer the heavier the tails; finite and > 0. None: a third column, their logarithm.
 
     Raises
     ------
     TypeError
-        If `df` is not a real number.
+        If `df` is neither a real number nor None.
     ValueError
         If `df` is not finite and > 0.
 
     Notes
     -----
     ``curvature="psd"`` and ``"majorize"`` take w exp(-2 s) for m, of the parabola above. For s psd is the mean of the
-    exact curvature and its expectation, majorize the larger of psd and exact: a Newton step of one column never raises
-    the value.
+    exact curvature and its expectation, majorize the parabola above, too: a Newton step of one column never raises the
+    value. For log(v) psd is the larger of exact and Fisher, and abs(gradient) besides, so that no step is longer
+    than 1: both are next to nothing where v is large. majorize is the larger of exact and 0.0332 r^2 + 0.325.
 
     References
     ----------
@@ -427,17 +439,34 @@ class StudentTNLL(_LocationScaleLoss):
     """
 
     __slots__ = ()
-    columns = ("location", "log of the scale")
+    name = "student_t_nll"
 
-    def __init__(self, df: float = 5.0) -> None:
+    def __init__(self, df: float | None = 5.0) -> None:
+        if df is None:
+            super().__init__("free_student_t_nll", {"df": None}, ())
+            return
         df = _parameters.real("df", df, "> 0")
         super().__init__("student_t_nll", {"df": df}, (df, math.sqrt(df), _log_beta_of_t(df)))
 
-    def _start(self, t: np.ndarray, w: np.ndarray) -> tuple[float, float]:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """One name for each column."""
+        names = ("location", "log of the scale")
+        return names if self.parameters["df"] is not None else (*names, "log of df")
+
+    @property
+    def _is_logarithm(self) -> tuple[bool, ...]:
+        return (False, True, True)[: len(self.columns)]
+
+    def _start(self, t: np.ndarray, w: np.ndarray) -> tuple[float, ...]:
         median = _posterior.weighted_median(t, w)
-        return median, _log_of_spread(_posterior.weighted_median(np.abs(t - median), w), median)
+        start = median, _log_of_spread(_posterior.weighted_median(np.abs(t - median), w), median)
+        return start if self.parameters["df"] is not None else (*start, math.log(5.0))
 
     def _of_scipy(self, stats: Any, *parameters: np.ndarray) -> Any:
+        if self.parameters["df"] is None:
+            location, scale, df = parameters
+            return stats.t(df, location, scale)
         return stats.t(self.parameters["df"], *parameters)
 
 
@@ -629,6 +658,134 @@ class ZeroInflatedPoissonNLL(_DistributionLoss):
         return _zero_inflated_poisson()(*parameters)
 
 
+class NegativeBinomialNLL(_DistributionLoss):
+    """
+    Negative log-likelihood of a negative binomial distribution, of the logarithms of its mean and of its dispersion.
+
+    With the mean m = exp(z[0]), the dispersion a = exp(z[1]), q = 1 / a, the variance m + a m^2 and a target y, finite
+    and >= 0:
+
+        value     log(gamma(q) y! / gamma(y + q)) + q log(1 + a m) + y log(1 + 1 / (a m))
+        gradient  g0 = (m - y) / (1 + a m), q (psi(y + q) - psi(q) - log(1 + a m)) + g0
+        Hessian   m (1 + a y) / (1 + a m)^2, q^2 (psi'(q) - psi'(y + q)) - a g0^2 / (1 + a y) - g1 and terms that cancel
+        Fisher    m / (1 + a m), q^2 (psi'(q) - E psi'(y + q)) - m / (1 + a m)
+
+    Notes
+    -----
+    `NegativeBinomial` has the mean alone. ``curvature="fisher"`` of z[1] is an integral, by a quadrature of twelve
+    points: its relative error is below 1e-5 up to a dispersion of 1, below 1e-3 to 2 and below 2e-2 to 10. ``"psd"`` of
+    z[1] is the larger of the exact curvature and the first term of that integral's series, p^2 / (2 (1 + a)) of
+    p = a m / (1 + a m), and abs(g1) besides, so that no Newton step of z[1] is longer than 1: where the dispersion is
+    next to 0 the expected curvature is next to nothing, too. ``"majorize"`` takes the parabolas above
+    (q + y) log(1 + a m) of z[0] and above y log(1 + a m) of z[1], and 0.0663 m for q log(1 + a m): a Newton step of one
+    column never raises the value.
+
+    Beyond dispersions of exp(-300) and exp(300) (float32: exp(-40), exp(40)) the loss does not change any more. SciPy's
+    nbinom has n = q and p = 1 / (1 + a m), statsmodels' NegativeBinomial the same `alpha` = a.
+
+    References
+    ----------
+    J. M. Hilbe, "Negative binomial regression", 2nd ed. (2011), https://doi.org/10.1017/CBO9780511973420
+    R. A. Fisher, "The negative binomial distribution", Ann. Eugenics 11 (1941),
+    https://doi.org/10.1111/j.1469-1809.1941.tb02284.x
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.NegativeBinomialNLL()
+    >>> loss([[0.0, 0.0]], [2.0], reduction="none").round(8)
+    array([2.07944154])
+    >>> loss.gradient([[0.0, 0.0]], [2.0]).round(8)
+    array([[-0.5       ,  0.30685282]])
+    """
+
+    __slots__ = ()
+    traits = Traits("columns", boosting="psd", fisher="own")
+    columns = ("log of the mean", "log of the dispersion")
+    _is_logarithm = (True, True)
+
+    def __init__(self) -> None:
+        super().__init__("negative_binomial_nll", {}, ())
+
+    def _start(self, t: np.ndarray, w: np.ndarray) -> tuple[float, float]:
+        log_mean = _posterior.log_mean(t, w)
+        mean = math.exp(log_mean)
+        spread = _posterior.weighted_mean((t - mean) ** 2, w)
+        return log_mean, math.log(max((spread - mean) / mean**2, 1e-4))
+
+    def _best(self, t: np.ndarray, w: np.ndarray) -> np.ndarray:
+        start = np.array(self._start(t, w))
+        if not t.any():
+            return start
+        # The mean is the best one whatever the dispersion. Of counts spread no more than Poisson's none is best, and
+        # 1e-4 stands for it.
+        score = start.copy()
+        score[1] = math.log(1e-4)
+        rows = np.broadcast_to(score, (*t.shape, 2))
+        if self.gradient(rows, t, sample_weight=w, reduction="sum")[..., 1].sum() >= 0.0:
+            return score
+        return super()._best(t, w)
+
+    def _of_scipy(self, stats: Any, *parameters: np.ndarray) -> Any:
+        mean, dispersion = parameters
+        return stats.nbinom(1.0 / dispersion, 1.0 / (1.0 + dispersion * mean))
+
+
+class BetaNLL(_DistributionLoss):
+    """
+    Negative log-likelihood of a beta distribution, of the logit of its mean and the logarithm of its precision.
+
+    For shares. With the mean m = sigmoid(z[0]), the precision p = exp(z[1]), the shapes a = m p and b = (1 - m) p,
+    v = m (1 - m) and a target y in (0, 1):
+
+        value     log(gamma(a) gamma(b) / gamma(p)) - (a - 1) log(y) - (b - 1) log(1 - y)
+        gradient  p v (psi(a) - psi(b) - logit(y)), a (psi(a) - log(y)) + b (psi(b) - log(1 - y)) - p psi(p)
+        Hessian   Fisher and, of the gradient (g0, g1), (1 - 2 m) g0, g1; beside the diagonal g0
+        Fisher    (p v)^2 (psi'(a) + psi'(b)), a^2 psi'(a) + b^2 psi'(b) - p^2 psi'(p)
+
+    Notes
+    -----
+    The variance is v / (1 + p). ``curvature="psd"`` takes the larger of exact and Fisher for z[0], and for z[1] their
+    mean. ``"majorize"`` takes p (1 / 4 + abs(logit(y)) / (6 sqrt(3))) + 2 for z[0], nowhere below the exact one, and
+    the larger of psd and exact for z[1].
+
+    SciPy's beta has the shapes a and b. A share of exactly 0 or 1 has no density: `BinaryCrossEntropy` takes it.
+
+    References
+    ----------
+    S. Ferrari, F. Cribari-Neto, "Beta regression for modelling rates and proportions", J. Appl. Stat. 31 (2004),
+    https://doi.org/10.1080/0266476042000214501
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.BetaNLL()
+    >>> round(loss([[0.0, 0.6931471805599453]], [0.3]), 8)
+    0.0
+    >>> loss.gradient([[0.0, 0.0]], [0.5]).round(8)
+    array([[ 0.        , -0.69314718]])
+    """
+
+    __slots__ = ()
+    columns = ("logit of the mean", "log of the precision")
+
+    def __init__(self) -> None:
+        super().__init__("beta_nll", {}, ())
+
+    def _parameters_of(self, z: np.ndarray) -> np.ndarray:
+        return np.stack([np.exp(-np.logaddexp(0.0, -z[..., 0])), np.exp(z[..., 1])], axis=-1)
+
+    def _start(self, t: np.ndarray, w: np.ndarray) -> tuple[float, float]:
+        mean = _posterior.weighted_mean(t, w)
+        spread = max(_posterior.weighted_mean((t - mean) ** 2, w), _posterior.SMALLEST_SHARE)
+        precision = max(mean * (1.0 - mean) / spread - 1.0, 1e-3)
+        return math.log(mean) - math.log1p(-mean), math.log(precision)
+
+    def _of_scipy(self, stats: Any, *parameters: np.ndarray) -> Any:
+        mean, precision = parameters
+        return stats.beta(mean * precision, (1.0 - mean) * precision)
+
+
 class GaussianCRPS(_LocationScaleLoss):
     """
     Continuous ranked probability score of a normal distribution, of its mean and the logarithm of its scale.
@@ -708,23 +865,31 @@ class Quantiles(ColumnLoss):
     Pinball losses of several quantiles at once, one column each; the value is their sum.
 
     With the levels q = (q_1, ..., q_P) and a target y, column k has the value, gradient and Hessian of `Quantile` at
-    q_k.
+    q_k. With `noncrossing` the quantiles are x_1 = z[0] and x_k = x_{k-1} + log(1 + exp(z[k - 1])), which rise, and
+    with s = sigmoid(z[k - 1]), of the first 1, and the sum G of the pinball slopes at x_k, ..., x_P:
+
+        gradient  s G
+        Hessian   s (1 - s) G
 
     Parameters
     ----------
     q : sequence of float, default (0.1, 0.5, 0.9)
         The levels, rising, each in (0, 1); at most 64.
+    noncrossing : bool, default False
+        Whether the scores are the first quantile and, as a softplus, steps from each to the next.
 
     Raises
     ------
     TypeError
-        If `q` is not a sequence of real numbers.
+        If `q` is not a sequence of real numbers, or `noncrossing` not a bool.
     ValueError
         If a level is not in (0, 1), or they do not rise, or there are none or more than 64.
 
     Notes
     -----
     ``curvature`` means what it does for `Quantile`. Each column is fitted for itself: quantiles of a model may cross.
+    With `noncrossing` they never do: psd is s^2 times the number of quantiles from k on, majorize the larger of exact
+    and s times the sum of the 1 / (2 abs(x_j - y)): a Newton step of one column never raises the value.
 
     References
     ----------
@@ -738,33 +903,42 @@ class Quantiles(ColumnLoss):
     0.45
     >>> loss.gradient([[0.0, 1.0, 2.0]], [1.5])
     array([[-0.1, -0.5,  0.1]])
+    >>> fl.Quantiles(q=(0.1, 0.9), noncrossing=True).inverse_link([[1.0, 0.0]])
+    array([[1.        , 1.69314718]])
     """
 
     __slots__ = ()
     traits = Traits("columns")
+    name = "quantiles"
 
-    def __init__(self, q: ArrayLike = (0.1, 0.5, 0.9)) -> None:
-        levels = _parameters.levels("q", q)
-        super().__init__("quantiles", {"q": levels}, levels)
+    def __init__(self, q: ArrayLike = (0.1, 0.5, 0.9), noncrossing: bool = False) -> None:
+        levels = _parameters.rising("q", q, "in (0, 1)")
+        noncrossing = _parameters.boolean("noncrossing", noncrossing)
+        kernel = "rising_quantiles" if noncrossing else "quantiles"
+        super().__init__(kernel, {"q": levels, "noncrossing": noncrossing}, levels)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """One name for each column."""
-        return tuple(f"quantile {level:g}" for level in self.parameters["q"])
+        names = tuple(f"quantile {level:g}" for level in self.parameters["q"])
+        if not self.parameters["noncrossing"]:
+            return names
+        return (names[0], *(f"step to {name}" for name in names[1:]))
 
-    def inverse_link(self, z: ArrayLike) -> Any:
+    def inverse_link(self, z: ArrayLike, axis: int = -1) -> Any:
         """
-        Return the quantiles that raw scores stand for: the scores themselves.
+        Return the quantiles that raw scores stand for: the scores themselves, or the sums of their steps.
 
         Parameters
         ----------
         z : array_like
-            Raw scores.
+            Raw scores, with the loss's columns along `axis`.
+        axis : int
 
         Returns
         -------
         ndarray
-            `z`, as an array.
+            In the shape and dtype of `z`.
 
         Examples
         --------
@@ -772,7 +946,15 @@ class Quantiles(ColumnLoss):
         >>> fl.Quantiles().inverse_link([[0.0, 1.0, 2.0]])
         array([[0., 1., 2.]])
         """
-        return _call.prediction_array(z, "z")[()]
+        if not self.parameters["noncrossing"]:
+            return _call.prediction_array(z, "z")[()]
+
+        def quantiles(wide: np.ndarray) -> np.ndarray:
+            steps = np.logaddexp(0.0, wide)
+            steps[..., 0] = wide[..., 0]
+            return np.cumsum(steps, axis=-1)
+
+        return _posterior.in_float64(z, quantiles, axis)
 
     def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> np.ndarray:
         """
@@ -802,7 +984,13 @@ class Quantiles(ColumnLoss):
         array([1.5, 2.5])
         """
         t, w, _ = _posterior.elements_that_count(target, sample_weight)
-        return _posterior.weighted_quantiles(t, w, np.asarray(self.parameters["q"]))
+        best = _posterior.weighted_quantiles(t, w, np.asarray(self.parameters["q"]))
+        if not self.parameters["noncrossing"] or np.isnan(best).any():
+            return best
+        # The inverse of softplus; of quantiles that are the same, a step of 2^-52 of their spread.
+        size = max(float(np.ptp(best)), float(np.abs(best).max()), float(np.finfo(np.float64).tiny))
+        steps = np.maximum(np.diff(best), _posterior.SMALLEST_SHARE * size)
+        return np.concatenate([best[:1], steps + np.log(-np.expm1(-steps))])
 
 
 def gaussian_nll(
@@ -953,7 +1141,7 @@ def student_t_nll(
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
     reduction: str = "mean",
-    df: float = 5.0,
+    df: float | None = 5.0,
 ) -> Any:
     """
     Negative log-likelihood of Student's t distribution with `df` degrees of freedom.
@@ -970,8 +1158,8 @@ def student_t_nll(
         One weight per row, finite and >= 0.
     reduction : {"mean", "sum", "none"}
         As for `cross_entropy`.
-    df : float, default 5.0
-        Degrees of freedom, the fewer the heavier the tails; finite and > 0.
+    df : float or None, default 5.0
+        Degrees of freedom, the fewer the heavier the tails; finite and > 0. None: a third column, their logarithm.
 
     Returns
     -------
@@ -1188,6 +1376,100 @@ def zero_inflated_poisson_nll(
     return _ZERO_INFLATED_POISSON_NLL._value(prediction, target, axis, sample_weight, reduction)
 
 
+def negative_binomial_nll(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    axis: int = -1,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """
+    Negative log-likelihood of a negative binomial distribution, of the logarithms of its mean and of its dispersion.
+
+    Parameters
+    ----------
+    prediction : array_like
+        Raw scores, with log of the mean and log of the dispersion along `axis`.
+    target : array_like
+        One number per row: the shape of the prediction without `axis`.
+    axis : int
+        The axis of the columns.
+    sample_weight : array_like, optional
+        One weight per row, finite and >= 0.
+    reduction : {"mean", "sum", "none"}
+        As for `cross_entropy`.
+
+    Returns
+    -------
+    float or ndarray
+        An array with one value per row under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    NegativeBinomialNLL : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> round(fl.negative_binomial_nll([[0.0, 0.0]], [2.0]), 12)
+    2.07944154168
+    """
+    return _NEGATIVE_BINOMIAL_NLL._value(prediction, target, axis, sample_weight, reduction)
+
+
+def beta_nll(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    axis: int = -1,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """
+    Negative log-likelihood of a beta distribution, of the logit of its mean and the logarithm of its precision.
+
+    Parameters
+    ----------
+    prediction : array_like
+        Raw scores, with logit of the mean and log of the precision along `axis`.
+    target : array_like
+        One number per row: the shape of the prediction without `axis`.
+    axis : int
+        The axis of the columns.
+    sample_weight : array_like, optional
+        One weight per row, finite and >= 0.
+    reduction : {"mean", "sum", "none"}
+        As for `cross_entropy`.
+
+    Returns
+    -------
+    float or ndarray
+        An array with one value per row under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    BetaNLL : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> round(fl.beta_nll([[0.0, 0.0]], [0.5]), 12)
+    0.451582705289
+    """
+    return _BETA_NLL._value(prediction, target, axis, sample_weight, reduction)
+
+
 def gaussian_crps(
     prediction: ArrayLike,
     target: ArrayLike,
@@ -1290,6 +1572,7 @@ def quantiles(
     sample_weight: ArrayLike | None = None,
     reduction: str = "mean",
     q: ArrayLike = (0.1, 0.5, 0.9),
+    noncrossing: bool = False,
 ) -> Any:
     """
     Sum of the pinball losses of several quantiles, one column each.
@@ -1308,6 +1591,8 @@ def quantiles(
         As for `cross_entropy`.
     q : sequence of float, default (0.1, 0.5, 0.9)
         The levels, rising, each in (0, 1); at most 64.
+    noncrossing : bool, default False
+        Whether the scores are the first quantile and, as a softplus, steps from each to the next.
 
     Returns
     -------
@@ -1330,9 +1615,9 @@ def quantiles(
     0.45
     """
     try:
-        loss = _quantiles(q)
+        loss = _quantiles(q, noncrossing)
     except TypeError:
-        loss = Quantiles(q)
+        loss = Quantiles(q, noncrossing)
     return loss._value(prediction, target, axis, sample_weight, reduction)
 
 
@@ -1390,6 +1675,8 @@ _LOG_NORMAL_NLL = LogNormalNLL()
 _GAMMA_NLL = GammaNLL()
 _WEIBULL_NLL = WeibullNLL()
 _ZERO_INFLATED_POISSON_NLL = ZeroInflatedPoissonNLL()
+_NEGATIVE_BINOMIAL_NLL = NegativeBinomialNLL()
+_BETA_NLL = BetaNLL()
 _GAUSSIAN_CRPS = GaussianCRPS()
 _LOG_NORMAL_CRPS = LogNormalCRPS()
 _quantiles: Callable[..., Quantiles] = _once(Quantiles)

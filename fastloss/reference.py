@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 __all__ = [
     "absolute_error",
     "absolute_percentage_error",
+    "all_threshold",
+    "barron",
+    "beta_nll",
     "binary_cross_entropy",
     "binary_focal",
     "brier",
     "cauchy",
     "cross_entropy",
+    "cumulative_logit",
     "dice",
     "epsilon_insensitive",
     "expectile",
@@ -62,6 +66,7 @@ __all__ = [
     "modified_huber",
     "multiclass_hinge",
     "negative_binomial",
+    "negative_binomial_nll",
     "poisson",
     "poly1",
     "pseudo_huber",
@@ -74,6 +79,7 @@ __all__ = [
     "squared_epsilon_insensitive",
     "squared_error",
     "squared_hinge",
+    "squared_log_error",
     "student_t_nll",
     "tukey",
     "tversky",
@@ -962,6 +968,69 @@ def _stacked(value, gradient, hessian, axis):
     return value, np.stack(columns[:half], axis=axis), np.stack(columns[half:], axis=axis)
 
 
+def cumulative_logit(prediction: ArrayLike, target: ArrayLike, thresholds: ArrayLike = (-1.0, 1.0)) -> _Twin:
+    """``-log(sigmoid(a) - sigmoid(b))``, ``a = z - c[t - 1]``, ``b = z - c[t]`` of ordered classes (McCullagh 1980).
+
+    Gradient ``sigmoid(b) - sigmoid(-a)``, Hessian ``sigmoid(a) sigmoid(-a) + sigmoid(b) sigmoid(-b)``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, hessian = reference.cumulative_logit([0.0], [1], thresholds=(-1.0, 1.0))
+    >>> value.round(8), gradient, hessian.round(8)
+    (array([0.77193683]), array([0.]), array([0.39322387]))
+    """
+    z = _real(prediction)
+    t = np.broadcast_to(_real(target), z.shape).astype(np.intp)
+    edges = np.concatenate([[-np.inf], np.asarray(thresholds), [np.inf]]).astype(z.dtype)
+    a, b = z - edges[t], z - edges[t + 1]
+    value = _softplus(-a) + _softplus(b) - np.log(-np.expm1(edges[t] - edges[t + 1]))
+    return value, sigmoid(b) - sigmoid(-a), sigmoid(a) * sigmoid(-a) + sigmoid(b) * sigmoid(-b)
+
+
+@np.errstate(all="ignore")
+def squared_log_error(prediction: ArrayLike, target: ArrayLike) -> _Twin:
+    """``L^2``, ``L = log1p(z) - log1p(t)``; gradient ``2 L / (1 + z)``, Hessian ``2 (1 - L) / (1 + z)^2``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.squared_log_error([0.0], [0.0])
+    (array([0.]), array([0.]), array([2.]))
+    """
+    z = _real(prediction)
+    t = np.broadcast_to(_real(target), z.shape)
+    log = np.log1p((z - t) / (1 + t))
+    return log**2, 2 * log / (1 + z), 2 * (1 - log) / (1 + z) ** 2
+
+
+@np.errstate(all="ignore")
+def barron(prediction: ArrayLike, target: ArrayLike, alpha: float = 1.0, c: float = 1.0) -> _Twin:
+    """Barron's general loss (arXiv:1701.03077): ``b / alpha ((1 + x^2)^(alpha / 2) - 1)``, ``x^2 = (r / c)^2 / b``.
+
+    Of ``b = |alpha - 2|``; ``log1p(x^2)`` for ``alpha = 0``, ``(r / c)^2 / 2`` for 2. Gradient
+    ``r / c^2 (1 + x^2)^(alpha / 2 - 1)``, Hessian ``(1 + x^2)^(alpha / 2 - 2) (1 + (alpha - 1) x^2) / c^2``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> reference.barron([0.75], [0.0], alpha=1.0)
+    (array([0.25]), array([0.6]), array([0.512]))
+    """
+    z = _real(prediction)
+    r = z - np.broadcast_to(_real(target), z.shape)
+    alpha, c = z.dtype.type(alpha), z.dtype.type(c)
+    if alpha == 2:
+        return (r / c) ** 2 / 2, r / c**2, 0 * r + 1 / c**2
+    b = np.abs(alpha - 2)
+    square = (r / c) ** 2 / b
+    log = np.log1p(square)
+    value = log * b / 2 if alpha == 0 else b / alpha * np.expm1(alpha / 2 * log)
+    weight = np.exp((alpha / 2 - 1) * log) / c**2
+    bend = np.where(np.isinf(square), alpha - 1, (1 + (alpha - 1) * square) / (1 + square))
+    return value, r * weight, weight * bend
+
+
 @np.errstate(all="ignore")
 def gaussian_nll(prediction: ArrayLike, target: ArrayLike, axis: int = -1) -> _Twin:
     """Negative log-density of a normal distribution, of its mean ``m`` and the log of its standard deviation ``s``.
@@ -1045,14 +1114,16 @@ def logistic_nll(prediction: ArrayLike, target: ArrayLike, axis: int = -1) -> _T
 
 
 @np.errstate(all="ignore")
-def student_t_nll(prediction: ArrayLike, target: ArrayLike, df: float = 5.0, axis: int = -1) -> _Twin:
+def student_t_nll(prediction: ArrayLike, target: ArrayLike, df: float | None = 5.0, axis: int = -1) -> _Twin:
     """Negative log-density of Student's t distribution with ``df`` = ``v`` degrees of freedom.
 
     Of its location ``m`` and the logarithm ``s`` of its scale. With ``r = (t - m) exp(-s)`` and
     ``w = (v + 1) / (v + r^2)``: value
     ``s + (v + 1) / 2 log1p(r^2 / v) + log(Gamma(v / 2) sqrt(pi v) / Gamma((v + 1) / 2))``, gradient
     ``(-w r exp(-s), 1 - w r^2)``, the Hessian's diagonal
-    ``(w (v - r^2) / (v + r^2) exp(-2 s), 2 v w r^2 / (v + r^2))``.
+    ``(w (v - r^2) / (v + r^2) exp(-2 s), 2 v w r^2 / (v + r^2))``. ``df=None``: a third number of a row is ``log(v)``.
+    With ``p = r^2 / (v + r^2)``, ``D = log1p(r^2 / v) - p`` and the derivatives ``A'``, ``A''`` of the constant by it,
+    the gradient is ``(v D - p) / 2 + A'`` and the Hessian ``(v D - v p^2 + p (1 - p)) / 2 + A''``.
 
     Examples
     --------
@@ -1061,8 +1132,8 @@ def student_t_nll(prediction: ArrayLike, target: ArrayLike, df: float = 5.0, axi
     >>> value, gradient, hessian
     (array([1.83787707]), array([[-1.,  0.]]), array([[0., 1.]]))
     """
-    (m, s), t = _columns(prediction, target, axis)
-    v = m.dtype.type(df)
+    (m, s, *log_v), t = _columns(prediction, target, axis)
+    v = np.exp(log_v[0]) if df is None else m.dtype.type(df)
     scale = np.exp(-s)
     y = (t - m) * scale / np.sqrt(v)
     # of 1 / y^2 far from the target, where y^2 may overflow
@@ -1074,7 +1145,36 @@ def student_t_nll(prediction: ArrayLike, target: ArrayLike, df: float = 5.0, axi
     log = np.where(far, 2 * np.log(np.abs(y)) + np.log1p(inverse**2), np.log1p(inverse**2))
     gradient = (-(v + 1) / np.sqrt(v) * slope * scale, 1 - (v + 1) * share)
     exact = (v + 1) / v * scale**2 * rest * (rest - share), 2 * (v + 1) * share * rest
+    if df is None:
+        square = np.where(far, 1 / inverse**2, inverse**2)
+        series = sum((n + 1) / (n + 2) * (-square) ** n for n in range(60))
+        spread = v * np.where(square < 0.25, square**2 * series, log - share)
+        constant, slope_v, bend_v = _gamma_quotient(v)
+        gradient = (*gradient, (spread - share) / 2 + slope_v)
+        exact = (*exact, (spread - v * share**2 + share * rest) / 2 + bend_v)
+        return _stacked(s + (v + 1) / 2 * log + constant, gradient, exact, axis)
     return _stacked(s + (v + 1) / 2 * log + _log_beta_of_t(v), gradient, exact, axis)
+
+
+def _gamma_quotient(v):
+    """``log(Gamma(v / 2) sqrt(pi v) / Gamma((v + 1) / 2))`` and its derivatives by ``log(v)``."""
+    coefficients = (1 / 4, -1 / 24, 1 / 20, -17 / 112, 31 / 36, -691 / 88, 5461 / 52)
+    one = v.dtype.type(1)
+    moved, below = v, [0 * v, 0 * v, 0 * v]
+    for _ in range(25):  # to v + 2: log1p(1 / v) - log1p(2 / v) / 2 less
+        few = moved < 40
+        x = np.where(few, moved, 1)
+        first = -1 / (x * (1 + x)) + 1 / (x * (x + 2))
+        second = (2 * x + 1) / (x * (1 + x)) ** 2 - (2 * x + 2) / (x * (x + 2)) ** 2
+        # by log(v): v d/dv, and v d/dv of that
+        terms = np.log1p(1 / x) - np.log1p(2 / x) / 2, v * first, v * first + v**2 * second
+        below = [total + np.where(few, term, 0) for total, term in zip(below, terms, strict=True)]
+        moved = np.where(few, moved + 2, moved)
+    orders = [(2 * i + 1, v.dtype.type(c)) for i, c in enumerate(coefficients)]
+    value = np.log(8 * np.arctan(one)) / 2 + sum(c * moved ** (-one * n) for n, c in orders)
+    first = sum(-n * c * moved ** (-one * (n + 1)) for n, c in orders)
+    second = sum(n * (n + 1) * c * moved ** (-one * (n + 2)) for n, c in orders)
+    return value + below[0], v * first + below[1], v * first + v**2 * second + below[2]
 
 
 def _log_beta_of_t(v):
@@ -1113,8 +1213,18 @@ def weibull_nll(prediction: ArrayLike, target: ArrayLike, axis: int = -1) -> _Tw
 
 
 @np.errstate(all="ignore")
-def quantiles(prediction: ArrayLike, target: ArrayLike, q: ArrayLike = (0.1, 0.5, 0.9), axis: int = -1) -> _Twin:
+def quantiles(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    q: ArrayLike = (0.1, 0.5, 0.9),
+    noncrossing: bool = False,
+    axis: int = -1,
+) -> _Twin:
     """Sum of the pinball losses (`quantile`) of a row's numbers, one for each level of ``q``.
+
+    ``noncrossing``: of the first number, and of sums of it and the softplus of those that follow. With ``s`` the
+    sigmoid of a number, 1 of the first, and ``G`` the sum of the slopes from its quantile on: gradient ``s G``, the
+    Hessian's diagonal ``s (1 - s) G``.
 
     Examples
     --------
@@ -1124,8 +1234,17 @@ def quantiles(prediction: ArrayLike, target: ArrayLike, q: ArrayLike = (0.1, 0.5
     (array([0.45]), array([[-0.1, -0.5,  0.1]]))
     """
     z, t = _columns(prediction, target, axis)
-    each = [quantile(column, t, level) for column, level in zip(z, np.asarray(q), strict=True)]
+    points = list(z)
+    for k in range(1, len(z) if noncrossing else 0):
+        points[k] = points[k - 1] + _softplus(z[k])
+    each = [quantile(column, t, level) for column, level in zip(points, np.asarray(q), strict=True)]
     value, gradient, hessian = zip(*each, strict=True)
+    if noncrossing:
+        slope = np.cumsum(gradient[::-1], axis=0)[::-1]
+        share = [1 + 0 * z[0], *(sigmoid(column) for column in z[1:])]
+        rest = [0 * z[0], *(sigmoid(-column) for column in z[1:])]
+        gradient = [s * g for s, g in zip(share, slope, strict=True)]
+        hessian = [s * r * g for s, r, g in zip(share, rest, slope, strict=True)]
     return _stacked(np.sum(value, axis=0), gradient, hessian, axis)
 
 
@@ -1148,7 +1267,10 @@ def _stirling(a):
     slope = slope + np.where(a < steps, sum(1 / x**2 for x in terms), 0)
     # (moved - 1 / 2) log(moved) - moved, less the same of a, less the logarithms of the terms
     back = (moved - one / 2) * growth - np.where(a < steps, sum(np.log1p(k / a) for k in range(steps)) + steps, 0)
-    return remainder + back, a * gap, a * (a * slope - 1)
+    far_gap = one / 2 + sum(b / n * moved ** (1 - n) for n, b in powers)
+    far_slope = one / 2 + sum(b * moved ** (1 - n) for n, b in powers)
+    far = a >= steps
+    return remainder + back, np.where(far, far_gap, a * gap), np.where(far, far_slope, a * (a * slope - 1))
 
 
 @np.errstate(all="ignore")
@@ -1188,6 +1310,90 @@ def _erf(x):
         total = 1 + total * 2 * square / n
     root = np.sqrt(np.arctan(distance.dtype.type(1)))
     return np.copysign(np.minimum(1, distance * np.exp(-square) * total / root), x)
+
+
+@np.errstate(all="ignore")
+def negative_binomial_nll(prediction: ArrayLike, target: ArrayLike, axis: int = -1) -> _Twin:
+    """Negative log-likelihood of a count of mean ``m`` and variance ``m + a m^2``, of ``log(m)`` and ``log(a)``.
+
+    With ``q = 1 / a``: value ``log(Gamma(q) t! / Gamma(t + q)) + q log1p(a m) + t log1p(1 / (a m))``, gradient
+    ``(g0, g1) = (m - t) / (1 + a m), q (psi(t + q) - psi(q) - log1p(a m)) + g0``, the Hessian's diagonal
+    ``(m (1 + a t) / (1 + a m)^2, q^2 (psi'(q) - psi'(t + q)) - m / (1 + a m) - g1 + g0 / (1 + a m))``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, _ = reference.negative_binomial_nll([[0.0, 0.0]], [2.0])
+    >>> value.round(8), gradient.round(8)
+    (array([2.07944154]), array([[-0.5       ,  0.30685282]]))
+    """
+    (z0, z1), t = _columns(prediction, target, axis)
+    one = z0.dtype.type(1)
+    m, a, q = np.exp(z0), np.exp(z1), np.exp(-z1)
+    y, x, k = 1 + a * m, 1 + a * t, 1 / (1 + a * t)
+    log_m, log_t = np.log1p(a * m), np.log1p(a * t)
+    g0 = (m - t) / y
+    # q (s - log1p(s)), of 1 + s = x / y
+    s = -a * g0
+    series = sum((-s) ** n * (one / (n + 2)) for n in range(40))
+    lost = np.where(np.abs(s) < 0.25, a * g0**2 * series, q * (s + log_m - log_t))
+    of_q, of_sum, of_next = _stirling(q), _stirling(t + q), _stirling(t + 1)
+    log_two_pi = np.log(8 * np.arctan(one))
+    log_factorial = (t + one / 2) * np.log(t + 1) - (t + 1) + log_two_pi / 2 + of_next[0]
+    value = (
+        q * (log_m - log_t) + t * (np.log1p(1 / (a * m)) - np.log(t + q)) + t + log_t / 2 + of_q[0] - of_sum[0]
+    ) + log_factorial
+    g1 = of_q[1] - k * of_sum[1] - lost
+    bend = lost - a * g0**2 * k + of_q[2] - of_q[1] - k * (k * of_sum[2] - of_sum[1])
+    return _stacked(np.where(t == 0, q * log_m, value), (g0, g1), (m * x / y**2, bend), axis)
+
+
+@np.errstate(all="ignore")
+def beta_nll(prediction: ArrayLike, target: ArrayLike, axis: int = -1) -> _Twin:
+    """Negative log-density of a beta distribution, of the logit of its mean ``m`` and the logarithm of ``p = a + b``.
+
+    With ``a = m p``, ``b = (1 - m) p`` and ``v = m (1 - m)``: value
+    ``log(Gamma(a) Gamma(b) / Gamma(p)) - (a - 1) log(t) - (b - 1) log(1 - t)``, gradient ``(g0, g1) =
+    p v (psi(a) - psi(b) - logit(t)), a (psi(a) - log(t)) + b (psi(b) - log(1 - t)) - p psi(p)``, the Hessian's diagonal
+    ``(p v)^2 (psi'(a) + psi'(b)) + (1 - 2 m) g0, a^2 psi'(a) + b^2 psi'(b) - p^2 psi'(p) + g1``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, _ = reference.beta_nll([[0.0, 0.0]], [0.5])
+    >>> value.round(8), gradient.round(8)
+    (array([0.45158271]), array([[ 0.        , -0.69314718]]))
+    """
+    (z0, z1), t = _columns(prediction, target, axis)
+    m, rest, p = sigmoid(z0), sigmoid(-z0), np.exp(z1)
+    a, b = m * p, rest * p
+    log_m, log_rest = -_softplus(-z0), -_softplus(z0)
+    log_t, log_other = np.log(t), np.log1p(-t)
+    of_a, of_b, of_p = _stirling(a), _stirling(b), _stirling(p)
+    deviance = a * (log_m - log_t) + b * (log_rest - log_other)
+    pi = 4 * np.arctan(z0.dtype.type(1))
+    logs = (np.log(2 * pi) - log_m - log_rest - z1) / 2
+    value = deviance + log_t + log_other + logs + of_a[0] + of_b[0] - of_p[0]
+    g0 = a * rest * (z0 - log_t + log_other) - rest * of_a[1] + m * of_b[1]
+    g1 = deviance - of_a[1] - of_b[1] + of_p[1]
+    bend = a * rest + rest**2 * of_a[2] + m**2 * of_b[2] + (rest - m) * g0
+    return _stacked(value, (g0, g1), (bend, of_a[2] + of_b[2] - of_p[2] + g1), axis)
+
+
+def all_threshold(prediction: ArrayLike, target: ArrayLike, n_classes: int = 3, axis: int = -1) -> _Twin:
+    """Sum of binary cross-entropies of ``target > k``, of the logits ``z_k`` (Rennie & Srebro 2005).
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, _ = reference.all_threshold([[0.0, 0.0]], [1])
+    >>> value, gradient
+    (array([1.38629436]), array([[-0.5,  0.5]]))
+    """
+    z, t = _columns(prediction, target, axis)
+    each = [binary_cross_entropy(z[k], (t > k).astype(t.dtype)) for k in range(n_classes - 1)]
+    value, gradient, hessian = zip(*each, strict=True)
+    return _stacked(np.sum(value, axis=0), gradient, hessian, axis)
 
 
 @np.errstate(all="ignore")

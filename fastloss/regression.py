@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AbsoluteError",
     "AbsolutePercentageError",
+    "Barron",
     "Cauchy",
     "EpsilonInsensitive",
     "Expectile",
@@ -29,9 +31,11 @@ __all__ = [
     "SmoothL1",
     "SquaredEpsilonInsensitive",
     "SquaredError",
+    "SquaredLogError",
     "Tukey",
     "absolute_error",
     "absolute_percentage_error",
+    "barron",
     "cauchy",
     "epsilon_insensitive",
     "expectile",
@@ -45,6 +49,7 @@ __all__ = [
     "smooth_l1",
     "squared_epsilon_insensitive",
     "squared_error",
+    "squared_log_error",
     "tukey",
 ]
 
@@ -1075,6 +1080,170 @@ class SquaredEpsilonInsensitive(_LossWithRoot):
             return float(t.min() / 2.0 + t.max() / 2.0)
 
 
+class SquaredLogError(_RegressionLoss):
+    """
+    Squared error of log(1 + z) and log(1 + y): errors count in per cent, and targets may be 0.
+
+    With L = log(1 + z) - log(1 + y), a prediction z > -1, and a target y, finite and >= 0:
+
+        value     L^2
+        gradient  2 L / (1 + z)
+        Hessian   2 (1 - L) / (1 + z)^2
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the prediction
+    itself: at -1 the value is inf, below it nan. The loss is not convex: where 1 + z is more than e times 1 + y the
+    Hessian is negative. ``"psd"`` and ``"majorize"`` as `curvature` give 2 (1 + abs(L)) / (1 + z)^2, at least the
+    Hessian, and a Newton step with it never passes the minimum, nor -1.
+
+    The root of the mean is RMSLE. XGBoost's reg:squaredlogerror is half of it, and moves predictions up to -1 + 1e-6;
+    scikit-learn's mean_squared_log_error and Keras' have the same value, Keras of numbers that are raised to 1e-7.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.SquaredLogError()
+    >>> loss([1.0, 3.0], [3.0, 3.0], reduction="none")
+    array([0.48045301, 0.        ])
+    >>> loss.gradient([1.0], [3.0])
+    array([-0.69314718])
+    """
+
+    __slots__ = ()
+    traits = Traits("identity")
+
+    def __init__(self) -> None:
+        super().__init__("squared_log_error", {}, ())
+
+    def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """
+        Return the constant prediction that minimises the loss: exp of the mean of log(1 + y), less 1.
+
+        Parameters
+        ----------
+        target : array_like
+            Targets of any shape.
+        sample_weight : array_like, optional
+            Weights that broadcast to `target`; finite and >= 0.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If a target or weight is out of its range, or no element has a positive weight.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> round(fl.SquaredLogError().init_score([0.0, 3.0]), 12)
+        1.0
+        """
+        t, w, _ = _posterior.elements_that_count(target, sample_weight)
+        # The kernel knows which targets there are. It gets the user's array, to name a place in it.
+        whole = _call.real_array(target, "target")
+        self._value(np.zeros(whole.shape), whole, sample_weight, "sum")
+        return math.expm1(_posterior.weighted_mean(np.log1p(t), w))
+
+
+class Barron(_RegressionLoss):
+    """
+    Barron's general loss: one family from squared error over pseudo-Huber and Cauchy to Welsch, by its shape alpha.
+
+    With r = z - y, a = alpha, b = abs(a - 2) and x^2 = (r / c)^2 / b:
+
+        value     b / a ((1 + x^2)^(a / 2) - 1)
+        gradient  r / c^2 (1 + x^2)^(a / 2 - 1)
+        Hessian   (1 + x^2)^(a / 2 - 2) (1 + (a - 1) x^2) / c^2
+
+    alpha = 2 is (r / c)^2 / 2, 1 is sqrt(1 + (r / c)^2) - 1, 0 is log(1 + (r / c)^2 / 2), -2 is Geman and McClure's.
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        The shape: the smaller, the less outliers pull; below 1 the loss is not convex, below 0 bounded. In [-100, 100].
+    c : float, default 1.0
+        The residual from which on the loss is no parabola any more; finite and > 0.
+
+    Raises
+    ------
+    TypeError
+        If `alpha` or `c` is not a real number.
+    ValueError
+        If `alpha` is not in [-100, 100], or `c` not finite and > 0.
+
+    Notes
+    -----
+    The methods take `prediction` of any shape and a `target` that broadcasts to it. Unlike `PseudoHuber` and `Cauchy`
+    it is a function of r / c, and its curvature at 0 is 1 / c^2. ``curvature="majorize"``, and ``"psd"`` where alpha <
+    1, gives gradient / r = (1 + x^2)^(a / 2 - 1) / c^2: the parabola with it lies above the loss everywhere, so a
+    Newton step never raises it. From 1 on psd is the Hessian, and beyond 2 majorize, too, whose step stops at the
+    minimum.
+
+    It is Optax's and Barron's own general loss without the normalising constant of a density.
+
+    References
+    ----------
+    J. T. Barron, "A general and adaptive robust loss function", CVPR (2019), https://arxiv.org/abs/1701.03077
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.Barron(alpha=1.0, c=1.0)
+    >>> loss([0.75, 0.0], [0.0, 0.0], reduction="none")
+    array([0.25, 0.  ])
+    >>> fl.Barron(alpha=2.0, c=2.0).gradient([2.0], [0.0])
+    array([0.5])
+    """
+
+    __slots__ = ()
+    traits = Traits("identity", bend="c", boosting="majorize")
+    alpha: float
+    c: float
+
+    def __init__(self, alpha: float = 1.0, c: float = 1.0) -> None:
+        alpha = _parameters.real("alpha", alpha, "in [-100, 100]")
+        c = _parameters.real("c", c, "> 0")
+        super().__init__("barron", {"alpha": alpha, "c": c}, (alpha, c, c * math.sqrt(abs(alpha - 2.0))))
+
+    def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """
+        Return the constant prediction that minimises the loss: between mean and median, or the location of the bulk.
+
+        Below alpha = 1 it is sought from the targets, or from 64 quantiles of them if they are more, as for `Cauchy`.
+
+        Parameters
+        ----------
+        target : array_like
+            Targets of any shape.
+        sample_weight : array_like, optional
+            Weights that broadcast to `target`; finite and >= 0.
+
+        Returns
+        -------
+        float
+            nan if a target that counts is nan.
+
+        Raises
+        ------
+        ValueError
+            If a weight is not finite and >= 0, or no element has a positive weight.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.Barron(alpha=-2.0).init_score([0.0, 0.0, 100.0]) < 1e-3
+        True
+        """
+        t, w, _ = _posterior.elements_that_count(target, sample_weight)
+        if self.alpha < 1.0:
+            return _posterior.best_constant_of_many(self, t, w, self.c)
+        return _posterior.best_constant(self, t, w, _posterior.weighted_median(t, w))
+
+
 def squared_error(
     prediction: ArrayLike,
     target: ArrayLike,
@@ -1773,6 +1942,94 @@ def tukey(
     return loss._value(prediction, target, sample_weight, reduction)
 
 
+def barron(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    alpha: float = 1.0,
+    c: float = 1.0,
+) -> Any:
+    """
+    Barron's general loss, b / a ((1 + (r / c)^2 / b)^(a / 2) - 1) of r = z - y, a = alpha, b = abs(a - 2).
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+    alpha : float, default 1.0
+        The shape: the smaller, the less outliers pull; in [-100, 100].
+    c : float, default 1.0
+        The residual from which on the loss is no parabola any more; finite and > 0.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    Barron : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.barron([0.75], [0.0], alpha=1.0)
+    0.25
+    """
+    try:
+        loss = _barron(alpha, c)
+    except TypeError:
+        loss = Barron(alpha, c)
+    return loss._value(prediction, target, sample_weight, reduction)
+
+
+def squared_log_error(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """
+    Squared error of log(1 + z) and log(1 + y).
+
+    Targets y are finite and >= 0.
+
+    Parameters
+    ----------
+    prediction, target, sample_weight, reduction
+        As for `squared_error`.
+
+    Returns
+    -------
+    float or ndarray
+        An array in the shape and dtype of `prediction` under "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of its range.
+
+    See Also
+    --------
+    SquaredLogError : the same loss as an object, with gradient and Hessian.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> round(fl.squared_log_error([1.0, 3.0], [3.0, 3.0]), 12)
+    0.240226506959
+    """
+    return _SQUARED_LOG_ERROR._value(prediction, target, sample_weight, reduction)
+
+
 # A function makes the loss of its parameters once; parameters without a hash (arrays) raise TypeError there.
 _once = functools.lru_cache(maxsize=64, typed=True)
 _SQUARED_ERROR = SquaredError()
@@ -1789,3 +2046,5 @@ _epsilon_insensitive: Callable[..., EpsilonInsensitive] = _once(EpsilonInsensiti
 _squared_epsilon_insensitive: Callable[..., SquaredEpsilonInsensitive] = _once(SquaredEpsilonInsensitive)
 _absolute_percentage_error: Callable[..., AbsolutePercentageError] = _once(AbsolutePercentageError)
 _tukey: Callable[..., Tukey] = _once(Tukey)
+_barron: Callable[..., Barron] = _once(Barron)
+_SQUARED_LOG_ERROR = SquaredLogError()

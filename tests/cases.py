@@ -45,8 +45,9 @@ class Case:
     function: str
     constructor: str
     # Of the target: "real", "probability" (elementwise), "count" (>= 0), "positive" (> 0), "class" (index or
-    # probabilities of a row), "set" (elementwise, but one number for all of them), "real row", "positive row" and
-    # "count row" (one number for a row of several that mean different things).
+    # probabilities of a row), "set" (elementwise, but one number for all of them), "real row", "positive row",
+    # "count row", "share row" (in (0, 1)) and "ordered row" (a class index): one number for a row of several that mean
+    # different things.
     domain: str
     parameters: tuple[dict[str, Any], ...]
     refused: tuple[tuple[dict[str, Any], str], ...]  # parameters, and the one the message has to name
@@ -349,6 +350,17 @@ def _logistic_terms(z, t):
 def _student_t_terms(z, t, df=5.0):
     scale = np.exp(-z[..., 1])
     square = ((t - z[..., 0]) * scale) ** 2
+    if df is None:
+        df = np.exp(z[..., 2])
+        value, gradient, hessian = _student_t_terms(z[..., :2], t, df)
+        share = square / (df + square)
+        spread = np.where(square < 0.25 * df, df * share**2, df * (np.log1p(square / df) + share)) + share + 1
+        bend = spread + df * share**2
+        return (
+            value + df * 0,
+            np.stack([*np.moveaxis(gradient, -1, 0), spread], -1),
+            np.stack([*np.moveaxis(hessian, -1, 0), bend], -1),
+        )
     w = (df + 1) / (df + square)
     value = np.abs(z[..., 1]) + (df + 1) / 2 * np.log1p(square / df) + 3
     return _of_row(value, (w * np.sqrt(square) * scale, w * scale**2), (1 + w * square, 2 * w * square))
@@ -368,6 +380,45 @@ def _gamma_terms(z, t):
     deviance = np.maximum(x - 1 + np.log(1 / x), 0)
     value = np.abs(z[..., 1]) + 1 + a * deviance + np.abs(np.log(t)) + np.exp(-z[..., 1]) * 0
     return _of_row(value, (a * np.minimum(d, 1 + x), a * x), (1 + a * deviance, 2 + a * deviance))
+
+
+def _negative_binomial_nll_terms(z, t):
+    m, a, q = np.exp(z[..., 0]), np.exp(z[..., 1]), np.exp(-z[..., 1])
+    both = 1 + a * m
+    first = (m + t) / both
+    log_m, log_t = np.log1p(a * m), np.log1p(a * t)
+    pull = np.abs(m - t) / both
+    near = np.abs(a * pull) < 0.25
+    lost = np.where(near, a * pull**2, q * (log_m + log_t) + pull)
+    log_sum = np.abs(np.log(t + q)) + np.abs(z[..., 0]) + np.abs(z[..., 1])
+    value = q * (log_m + log_t) + t * (log_sum + 2 + np.log1p(t)) + log_sum
+    gap = 1.5 + a * 0
+    return _of_row(value, (first, m * (1 + a * t) / both**2), (lost + gap, lost + a * (pull * first) + gap))
+
+
+def _beta_terms(z, t):
+    p, m, rest = np.exp(z[..., 1]), reference.sigmoid(z[..., 0]), reference.sigmoid(-z[..., 0])
+    log_m, log_rest = np.log(m), np.log(rest)
+    log_t, log_other = np.abs(np.log(t)), np.abs(np.log1p(-t))
+    deviance = p * (m * (np.abs(log_m) + log_t) + rest * (np.abs(log_rest) + log_other))
+    value = deviance + log_t + log_other + np.abs(log_m) + np.abs(log_rest) + np.abs(z[..., 1]) + 3
+    pull = p * m * rest * (np.abs(z[..., 0]) + log_t + log_other) + 1
+    return _of_row(value, (pull, pull + p * m * rest + 1), (deviance + 3, deviance + 6))
+
+
+def _all_threshold_terms(z, t, n_classes=3):
+    return None, None, None
+
+
+def _rising_terms(z, t, q=(0.1, 0.5, 0.9), noncrossing=False):
+    if not noncrossing:
+        return None, None, None
+    size = np.abs(z).sum(axis=-1) + np.abs(t) + z.shape[-1]
+    ones = np.ones_like(z)
+    # the slopes of all quantiles may cancel
+    share, bend = np.exp(np.minimum(z, 0)), np.exp(-np.abs(z))
+    share[..., 0] = 1
+    return z.shape[-1] * size, z.shape[-1] * ones * share, z.shape[-1] * ones * bend
 
 
 def _gaussian_crps_terms(z, t):
@@ -444,7 +495,7 @@ def _mp_gaussian_nll(mp, z, t):
 
 
 def _mp_student_t_nll(mp, z, t, df=5.0):
-    v, r = mp.mpf(df), (t - z[0]) * mp.exp(-z[1])
+    v, r = mp.exp(z[2]) if df is None else mp.mpf(df), (t - z[0]) * mp.exp(-z[1])
     constant = mp.loggamma(v / 2) + mp.log(v * mp.pi) / 2 - mp.loggamma((v + 1) / 2)
     return z[1] + (v + 1) / 2 * mp.log(1 + r**2 / v) + constant
 
@@ -464,6 +515,44 @@ def _mp_zero_inflated_poisson_nll(mp, z, t):
     if t == 0:
         return -mp.log(share + (1 - share) * mp.exp(-m))
     return m - t * z[0] + mp.loggamma(t + 1) - mp.log(1 - share)
+
+
+def _mp_barron(mp, z, t, alpha=1.0, c=1.0):
+    a, square = mp.mpf(alpha), ((z - t) / mp.mpf(c)) ** 2
+    if a == 2:
+        return square / 2
+    b = abs(a - 2)
+    return mp.log1p(square / b) if a == 0 else b / a * ((1 + square / b) ** (a / 2) - 1)
+
+
+def _mp_cumulative_logit(mp, z, t, thresholds=(-1.0, 1.0)):
+    k = int(t)
+    above = [mp.mpf(1), *(1 / (1 + mp.exp(mp.mpf(c) - z)) for c in thresholds), mp.mpf(0)]
+    return -mp.log(above[k] - above[k + 1])
+
+
+def _mp_negative_binomial_nll(mp, z, t):
+    m, a = mp.exp(z[0]), mp.exp(z[1])
+    q = 1 / a
+    gammas = mp.loggamma(q) + mp.loggamma(t + 1) - mp.loggamma(t + q)
+    return gammas + q * mp.log1p(a * m) + t * mp.log1p(1 / (a * m))
+
+
+def _mp_beta_nll(mp, z, t):
+    p, m = mp.exp(z[1]), 1 / (1 + mp.exp(-z[0]))
+    a, b = p * m, p / (1 + mp.exp(z[0]))
+    return mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(p) - (a - 1) * mp.log(t) - (b - 1) * mp.log(1 - t)
+
+
+def _mp_all_threshold(mp, z, t, n_classes=3):
+    return mp.fsum(mp.log1p(mp.exp(-z[k] if t > k else z[k])) for k in range(n_classes - 1))
+
+
+def _mp_quantiles(mp, z, t, q=(0.1, 0.5, 0.9), noncrossing=False):
+    points = list(z)
+    for k in range(1, len(points) if noncrossing else 0):
+        points[k] = points[k - 1] + mp.log1p(mp.exp(z[k]))
+    return mp.fsum(_mp_quantile(mp, a, t, b) for a, b in zip(points, q, strict=True))
 
 
 def _mp_gaussian_crps(mp, z, t):
@@ -949,6 +1038,37 @@ TABLE = (
         curvatures=_of_residual(_tukey_curvatures),
     ),
     Case(
+        function="barron",
+        constructor="Barron",
+        domain="residual",
+        parameters=({}, {"alpha": 2.0}, {"alpha": 0.0, "c": 0.3}, {"alpha": -2.0, "c": 2.0}, {"alpha": 1.5, "c": 5.5}),
+        refused=tuple(({"alpha": a}, "alpha") for a in (101.0, -101.0, np.nan, np.inf, "one", None))
+        + tuple(({"c": c}, "c") for c in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        exact=_mp_barron,
+        convex=False,
+    ),
+    Case(
+        function="squared_log_error",
+        constructor="SquaredLogError",
+        domain="above -1",
+        parameters=({},),
+        refused=(),
+        exact=lambda mp, z, t: (mp.log1p(z) - mp.log1p(t)) ** 2,
+        convex=False,
+        stops_at_minimum=True,
+    ),
+    Case(
+        function="cumulative_logit",
+        constructor="CumulativeLogit",
+        domain="ordered",
+        parameters=({}, {"thresholds": (0.3,)}, {"thresholds": (-3.0, -0.5, -0.4, 2.0, 2.5)}),
+        refused=tuple(
+            ({"thresholds": c}, "thresholds")
+            for c in ((), (1.0, 1.0), (2.0, 1.0), (np.nan,), (np.inf,), 0.5, [[0.5]], "all", None)
+        ),
+        exact=_mp_cumulative_logit,
+    ),
+    Case(
         function="quantile",
         constructor="Quantile",
         domain="real",
@@ -1110,11 +1230,12 @@ TABLE = (
         function="student_t_nll",
         constructor="StudentTNLL",
         domain="real row",
-        parameters=({}, {"df": 0.7}, {"df": 55.0}),
-        refused=tuple(({"df": df}, "df") for df in (0.0, -1.0, np.nan, np.inf, "one", None)),
+        parameters=({}, {"df": 0.7}, {"df": None}, {"df": 55.0}),
+        refused=tuple(({"df": df}, "df") for df in (0.0, -1.0, np.nan, np.inf, "one")),
         exact=_mp_student_t_nll,
         terms=_student_t_terms,
-        logarithms=(False, True),
+        lost=lambda tiny, z, t: np.exp(np.abs(z).max(axis=-1)),
+        logarithms=(False, True, True),
     ),
     Case(
         function="log_normal_nll",
@@ -1158,6 +1279,36 @@ TABLE = (
         logarithms=(True, True),
     ),
     Case(
+        function="negative_binomial_nll",
+        constructor="NegativeBinomialNLL",
+        domain="count row",
+        parameters=({},),
+        refused=(),
+        exact=_mp_negative_binomial_nll,
+        terms=_negative_binomial_nll_terms,
+        lost=lambda tiny, z, t: (1 + t) * np.exp(2 * np.abs(z).max(axis=-1)),
+        logarithms=(True, True),
+    ),
+    Case(
+        function="beta_nll",
+        constructor="BetaNLL",
+        domain="share row",
+        parameters=({},),
+        refused=(),
+        exact=_mp_beta_nll,
+        terms=_beta_terms,
+        logarithms=(True, True),
+    ),
+    Case(
+        function="all_threshold",
+        constructor="AllThreshold",
+        domain="ordered row",
+        parameters=({}, {"n_classes": 2}, {"n_classes": 12}),
+        refused=tuple(({"n_classes": n}, "n_classes") for n in (1, 66, 3.0, "one", None, True)),
+        exact=_mp_all_threshold,
+        terms=_all_threshold_terms,
+    ),
+    Case(
         function="gaussian_crps",
         constructor="GaussianCRPS",
         domain="real row",
@@ -1181,13 +1332,21 @@ TABLE = (
         function="quantiles",
         constructor="Quantiles",
         domain="real row",
-        parameters=({}, {"q": (0.25,)}, {"q": tuple(k / 20 for k in range(1, 20))}),
+        parameters=(
+            {},
+            {"q": (0.25,)},
+            {"q": (0.1, 0.5, 0.6, 0.9), "noncrossing": True},
+            {"q": (0.4,), "noncrossing": True},
+            {"q": tuple(k / 20 for k in range(1, 20)), "noncrossing": True},
+            {"q": tuple(k / 20 for k in range(1, 20))},
+        ),
         refused=tuple(
             ({"q": q}, "q")
             for q in ((), (0.0, 0.5), (0.5, 1.0), (0.5, 0.5), (0.9, 0.1), (np.nan,), 0.5, [[0.5]], "all", None)
-        ),
-        exact=lambda mp, z, t, q=(0.1, 0.5, 0.9): mp.fsum(_mp_quantile(mp, a, t, b) for a, b in zip(z, q, strict=True)),
-        terms=_no_terms,
+        )
+        + tuple(({"noncrossing": x}, "noncrossing") for x in (None, 1, "yes")),
+        exact=_mp_quantiles,
+        terms=_rising_terms,
     ),
     Case(
         function="tversky",
@@ -1230,7 +1389,10 @@ TABLE = (
 
 # Losses of sets are not elementwise in anything: tests/test_sets.py has their tests; tests/test_columns.py those of
 # rows of numbers that mean different things.
-CASES = tuple(case for case in TABLE if not case.setwise and not case.columnwise)
+# Those with targets or predictions of their own kind, or digits that depend on a parameter: tests/test_ordinal.py,
+# tests/test_squared_log_error.py, tests/test_barron.py.
+OWN = tuple(case for case in TABLE if case.domain in ("ordered", "above -1", "residual"))
+CASES = tuple(case for case in TABLE if not case.setwise and not case.columnwise and case not in OWN)
 COLUMNS = tuple(case for case in TABLE if case.columnwise)
 POINTWISE = tuple(case for case in CASES if not case.rowwise)
 ROWWISE = tuple(case for case in CASES if case.rowwise)
@@ -1324,8 +1486,15 @@ def draw_columns(case, loss, shape, dtype, spread="normal", seed=0):
         "real row": lambda: rng.normal(size=shape) * 2,
         "positive row": lambda: rng.exponential(size=shape) + 1e-3,
         "count row": lambda: rng.poisson(3, shape) * rng.integers(0, 2, shape),
+        "share row": lambda: rng.beta(0.7, 1.3, shape).clip(2.0**-20, 1 - 2.0**-20),
+        "ordered row": lambda: rng.integers(0, len(loss.columns) + 1, shape),
     }[case.domain]()
     return z, t.astype(dtype)
+
+
+def some_target(case):
+    """A target that a loss of columns takes."""
+    return 0.5 if case.domain == "share row" else 1.0
 
 
 def fixed_numbers(n, seed):
@@ -1670,7 +1839,7 @@ def expected_of_columns(case, loss, parameters, z, t):
         step[k] = eps
         size = np.abs(exact_z) + (2.0 if case.logarithms[k : k + 1] == (True,) else 0.0)
         move(exact_z + step * size, exact_t)
-    if case.domain == "real row":
+    if case.domain == "real row" or case.domain == "share row":
         move(exact_z, exact_t * (1 + real(eps) / 2))
     elif case.domain == "positive row":
         move(exact_z, exact_t * np.exp(eps * np.maximum(1, np.abs(np.log(exact_t)))))

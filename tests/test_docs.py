@@ -84,9 +84,19 @@ def symbols(case, z, t, row, j):
         return given | {"t_j": t[row, j], "t_k": t[row]}
     if case.columnwise:
         given = {f"z_{k}": z[row, k] for k in range(z.shape[1])} | {"j": j, "t": t[row], "pi": np.pi}
+        given |= {
+            "p_j": float(fl.sigmoid(z[row, j])),
+            "z_j": z[row, j],
+            "z_k": z[row],
+            "y_j": float(t[row] > j),
+            "y_k": (t[row] > np.arange(z.shape[1])).astype(float),
+        }
         q = np.array(case.parameters[-1].get("q", np.full(z.shape[1], np.nan)))
         return given | {"q_k": q, "q_j": q[j], "r_k": z[row] - t[row], "r_j": z[row, j] - t[row]}
     given = {"z": z[row], "t": t[row], "r": z[row] - t[row]}
+    if case.domain == "ordered":
+        edges = np.array([-np.inf, *case.parameters[-1]["thresholds"], np.inf])
+        given |= {"c_l": edges[int(t[row])], "c_u": edges[int(t[row]) + 1]}
     if case.domain == "probability":
         y = 2 * t[row] - 1
         given |= {"p": float(fl.sigmoid(z[row])), "y": y, "m": y * z[row]}
@@ -111,6 +121,8 @@ def test_formulas_are_those_of_the_kernels(formulas, case):
     n = 12
     several = 3 if case.rowwise else len(loss.columns) if case.columnwise else 1
     z = rng.normal(size=(n, several) if case.rowwise or case.columnwise else n, scale=2)
+    if case.domain == "above -1":
+        z = np.exp(z)
     t = {
         "class": lambda: rng.integers(0, 3, n) if case.function != "kl_divergence" else rng.dirichlet(np.ones(3), n),
         "real": lambda: rng.normal(size=n),
@@ -118,6 +130,10 @@ def test_formulas_are_those_of_the_kernels(formulas, case):
         "set": lambda: rng.integers(0, 2, n).astype(float),
         "count": lambda: rng.poisson(2, n).astype(float),
         "positive": lambda: rng.exponential(size=n),
+        "share": lambda: rng.beta(2, 3, n),
+        "ordered": lambda: rng.integers(0, loss.n_classes, n),
+        "above -1": lambda: rng.exponential(size=n),
+        "residual": lambda: rng.normal(size=n),
     }[case.domain.removesuffix(" row")]()
     value, gradient, hessian = loss.value_gradient_and_hessian(z, t, reduction="sum" if case.setwise else "none")
     for row in range(n):

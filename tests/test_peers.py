@@ -11,7 +11,8 @@ import fastloss as fl
 HERE = Path(__file__).parent
 # LightGBM alone trains it; its `fair_c` is our `c`.
 # NGBoost and properscoring have the scores of normal distributions; neither is a dependency of the tests.
-WITHOUT_PEER = {"Fair", "GaussianCRPS", "LogNormalCRPS"}
+# Barron's own general loss is a module of JAX and of torch that few have.
+WITHOUT_PEER = {"Barron", "Fair", "GaussianCRPS", "LogNormalCRPS"}
 
 
 def snake_case(loss):

@@ -183,6 +183,27 @@ def test_densities(dtype):
         assert_close(ours(z, t, reduction="none"), -theirs.logpdf(t.astype(float)), dtype)
 
 
+def test_counts_shares_and_ordered_classes(dtype):
+    """`stats.nbinom` takes 1 / a and 1 / (1 + a m), `stats.beta` the shapes m p and (1 - m) p.
+
+    Of ordered classes it has the distribution function alone: `stats.logistic.cdf` of thresholds.
+    """
+    rng = np.random.default_rng(6)
+    z, counts, shares = rng.normal(size=(300, 2)), rng.poisson(3, 300), rng.beta(2, 3, 300)
+    z, counts, shares = (x.astype(dtype) for x in (z, counts, shares))
+    first, second = z.astype(float).T
+    m, a = np.exp(first), np.exp(second)
+    theirs = -stats.nbinom.logpmf(counts.astype(float), 1 / a, 1 / (1 + a * m))
+    assert_close(fl.negative_binomial_nll(z, counts, reduction="none"), theirs, dtype)
+    m, p = special.expit(first), np.exp(second)
+    theirs = -stats.beta.logpdf(shares.astype(float), m * p, (1 - m) * p)
+    assert_close(fl.beta_nll(z, shares, reduction="none"), theirs, dtype)
+    classes, edges = rng.integers(0, 3, 300), np.array([-np.inf, -0.5, 1.0, np.inf])
+    below = stats.logistic.cdf(edges - first[:, np.newaxis])
+    theirs = -np.log(np.diff(below, axis=1)[np.arange(300), classes])
+    assert_close(fl.cumulative_logit(z[:, 0], classes, thresholds=(-0.5, 1.0), reduction="none"), theirs, dtype)
+
+
 def test_zero_inflated_poisson(dtype):
     """statsmodels' `zipoisson` takes the mean and the share of extra zeros themselves."""
     zipoisson = pytest.importorskip("statsmodels.distributions").zipoisson

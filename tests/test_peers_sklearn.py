@@ -294,3 +294,16 @@ def test_quantiles(dtype):
     z, t = draw("real", (60, 3), dtype)
     theirs = sum(metrics.mean_pinball_loss(t[:, 0].astype(float), z[:, k], alpha=q) for k, q in enumerate(levels))
     assert_close(fl.quantiles(z, t[:, 0], q=levels), theirs, dtype)
+
+
+def test_squared_log_error_and_all_threshold(dtype):
+    """`mean_squared_log_error` takes the target first. `log_loss` has one threshold, and probabilities.
+
+    `all_threshold` adds up those of all thresholds between ordered classes.
+    """
+    rng = np.random.default_rng(4)
+    z, t = (x.astype(dtype) for x in rng.exponential(size=(2, 300)))
+    assert_close(fl.squared_log_error(z, t), metrics.mean_squared_log_error(t, z), dtype)
+    z, t = rng.normal(size=(300, 3)).astype(dtype), rng.integers(0, 4, 300)
+    theirs = sum(metrics.log_loss(t > k, fl.sigmoid(z[:, k].astype(float))) for k in range(3))
+    assert_close(fl.all_threshold(z, t, n_classes=4), theirs, dtype)
