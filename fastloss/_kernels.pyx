@@ -974,6 +974,23 @@ cdef class Loss:
     def __hash__(self):
         return hash((type(self), self.identity()))
 
+    # Sums of losses of one prediction and one target: fastloss/combined.py.
+    def __add__(self, other):
+        from . import combined
+        return combined.add(self, other)
+
+    def __radd__(self, other):
+        from . import combined
+        return combined.add(other, self)
+
+    def __mul__(self, factor):
+        from . import combined
+        return combined.multiply(self, factor)
+
+    def __rmul__(self, factor):
+        from . import combined
+        return combined.multiply(self, factor)
+
     def __reduce__(self):
         try:
             same = type(self)(**self._parameters) == self

@@ -380,34 +380,54 @@ class CumulativeLogit(PointwiseLoss):
         return CumulativeLogit(_best_thresholds(scores, t, w / w.sum(), shares / shares.sum()))
 
 
+def threshold_gradient(
+    kind: type, z: np.ndarray, codes: np.ndarray, w: np.ndarray, shares: np.ndarray, thresholds: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return the mean loss of scores, and its gradients by scores and by thresholds; `w` and `shares` sum to 1."""
+    if kind is AllThreshold:
+        columns = z[:, np.newaxis] - thresholds
+        loss = AllThreshold(len(shares))
+        value, gradient = loss.value_and_gradient(columns, codes, sample_weight=w, reduction="sum")
+        return value, gradient.sum(axis=1), -gradient.sum(axis=0)
+    value, of_thresholds, _ = _of_thresholds(z, codes, w, shares, thresholds)
+    if not (np.diff(thresholds) > 0).all():  # a step that is lost in rounding
+        return math.inf, np.zeros_like(z), of_thresholds
+    gradient = CumulativeLogit(thresholds).gradient(z, codes, sample_weight=w, reduction="sum")
+    return value, gradient, of_thresholds
+
+
+def _of_thresholds(
+    z: np.ndarray, t: np.ndarray, w: np.ndarray, shares: np.ndarray, c: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return the mean loss, and its gradient and Hessian by the thresholds."""
+    last = len(c)
+    edges = np.concatenate([[-np.inf], c, [np.inf]])
+    a, b = edges[t] - z, z - edges[t + 1]  # the loss is softplus(a) + softplus(b) - log(1 - exp(-gap))
+    gap = np.concatenate([[np.inf], np.diff(c), [np.inf]])
+    with np.errstate(divide="ignore"):
+        total = np.sum(w * (np.logaddexp(0.0, a) + np.logaddexp(0.0, b))) - shares @ np.log(-np.expm1(-gap))
+        pull = shares / np.expm1(np.minimum(gap, 700.0))  # of the gap, nothing at the ends
+        stiff = pull / -np.expm1(-gap)
+    slope_a, slope_b = np.exp(-np.logaddexp(0.0, -a)), np.exp(-np.logaddexp(0.0, -b))
+    of_low = np.bincount(t, w * slope_a, minlength=last + 1)[1:]
+    of_high = np.bincount(t, w * slope_b, minlength=last + 1)[:-1]
+    bend_low = np.bincount(t, w * slope_a * (1.0 - slope_a), minlength=last + 1)[1:]
+    bend_high = np.bincount(t, w * slope_b * (1.0 - slope_b), minlength=last + 1)[:-1]
+    hessian = np.diag(bend_low + bend_high + stiff[:-1] + stiff[1:])
+    for k in range(1, last):
+        hessian[k - 1, k] = hessian[k, k - 1] = -stiff[k]
+    return float(total), of_low - of_high - pull[:-1] + pull[1:], hessian
+
+
 def _best_thresholds(z: np.ndarray, t: np.ndarray, w: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Return rising thresholds of least mean loss; `w` sums to 1."""
     below = np.cumsum(shares)[:-1]
     # Of scores that say nothing these are the best; of others they are at least the right way round.
     start = np.log(below) - np.log1p(-below)
     c = float(np.sum(w * z)) + start * math.sqrt(1.0 + float(np.var(z)) * 0.35)
-    last = len(c)
-
-    def sigmoid(x: np.ndarray) -> np.ndarray:
-        return np.exp(-np.logaddexp(0.0, -x))
 
     def evaluate(c: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        edges = np.concatenate([[-np.inf], c, [np.inf]])
-        a, b = edges[t] - z, z - edges[t + 1]  # the loss is softplus(a) + softplus(b) - log(1 - exp(-gap))
-        gap = np.concatenate([[np.inf], np.diff(c), [np.inf]])
-        total = np.sum(w * (np.logaddexp(0.0, a) + np.logaddexp(0.0, b))) - shares @ np.log(-np.expm1(-gap))
-        slope_a, slope_b = sigmoid(a), sigmoid(b)
-        of_low = np.bincount(t, w * slope_a, minlength=last + 1)[1:]
-        of_high = np.bincount(t, w * slope_b, minlength=last + 1)[:-1]
-        pull = shares / np.expm1(np.minimum(gap, 700.0))  # of the gap, 0 at the ends
-        gradient = of_low - of_high - pull[:-1] + pull[1:]
-        bend_low = np.bincount(t, w * slope_a * (1.0 - slope_a), minlength=last + 1)[1:]
-        bend_high = np.bincount(t, w * slope_b * (1.0 - slope_b), minlength=last + 1)[:-1]
-        stiff = pull / -np.expm1(-gap)
-        hessian = np.diag(bend_low + bend_high + stiff[:-1] + stiff[1:])
-        for k in range(1, last):
-            hessian[k - 1, k] = hessian[k, k - 1] = -stiff[k]
-        return float(total), gradient, hessian
+        return _of_thresholds(z, t, w, shares, c)
 
     value, gradient, hessian = evaluate(c)
     for _ in range(100):

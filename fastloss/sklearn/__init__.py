@@ -31,11 +31,13 @@ from ._metrics import (
     mean_squared_error,
     mean_tweedie_deviance,
 )
+from ._ordinal import OrdinalClassifier
 from ._scorers import loss_scorer
 
 __all__ = [
     "LossClassifier",
     "LossRegressor",
+    "OrdinalClassifier",
     "TemperatureScaling",
     "VectorScaling",
     "brier_score_loss",

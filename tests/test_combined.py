@@ -1,0 +1,124 @@
+"""Sums of losses: value and derivatives, what may be added, and what the sum is as an object."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import fastloss as fl
+from fastloss.combined import LossSum
+
+SUMS = (
+    (0.5 * fl.Dice() + fl.BinaryCrossEntropy(), "binary", "setwise"),
+    (fl.BinaryFocal() + 2 * fl.Brier() * 0.25, "binary", "pointwise"),
+    (fl.Huber(delta=0.5) + 3 * fl.Quantile(q=0.9) + fl.SquaredError(), "real", "pointwise"),
+    (fl.CrossEntropy(label_smoothing=0.1) + 0.3 * fl.Focal(), "class", "rowwise"),
+    (fl.GaussianNLL() + 0.1 * fl.GaussianCRPS(), "row", "columns"),
+    (sum([fl.Poisson(), fl.Gamma()]), "positive", "pointwise"),
+)
+
+
+def draw(kind, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    if kind == "class":
+        return rng.normal(size=(60, 3)).astype(dtype), rng.integers(0, 3, 60)
+    if kind == "row":
+        return rng.normal(size=(60, 2)).astype(dtype), rng.normal(size=60).astype(dtype)
+    t = {"binary": rng.integers(0, 2, 60), "real": rng.normal(size=60), "positive": rng.exponential(size=60)}[kind]
+    return rng.normal(size=60).astype(dtype), t.astype(dtype)
+
+
+@pytest.mark.parametrize(("loss", "kind", "of"), SUMS, ids=[loss.name for loss, _, _ in SUMS])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_value_and_derivatives(loss, kind, of, reduction, dtype):
+    z, t = draw(kind, dtype)
+    w = np.random.default_rng(1).uniform(0, 2, t.shape).astype(dtype)
+    options = {"sample_weight": w, "reduction": reduction}
+    assert loss.kind == of
+    if of == "setwise" and reduction == "none":
+        with pytest.raises(ValueError, match='reduction="none" is for losses of one kind'):
+            loss(z, t, **options)
+        return
+    close = {"rtol": 1e-5 if dtype == np.float32 else 1e-13, "atol": 1e-6 if dtype == np.float32 else 1e-14}
+    for curvature in loss.curvatures:
+        found = loss.value_gradient_and_hessian(z, t, curvature=curvature, **options)
+        each = [one.value_gradient_and_hessian(z, t, curvature=curvature, **options) for _, one in loss.terms]
+        for i in range(3):
+            expected = sum(factor * parts[i] for (factor, _), parts in zip(loss.terms, each, strict=True))
+            np.testing.assert_allclose(found[i], expected, **close)
+        assert found[1].dtype == dtype
+        gradient, hessian = np.empty((2, *z.shape), dtype)
+        same = loss.gradient_and_hessian(
+            z, t, curvature=curvature, gradient_out=gradient, hessian_out=hessian, **options
+        )
+        assert same[0] is gradient
+        assert same[1] is hessian
+        np.testing.assert_array_equal(gradient, found[1])
+        np.testing.assert_array_equal(hessian, found[2])
+    np.testing.assert_array_equal(loss(z, t, **options), found[0])
+    np.testing.assert_array_equal(loss.gradient(z, t, **options), found[1])
+    value, gradient = loss.value_and_gradient(z, t, **options)
+    np.testing.assert_array_equal(value, found[0])
+    np.testing.assert_array_equal(gradient, found[1])
+
+
+@pytest.mark.parametrize(("loss", "kind", "of"), SUMS, ids=[loss.name for loss, _, _ in SUMS])
+def test_objects(loss, kind, of):
+    assert eval(repr(loss), vars(fl)) == loss
+    assert pickle.loads(pickle.dumps(loss)) == loss
+    assert hash(pickle.loads(pickle.dumps(loss))) == hash(loss)
+    assert copy.deepcopy(loss) is loss
+    assert loss != loss.terms[0][1]
+    assert 2.0 * loss != loss
+    assert {loss: 1}[eval(repr(loss), vars(fl))] == 1
+    with pytest.raises(AttributeError, match="immutable"):
+        loss.kind = "pointwise"
+
+
+def test_axis():
+    rng = np.random.default_rng(2)
+    z, t = rng.normal(size=(40, 3)), rng.integers(0, 2, (40, 3)).astype(float)
+    loss = fl.Dice() + fl.BinaryCrossEntropy()
+    assert loss(z, t, axis=0) == pytest.approx(fl.dice(z, t, axis=0) + fl.binary_cross_entropy(z, t), rel=1e-14)
+    rows = fl.CrossEntropy() + fl.Focal()
+    index = rng.integers(0, 3, 40)
+    assert rows(z.T, index, axis=0) == pytest.approx(rows(z, index), rel=1e-14)
+
+
+def test_prediction_as_output():
+    z, t = draw("real")
+    loss = fl.SquaredError() + fl.Huber()
+    expected = loss.gradient(z, t)
+    assert loss.gradient(z, t, gradient_out=z) is z
+    np.testing.assert_array_equal(z, expected)
+
+
+def test_what_may_not_be_added():
+    for factor in (0, -1.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match="multiplied by a finite number > 0"):
+            factor * fl.Dice()
+    for wrong in ("2", None, True, [1.0]):
+        with pytest.raises(TypeError):
+            fl.Dice() * wrong
+    for wrong in (1, "loss", None):
+        with pytest.raises(TypeError):
+            fl.Dice() + wrong
+    with pytest.raises(ValueError, match="cross_entropy is rowwise, and huber pointwise"):
+        fl.CrossEntropy() + fl.Huber()
+    with pytest.raises(ValueError, match="their columns are"):
+        fl.GaussianNLL() + fl.Quantiles()
+    with pytest.raises(ValueError, match="at least one loss"):
+        LossSum([])
+    with pytest.raises(TypeError, match="pairs of a number and a loss"):
+        LossSum([(1.0, "dice")])
+    with pytest.raises(ValueError, match="curvature must be"):
+        (fl.Poisson() + fl.Huber()).gradient_and_hessian([0.0], [1.0], curvature="fisher")
+    with pytest.raises(ValueError, match="gradient_out must be an array of shape"):
+        (fl.Huber() + fl.Fair()).gradient([0.0], [1.0], gradient_out=np.empty(2))
+
+
+def test_narrowest_domain():
+    assert (fl.SquaredError() + fl.Poisson()).target_domain == "nonnegative"
+    with pytest.raises(ValueError, match=r"target\[0\] = -1.0 must be finite and >= 0"):
+        (fl.SquaredError() + fl.Poisson())([0.0], [-1.0])
