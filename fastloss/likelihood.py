@@ -385,6 +385,14 @@ class LogisticNLL(_LocationScaleLoss):
         return stats.logistic(*parameters)
 
 
+class _TraitsOfT:
+    """What is true of `StudentTNLL`: the natural gradient of log(df) is next to nothing where df is large."""
+
+    def __get__(self, loss: Any, owner: type | None = None) -> Traits:
+        is_free = loss is not None and loss.parameters.get("df", 0.0) is None
+        return Traits("columns", boosting="majorize" if is_free else "fisher", fisher="own")
+
+
 class StudentTNLL(_LocationScaleLoss):
     """
     Negative log-likelihood of Student's t distribution, of its location and the logarithm of its scale: robust.
@@ -439,6 +447,7 @@ class StudentTNLL(_LocationScaleLoss):
     """
 
     __slots__ = ()
+    traits = _TraitsOfT()  # type: ignore[assignment]
     name = "student_t_nll"
 
     def __init__(self, df: float | None = 5.0) -> None:
@@ -462,6 +471,29 @@ class StudentTNLL(_LocationScaleLoss):
         median = _posterior.weighted_median(t, w)
         start = median, _log_of_spread(_posterior.weighted_median(np.abs(t - median), w), median)
         return start if self.parameters["df"] is not None else (*start, math.log(5.0))
+
+    def mean(self, z: ArrayLike, axis: int = -1) -> Any:
+        """
+        Return the locations, which are the means where there are any: of more than one degree of freedom.
+
+        Parameters
+        ----------
+        z : array_like
+            Raw scores, with the loss's columns along `axis`.
+        axis : int
+
+        Returns
+        -------
+        ndarray
+            One number for each row.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> fl.StudentTNLL(df=1.0).mean([[2.0, 0.0]])
+        array([2.])
+        """
+        return np.take(self.inverse_link(z, axis), 0, axis=axis)
 
     def _of_scipy(self, stats: Any, *parameters: np.ndarray) -> Any:
         if self.parameters["df"] is None:

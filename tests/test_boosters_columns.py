@@ -81,6 +81,52 @@ def test_weights_early_stopping_and_pickles():
     np.testing.assert_allclose(native.predict(X_new, raw_score=True), stopped.predict(X_new, raw_score=True))
 
 
+def more_problems(loss, n=1200):
+    """Targets of each of the losses with a domain of its own, whose parameters depend on the features."""
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 3))
+    mean, a = np.exp(0.5 * X[:, 0] + 1), np.exp(-1 + 0.5 * X[:, 1])
+    draws = {
+        "negative_binomial_nll": lambda: stats.nbinom.rvs(1 / a, 1 / (1 + a * mean), random_state=1),
+        "beta_nll": lambda: stats.beta.rvs(np.exp(X[:, 0]) + 0.5, 2, random_state=1).clip(1e-9, 1 - 1e-9),
+        "student_t_nll": lambda: X[:, 0] + 0.3 * stats.t.rvs(3, size=n, random_state=2),
+        "quantiles": lambda: X[:, 0] + 0.5 * rng.normal(size=n),
+        "squared_log_error": lambda: np.exp(X[:, 0] + 0.1 * rng.normal(size=n)),
+    }
+    ordered = lambda: np.digitize(X[:, 0] + 0.5 * rng.logistic(size=n), [-1, 0, 1])
+    return X, draws.get(loss.name, ordered)().astype(float)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        fl.NegativeBinomialNLL(),
+        fl.BetaNLL(),
+        fl.StudentTNLL(df=None),
+        fl.Quantiles(noncrossing=True),
+        fl.AllThreshold(4),
+        fl.CumulativeLogit((-1.0, 0.0, 1.0)),
+        fl.SquaredLogError(),
+    ],
+    ids=lambda loss: loss.name,
+)
+def test_counts_shares_ordered_classes_and_rising_quantiles(loss):
+    """Every one is better than its best constant, whatever the curvature, and never diverges."""
+    X, y = more_problems(loss)
+    train = np.arange(len(y)) < 900
+    start = loss.init_score(y[train])
+    for curvature in ("auto", "psd", "majorize"):
+        model = fastloss_lightgbm.LGBMRegressor(loss=loss, curvature=curvature, **SMALL).fit(X[train], y[train])
+        predicted = model.predict(X[~train])
+        assert np.isfinite(predicted).all()
+        z = model._raw_scores(X[~train], {})
+        constant = loss(np.broadcast_to(start, z.shape), y[~train])
+        assert loss(z, y[~train]) < constant - 0.01 * abs(constant)
+    if loss.name == "quantiles":
+        assert (np.diff(predicted, axis=1) > 0).all()
+
+
 def test_quantiles_together():
     """Nine quantiles in one model: each where it belongs."""
     q = tuple(k / 10 for k in range(1, 10))
