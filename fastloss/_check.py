@@ -243,7 +243,7 @@ class Objective:
         return cls(fn, signature, signature == "native" or weight is not None, shown, weight, label_first)
 
     def __call__(self, z: NDArray[Any], y: NDArray[Any], w: Any = None) -> tuple[NDArray[Any], NDArray[Any]]:
-        if z.ndim > 1 and self.signature == "(z, y)":
+        if z.ndim > 1 and self.signature == "(z, y)" and (y == np.floor(y)).all():
             y = y.astype(np.int64)  # boosters hand over classes as float32
         try:
             answer = self.call_catboost(z, y, w) if self.signature == "catboost" else self.call_function(z, y, w)
@@ -293,16 +293,16 @@ class Problem:
 
     z: NDArray[Any]
     y: NDArray[Any]
-    kind: str  # "binary", "multiclass" or "regression"
+    kind: str  # "binary", "multiclass", "regression" or "columns"
     shown: str = field(default="")
 
     @classmethod
     def of(cls, loss: Any, target: ArrayLike | None, n_classes: int | None) -> Problem:
         rng = np.random.default_rng(0)
         if getattr(loss, "kind", None) == "columns":
-            raise ValueError(
-                f"{loss!r} is a loss of several numbers a row; of one number or of classes it can be checked"
-            )
+            y = cls.of_domain(loss.target_domain, len(loss.columns), rng) if target is None else cls.take(target, 60)
+            y = y.astype(np.float32).astype(np.float64)
+            return cls(loss.init_score(y) + rng.normal(0, 0.7, (len(y), len(loss.columns))), y, "columns")
         if n_classes is None and isinstance(loss, RowwiseLoss):
             n_classes = 3
         if n_classes is not None:
@@ -325,9 +325,21 @@ class Problem:
         if np.isin(y, (0, 1)).all():
             return cls(np.linspace(-4.1, 3.9, len(y)), y, "binary")
         if domain in ("nonnegative", "positive"):
-            return cls(rng.uniform(-2, 2, len(y)), y, "regression")
+            z = rng.uniform(-2, 2, len(y))
+            is_prediction = isinstance(loss, Loss) and loss.traits.link == "identity"
+            return cls(np.expm1(z) if is_prediction else z, y, "regression")
         scale = float(np.std(y)) or 1.0
         return cls(y + scale * np.linspace(-3.05, 2.95, len(y))[rng.permutation(len(y))], y, "regression")
+
+    @staticmethod
+    def of_domain(domain: str, n_columns: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Targets of a loss of columns."""
+        if domain == "classes":
+            return np.arange(60.0) % (n_columns + 1)
+        if domain == "open interval":
+            return np.asarray(rng.beta(2.0, 3.0, 60))
+        y = rng.gamma(2.0, 1.0, 60)
+        return np.asarray(y if domain == "positive" else np.round(y) if domain == "nonnegative" else y - 2)
 
     @staticmethod
     def take(target: ArrayLike, n: int) -> NDArray[Any]:
@@ -364,11 +376,11 @@ class Examiner:
             ("hessian", self.check_hessian),
             ("large scores", self.check_large_scores),
         ]
-        if self.problem.kind != "regression":
+        if self.problem.kind not in ("regression", "columns"):
             steps.append(("confident scores", self.check_confident_scores))
         if self.problem.kind == "binary":
             steps.append(("probability", self.check_probability))
-        if self.problem.kind == "multiclass":
+        if self.problem.z.ndim > 1:
             steps.insert(1, ("memory order", self.check_memory_order))
         if self.weighted:
             steps.append(("weights", self.check_weights))
@@ -510,7 +522,7 @@ class Examiner:
 
     def values(self, z: NDArray[Any]) -> NDArray[Any]:
         if self.is_ours:
-            target = self.problem.y.astype(int) if z.ndim > 1 else self.problem.y
+            target = self.problem.y.astype(int) if isinstance(self.loss, RowwiseLoss) else self.problem.y
             return np.asarray(self.loss(z, target, reduction="none"), np.float64)
         return np.asarray(self.loss(z, self.problem.y.copy()), np.float64)
 
@@ -606,8 +618,8 @@ class Examiner:
         if self.problem.kind == "regression":
             silent.append(np.where(z == y, h, g / (z - y)))  # reweighted least squares
         if self.is_ours:
-            target = y.astype(int) if z.ndim > 1 else y
-            for curvature in ("psd", "majorize"):
+            target = y.astype(int) if isinstance(self.loss, RowwiseLoss) else y
+            for curvature in self.loss.curvatures[1:]:
                 silent.append(self.loss.gradient_and_hessian(z, target, reduction="none", curvature=curvature)[1])
         if any(matches(h, each, known) for each in silent) or floored(h, slope, known):
             return
@@ -668,12 +680,17 @@ class Examiner:
     def check_large_scores(self) -> Iterator[Finding]:
         z, y = self.problem.z, self.problem.y
         growth = 1.0
-        for size in (8.0, 30.0, 100.0, 800.0, 1e4):
+        # What is exp of a column, and again exp of that, overflows rightly farther out.
+        for size in (3.0,) if self.problem.kind == "columns" else (8.0, 30.0, 100.0, 800.0, 1e4):
             far = size * np.where(np.arange(z.size).reshape(z.shape) % 3 == 0, 1.0, -1.0)
+            if z.ndim > 1:
+                far = far + 1e-3 * size * np.arange(z.shape[1])  # at a tie a curvature may be infinite, and rightly
             far = np.concatenate([far, -far])
             targets = np.concatenate([y, y])
             if z.ndim == 1 and self.problem.kind == "regression":
                 far = far + targets
+                if self.is_ours and self.loss.traits.link == "identity" and self.loss.target_domain != "any":
+                    far = np.abs(far)  # there are no predictions below the targets' domain
             g, h = self.at(far, targets)
             for name, array in (("gradient", g), ("Hessian", h)):
                 broken = np.isnan(array) | (np.isinf(array) & (growth < 1e6))

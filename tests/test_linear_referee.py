@@ -22,7 +22,9 @@ from fastloss import reference
 from fastloss._resolve import resolve
 from fastloss.sklearn import LossClassifier, LossRegressor
 
-LOSSES = [loss() for loss in fl.losses() if loss().kind in ("pointwise", "rowwise")]
+# Ordered classes have a model of their own, and a linear prediction may lie below the -1 of SquaredLogError.
+OWN = (fl.CumulativeLogit, fl.SquaredLogError)
+LOSSES = [loss() for loss in fl.losses() if loss().kind in ("pointwise", "rowwise") and loss not in OWN]
 # A target of 0 would outweigh all others.
 LOSSES[LOSSES.index(fl.AbsolutePercentageError())] = fl.AbsolutePercentageError(epsilon=0.5)
 CLOSENESS = 1e-6

@@ -33,7 +33,9 @@ KINKED = (
     fl.MulticlassHinge,
 )
 SETS = (fl.Tversky, fl.Dice, fl.Jaccard, fl.SoftF1)
-LOSSES = [loss() for loss in fl.losses() if loss().kind in ("pointwise", "rowwise")]
+# Ordered classes have a model of their own, and a linear prediction may lie below the -1 of SquaredLogError.
+OWN = (fl.CumulativeLogit, fl.SquaredLogError)
+LOSSES = [loss() for loss in fl.losses() if loss().kind in ("pointwise", "rowwise") and loss not in OWN]
 # A target of 0 would outweigh all others.
 LOSSES[LOSSES.index(fl.AbsolutePercentageError())] = fl.AbsolutePercentageError(epsilon=0.5)
 SMOOTH = [loss for loss in LOSSES if not isinstance(loss, KINKED)]

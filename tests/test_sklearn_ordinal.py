@@ -98,3 +98,11 @@ def test_errors():
         OrdinalClassifier(classes=[0, 1, 2, 3, 9]).fit(X, y)
     with pytest.raises(ValueError, match="two classes or more"):
         OrdinalClassifier().fit(X, np.zeros(60, int))
+
+
+def test_linear_regression_refuses_what_it_cannot_predict():
+    X, y, _ = problem(30)
+    with pytest.raises(ValueError, match="use OrdinalClassifier"):
+        sklearn.LossRegressor(loss=fl.CumulativeLogit()).fit(X, y)
+    with pytest.raises(ValueError, match="takes predictions > -1"):
+        sklearn.LossRegressor(loss="squared_log_error").fit(X, y)

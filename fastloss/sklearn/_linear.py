@@ -907,6 +907,10 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
         loss = resolve(self.loss)
         if loss.kind == "columns":
             raise ValueError(f"{loss!r} is a loss of several numbers a row, and a linear model predicts one")
+        if loss.target_domain == "classes":
+            raise ValueError(f"{loss!r} is a loss of ordered classes: use OrdinalClassifier")
+        if loss.traits.link == "identity" and loss.target_domain != "any":
+            raise ValueError(f"{loss!r} takes predictions > -1, and those of a linear model have no bound")
         if isinstance(loss, SetLoss) or loss.target_domain == "unit interval":
             raise ValueError(f"{loss!r} is a loss of labels or classes: use LossClassifier, or a loss of real numbers")
         self._checked_penalty()
