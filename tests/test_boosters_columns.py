@@ -181,6 +181,8 @@ def test_where_they_are_refused():
         sklearn.LossRegressor(loss=fl.GaussianNLL()).fit(X, y)
     with pytest.raises(TypeError, match="several numbers a row"):
         sklearn.hist_gradient_boosting_loss(fl.GaussianNLL())
+    with pytest.raises(TypeError, match="ordered classes by one score"):
+        sklearn.hist_gradient_boosting_loss(fl.CumulativeLogit())
     with pytest.raises(ValueError, match="several numbers a row"):
         sklearn.loss_scorer(fl.GaussianNLL())
     pytest.importorskip("catboost")

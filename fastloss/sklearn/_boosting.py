@@ -111,6 +111,11 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
             f"{found.name} is a loss of several numbers a row, which scikit-learn's trees do not grow for one target: "
             "use fastloss.lightgbm or fastloss.xgboost"
         )
+    if found.target_domain == "classes":
+        raise TypeError(
+            f"{found.name} is a loss of ordered classes by one score, which scikit-learn does not have: use "
+            "the regressors of fastloss.lightgbm or fastloss.xgboost"
+        )
     is_regression = isinstance(found, (_RegressionLoss, _LogLinkLoss))
     return (_BoostedRegression if is_regression else _BoostedClassification)(found, curvature)
 
