@@ -120,7 +120,7 @@ class LossSum:
     @property
     def name(self) -> str:
         """The names of the losses."""
-        return "_plus_".join(loss.name for _, loss in self.terms)
+        return "_plus_".join(str(loss.name) for _, loss in self.terms)
 
     @property
     def traits(self) -> Traits:
@@ -142,7 +142,7 @@ class LossSum:
     @property
     def target_domain(self) -> str:
         """Where targets may lie: the narrowest of the losses' domains."""
-        return max((loss.target_domain for _, loss in self.terms), key=_NARROWER.index)
+        return str(max((loss.target_domain for _, loss in self.terms), key=_NARROWER.index))
 
     def __add__(self, other: Any) -> Any:
         return add(self, other)

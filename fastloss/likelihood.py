@@ -241,9 +241,9 @@ class _LocationScaleLoss(_DistributionLoss):
     """The columns are a location and the logarithm of a scale."""
 
     __slots__ = ()
-    _is_logarithm = (False, True)
+    _is_logarithm: Any = (False, True)
 
-    def _start(self, t: np.ndarray, w: np.ndarray) -> tuple[float, float]:
+    def _start(self, t: np.ndarray, w: np.ndarray) -> tuple[float, ...]:
         return _location_and_log_scale(t, w)
 
 
@@ -447,7 +447,7 @@ class StudentTNLL(_LocationScaleLoss):
     """
 
     __slots__ = ()
-    traits = _TraitsOfT()  # type: ignore[assignment]
+    traits = _TraitsOfT()
     name = "student_t_nll"
 
     def __init__(self, df: float | None = 5.0) -> None:
@@ -464,7 +464,7 @@ class StudentTNLL(_LocationScaleLoss):
         return names if self.parameters["df"] is not None else (*names, "log of df")
 
     @property
-    def _is_logarithm(self) -> tuple[bool, ...]:
+    def _is_logarithm(self) -> Any:
         return (False, True, True)[: len(self.columns)]
 
     def _start(self, t: np.ndarray, w: np.ndarray) -> tuple[float, ...]:

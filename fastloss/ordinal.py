@@ -319,9 +319,9 @@ class CumulativeLogit(PointwiseLoss):
         self._value(np.zeros(whole.shape), whole, sample_weight, "sum")
         c = self.parameters["thresholds"]
         if (t == 0).all():
-            return c[0] + math.log(_posterior.SMALLEST_SHARE)
+            return float(c[0] + math.log(_posterior.SMALLEST_SHARE))
         if (t == len(c)).all():
-            return c[-1] - math.log(_posterior.SMALLEST_SHARE)
+            return float(c[-1] - math.log(_posterior.SMALLEST_SHARE))
         return _posterior.best_constant(self, t, w, (c[0] + c[-1]) / 2.0)
 
     def fit_thresholds(
@@ -446,7 +446,8 @@ def _best_thresholds(z: np.ndarray, t: np.ndarray, w: np.ndarray, shares: np.nda
         else:
             break
         c, (value, gradient, hessian) = there, found
-    return c
+    best: np.ndarray = c
+    return best
 
 
 def all_threshold(

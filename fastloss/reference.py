@@ -1150,9 +1150,9 @@ def student_t_nll(prediction: ArrayLike, target: ArrayLike, df: float | None = 5
         series = sum((n + 1) / (n + 2) * (-square) ** n for n in range(60))
         spread = v * np.where(square < 0.25, square**2 * series, log - share)
         constant, slope_v, bend_v = _gamma_quotient(v)
-        gradient = (*gradient, (spread - share) / 2 + slope_v)
-        exact = (*exact, (spread - v * share**2 + share * rest) / 2 + bend_v)
-        return _stacked(s + (v + 1) / 2 * log + constant, gradient, exact, axis)
+        slopes = (*gradient, (spread - share) / 2 + slope_v)
+        bends = (*exact, (spread - v * share**2 + share * rest) / 2 + bend_v)
+        return _stacked(s + (v + 1) / 2 * log + constant, slopes, bends, axis)
     return _stacked(s + (v + 1) / 2 * log + _log_beta_of_t(v), gradient, exact, axis)
 
 
@@ -1243,8 +1243,8 @@ def quantiles(
         slope = np.cumsum(gradient[::-1], axis=0)[::-1]
         share = [1 + 0 * z[0], *(sigmoid(column) for column in z[1:])]
         rest = [0 * z[0], *(sigmoid(-column) for column in z[1:])]
-        gradient = [s * g for s, g in zip(share, slope, strict=True)]
-        hessian = [s * r * g for s, r, g in zip(share, rest, slope, strict=True)]
+        gradient = tuple(s * g for s, g in zip(share, slope, strict=True))
+        hessian = tuple(s * r * g for s, r, g in zip(share, rest, slope, strict=True))
     return _stacked(np.sum(value, axis=0), gradient, hessian, axis)
 
 
