@@ -17,13 +17,17 @@
 SHARED void load_scaled(real *tile, const char *from, ptrdiff_t stride, int type, double unit, ptrdiff_t count)
 {
     switch (type) {
-#define CASE(code, ctype)                                                                       \
-    case code:                                                                                  \
-        for (ptrdiff_t i = 0; i < count; i++)                                                   \
-            tile[i] = (real)((double)*(const ctype *)(const void *)(from + i * stride) * unit); \
+#define CASE_BY(code, ctype, CONVERT)                                                                    \
+    case code:                                                                                           \
+        for (ptrdiff_t i = 0; i < count; i++)                                                            \
+            tile[i] = (real)((double)CONVERT(*(const ctype *)(const void *)(from + i * stride)) * unit); \
         break;
+#define CASE(code, ctype) CASE_BY(code, ctype, )
         FOR_EACH_TYPE(CASE)
+        CASE_BY(FL_F16, uint16_t, from_f16)
+        CASE_BY(FL_BF16, uint16_t, from_bf16)
 #undef CASE
+#undef CASE_BY
     }
 }
 

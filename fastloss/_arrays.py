@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-def prediction_array(value: ArrayLike, argument: str) -> np.ndarray:
-    """Return `value` as an array of a float type that kernels know; integers become float64."""
+# The bits of bfloat16, a type that NumPy does not have: what torch's tensors of it are read as.
+BFLOAT16_BITS = np.dtype([("bfloat16", np.uint16)])
+
+
+def prediction_array(value: ArrayLike, argument: str, as_stored: bool = False) -> np.ndarray:
+    """
+    Return `value` as an array of a float type that kernels know; integers become float64.
+
+    Bits of bfloat16 stay what they are if `as_stored`, else they become float32, with which NumPy can compute.
+    """
     array = as_array(value, argument)
     kind = array.dtype.kind
     if kind == "f" and array.dtype.char in "efd":
@@ -25,7 +33,7 @@ def prediction_array(value: ArrayLike, argument: str) -> np.ndarray:
     if kind in "iu":
         return array.astype(np.float64)
     if _is_bfloat16(array.dtype):
-        return array
+        return array if as_stored or array.dtype != BFLOAT16_BITS else widened(array)
     raise TypeError(
         f"{argument} has dtype {array.dtype}{_origin(value, array)}; expected float64, float32, float16, bfloat16 "
         f"or integers, which are read as float64"
@@ -39,22 +47,35 @@ def real_array(value: ArrayLike, argument: str) -> np.ndarray:
 
 def computable(given: np.ndarray) -> tuple[np.ndarray, np.dtype]:
     """Return the array that kernels read, and the dtype of results."""
-    dtype = given.dtype.newbyteorder("=")
-    if dtype.char not in "fd":
-        return given.astype(np.float32, order="K", copy=True), dtype
-    return native(given), dtype
+    z = native(given)
+    return z, np.dtype(np.float32) if z.dtype == BFLOAT16_BITS else z.dtype
 
 
-def operand(value: ArrayLike, argument: str) -> np.ndarray:
-    """Return a target or weights as float32, float64, integers or bool, aligned and in native byte order."""
+def operand(value: ArrayLike, argument: str, as_stored: bool = False) -> np.ndarray:
+    """
+    Return a target or weights as real numbers of at most 64 bits, aligned and in native byte order.
+
+    float16 and bfloat16 stay what they are if `as_stored`, which is for kernels, else they become float32.
+    """
     array = as_array(value, argument)
-    if array.dtype.char == "e" or _is_bfloat16(array.dtype):
-        return array.astype(np.float32)
+    if is_half(array.dtype):
+        return native(array) if as_stored else widened(array)
     if array.dtype.kind not in "iub" and array.dtype.char not in "fd":
         raise TypeError(
             f"{argument} has dtype {array.dtype}{_origin(value, array)}; expected real numbers of at most 64 bits"
         )
     return native(array)
+
+
+def widened(array: np.ndarray) -> np.ndarray:
+    """Return float16 and bfloat16 as float32, and any other array as it is."""
+    if array.dtype == BFLOAT16_BITS:
+        return np.asarray(np.left_shift(array["bfloat16"], 16, dtype=np.uint32)).view(np.float32)
+    return array.astype(np.float32) if is_half(array.dtype) else array
+
+
+def is_half(dtype: np.dtype) -> bool:
+    return dtype.char == "e" or _is_bfloat16(dtype)
 
 
 def native(array: np.ndarray) -> np.ndarray:
@@ -84,6 +105,8 @@ def as_array(value: Any, argument: str) -> np.ndarray:
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(value)
+        if isinstance(value, getattr(sys.modules.get("torch"), "Tensor", ())) and "bfloat16" in str(value.dtype):
+            return _bits_of_tensor(value)
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{argument} cannot be read as an array: {error}") from None
@@ -94,6 +117,12 @@ def as_array(value: Any, argument: str) -> np.ndarray:
     if array.dtype.kind == "O" and _is_nullable_numeric(value):
         array = value.to_numpy(dtype="float64", na_value=np.nan)
     return array if type(array) is np.ndarray else np.asarray(array)
+
+
+def _bits_of_tensor(tensor: Any) -> np.ndarray:
+    if tensor.requires_grad:
+        raise TypeError("it is a tensor that requires a gradient: pass its .detach()")
+    return np.asarray(tensor.view(sys.modules["torch"].int16)).view(BFLOAT16_BITS)
 
 
 def _is_nullable_numeric(value: Any) -> bool:
@@ -112,7 +141,7 @@ def is_masked(value: np.ndarray) -> bool:
 
 
 def _is_bfloat16(dtype: np.dtype) -> bool:
-    return dtype.name == "bfloat16"
+    return dtype.name == "bfloat16" or dtype == BFLOAT16_BITS
 
 
 def _origin(value: Any, array: np.ndarray) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import (
+    BFLOAT16_BITS,
     broadcast,
     check_choice,
     checked_axis,
@@ -25,9 +26,10 @@ from ._arrays import (
     operand,
     prediction_array,
     real_array,
+    widened,
 )
 from ._complaints import TARGET_RULES, raise_class_index, raise_first, warn_mean_of_nothing
-from ._strides import ElementLayout, RowLayout, SetLayout, overlap
+from ._strides import ElementLayout, RowLayout, SetLayout, native_type, overlap
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -103,7 +105,7 @@ def prepare(
     """Prepare a call with arrays of any kind; `want` is a mask of VALUE, GRADIENT, HESSIAN."""
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("curvature", curvature, loss.curvatures)
-    given = prediction_array(prediction, "prediction")
+    given = prediction_array(prediction, "prediction", as_stored=True)
     outputs = (want, reduction, gradient_out, hessian_out)
     if loss.kind in ("rowwise", "columns"):
         return _prepare_rows(loss, given, target, axis, sample_weight, outputs)
@@ -121,11 +123,11 @@ def _prepare_elements(
 ) -> Prepared:
     shape = given.shape
     z, dtype = computable(given)
-    given_target = operand(target, "target")
+    given_target = operand(target, "target", as_stored=True)
     t = broadcast(given_target, "target", shape)
     given_weight = w = None
     if sample_weight is not None:
-        given_weight = operand(sample_weight, "sample_weight")
+        given_weight = operand(sample_weight, "sample_weight", as_stored=True)
         w = broadcast(given_weight, "sample_weight", shape)
     pos_weight = loss.parameters.get("pos_weight")
     pos_weight = broadcast(pos_weight, "pos_weight", shape) if isinstance(pos_weight, np.ndarray) else None
@@ -153,8 +155,8 @@ def _prepare_rows(
     axis = checked_axis(axis, given, "prediction")
     row_shape = given.shape[:axis] + given.shape[axis + 1 :]
     z, dtype = computable(given)
-    w = row_weights(sample_weight, row_shape)
-    given_target = operand(target, "target")
+    w = row_weights(sample_weight, row_shape, as_stored=True)
+    given_target = operand(target, "target", as_stored=True)
     t, has_indices = _row_targets(loss, given_target, given.shape, axis, w)
     outputs = _outputs(given, dtype, row_shape, wishes)
     call = Prepared(outputs, given, axis if loss.kind == "rowwise" else None, given_target, w)
@@ -184,11 +186,11 @@ def _prepare_sets(
     along = _checked_axes(axis, given)
     set_shape = tuple(size for number, size in enumerate(given.shape) if number not in along)
     z, dtype = computable(given)
-    given_target = operand(target, "target")
+    given_target = operand(target, "target", as_stored=True)
     t = broadcast(given_target, "target", given.shape)
     given_weight = w = None
     if sample_weight is not None:
-        given_weight = operand(sample_weight, "sample_weight")
+        given_weight = operand(sample_weight, "sample_weight", as_stored=True)
         w = broadcast(given_weight, "sample_weight", given.shape)
     outputs = _outputs(given, dtype, set_shape, wishes)
     call = Prepared(outputs, given, None, given_target, given_weight)
@@ -225,13 +227,13 @@ def prepare_full_hessian(
     """
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("curvature", curvature, tuple(each for each in loss.curvatures if each != "majorize"))
-    given = prediction_array(prediction, "prediction")
+    given = prediction_array(prediction, "prediction", as_stored=True)
     axis = checked_axis(axis, given, "prediction")
     z, dtype = computable(given)
     n_classes = given.shape[axis]
     row_shape = given.shape[:axis] + given.shape[axis + 1 :]
-    w = row_weights(sample_weight, row_shape)
-    given_target = operand(target, "target")
+    w = row_weights(sample_weight, row_shape, as_stored=True)
+    given_target = operand(target, "target", as_stored=True)
     t, has_indices = _row_targets(loss, given_target, given.shape, axis, w)
     _check_classes(given, axis)
 
@@ -243,14 +245,13 @@ def prepare_full_hessian(
         v = operand(vector, "vector")
         if v.shape != given.shape:
             raise ValueError(f"vector must have the prediction's shape, {given.shape}, got {v.shape}")
-        v = rows(v.astype(z.dtype, copy=False))
+        v = rows(v.astype(np.float64 if z.dtype == np.float64 else np.float32, copy=False))
     size = n_classes if v is not None else n_classes * (n_classes + 1) // 2
     n_rows = math.prod(row_shape)
-    computed = np.empty((n_rows, size, 1), z.dtype)
+    computed = np.empty((n_rows, size, 1), dtype)
     moved = np.moveaxis(computed.reshape(*row_shape, size), -1, axis)
-    result = moved if dtype == z.dtype else np.empty(moved.shape, dtype)
     call = Prepared(
-        Outputs(GRADIENT, "none", [None, result, None]),
+        Outputs(GRADIENT, "none", [None, moved, None]),
         given,
         axis if loss.kind == "rowwise" else None,
         given_target,
@@ -268,7 +269,7 @@ def prepare_full_hessian(
 
 def prepare_row_function(reduces: bool, x: ArrayLike, axis: Any, out: np.ndarray | None) -> Prepared:
     """Prepare log_softmax, softmax or, which `reduces`, logsumexp for arrays of any kind along any axis."""
-    given = prediction_array(x, "x")
+    given = prediction_array(x, "x", as_stored=True)
     axis = checked_axis(axis, given, "x")
     shape = given.shape[:axis] + given.shape[axis + 1 :] if reduces else given.shape
     z, call, result = _prepare_function(given, shape, axis, out)
@@ -290,12 +291,12 @@ def prepare_row_function(reduces: bool, x: ArrayLike, axis: Any, out: np.ndarray
 
 def prepare_unary(x: ArrayLike, out: np.ndarray | None) -> Prepared:
     """Prepare sigmoid or log_sigmoid for arrays of any kind."""
-    given = prediction_array(x, "x")
+    given = prediction_array(x, "x", as_stored=True)
     z, call, result = _prepare_function(given, given.shape, None, out)
     if z.size == 0:
         return call
     layout = ElementLayout(z)
-    buffer = layout.buffer(result, (), may_be_z=True, narrower=False)
+    buffer = layout.buffer(result, (), may_be_z=True)
     call.prediction, call.value = layout.flat(layout.z), layout.flat(buffer)
     call.buffers = [layout.for_user(buffer), None, None]
     return call
@@ -305,7 +306,7 @@ def _prepare_function(
     given: np.ndarray, shape: tuple[int, ...], axis: int | None, out: np.ndarray | None
 ) -> tuple[np.ndarray, Prepared, np.ndarray]:
     z, dtype = computable(given)
-    _check_out(out, "out", shape, dtype)
+    _check_out(out, "out", shape, z.dtype)
     result = out if out is not None else _fresh(given, shape, dtype)
     return z, Prepared(Outputs(VALUE, "none", [result, None, None]), given, axis, given, None), result
 
@@ -313,11 +314,13 @@ def _prepare_function(
 # ------------------------------------------------------------------------------------------ targets and weights
 
 
-def row_weights(sample_weight: ArrayLike | None, row_shape: tuple[int, ...]) -> np.ndarray | None:
+def row_weights(
+    sample_weight: ArrayLike | None, row_shape: tuple[int, ...], as_stored: bool = False
+) -> np.ndarray | None:
     """Return one weight per row, or None."""
     if sample_weight is None:
         return None
-    w = operand(sample_weight, "sample_weight")
+    w = operand(sample_weight, "sample_weight", as_stored)
     if w.shape not in (row_shape, ()):
         raise ValueError(
             f"sample_weight must hold one number per row, shape {row_shape}, or be a single number; got shape {w.shape}"
@@ -336,7 +339,7 @@ def _row_targets(
     class_weight = loss.parameters.get("class_weight")
     has_indices = t.shape == row_shape
     if has_indices:
-        t = class_indices(t, w, ignore_index, n_classes)
+        t = class_indices(widened(t), None if w is None else widened(w), ignore_index, n_classes)
     elif t.shape != shape:
         raise ValueError(
             f"target must hold one class index per row, shape {row_shape}, or probabilities, "
@@ -421,9 +424,9 @@ class Outputs:
 def _outputs(given: np.ndarray, dtype: np.dtype, value_shape: tuple[int, ...], wishes: Wishes) -> Outputs:
     """Return new arrays, or the user's own after a check."""
     want, reduction, gradient_out, hessian_out = wishes
-    # Boosters hand out float64 scores and take float32 derivatives.
-    _check_out(gradient_out, "gradient_out", given.shape, dtype, narrower=True)
-    _check_out(hessian_out, "hessian_out", given.shape, dtype, narrower=True)
+    # Boosters hand out float64 scores and take float32 derivatives; those of halves may be too small for halves.
+    _check_out(gradient_out, "gradient_out", given.shape, given.dtype, or_float32=True)
+    _check_out(hessian_out, "hessian_out", given.shape, given.dtype, or_float32=True)
     if gradient_out is not None and hessian_out is not None and overlap(gradient_out, hessian_out):
         raise ValueError("gradient_out and hessian_out overlap in memory")
     value = gradient = hessian = None
@@ -436,15 +439,17 @@ def _outputs(given: np.ndarray, dtype: np.dtype, value_shape: tuple[int, ...], w
     return Outputs(want, reduction, [value, gradient, hessian])
 
 
-def _check_out(out: Any, argument: str, shape: tuple[int, ...], dtype: np.dtype, narrower: bool = False) -> None:
+def _check_out(out: Any, argument: str, shape: tuple[int, ...], dtype: np.dtype, or_float32: bool = False) -> None:
     if out is None:
         return
     if not isinstance(out, np.ndarray) or is_masked(out) or isinstance(out, np.matrix):
         raise TypeError(f"{argument} must be a NumPy array, not {type(out).__name__}")
-    given = out.dtype.newbyteorder("=")
-    if given != dtype and not (narrower and dtype == np.float64 and given == np.float32):
-        or_float32 = " or float32," if narrower and dtype == np.float64 else ""
-        raise TypeError(f"{argument} must have the dtype of the prediction, {dtype},{or_float32} not {out.dtype}")
+    dtype, given = dtype.newbyteorder("="), native_type(out)
+    or_float32 = (or_float32 and dtype != np.float32) or dtype == BFLOAT16_BITS
+    if given != dtype and not (or_float32 and given == np.float32):
+        named = "bfloat16" if dtype == BFLOAT16_BITS else dtype
+        also = " or float32," if or_float32 else ""
+        raise TypeError(f"{argument} must have the dtype of the prediction, {named},{also} not {out.dtype}")
     if out.shape != shape:
         raise ValueError(f"{argument} must have shape {shape}, got {out.shape}")
     if not out.flags.writeable:

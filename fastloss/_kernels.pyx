@@ -31,7 +31,7 @@ cdef extern from "Python.h":
     int PyErr_CheckSignals()  # declared without `except`: what is allocated is freed before the error goes on
 
 cdef extern from "fastloss.h" nogil:
-    enum: FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64
+    enum: FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64, FL_F16, FL_BF16
     enum: FL_VALUE, FL_GRADIENT, FL_HESSIAN, FL_FULL_HESSIAN
     enum: FL_EXACT, FL_PSD, FL_MAJORIZE, FL_FISHER
     enum: FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE, FL_OPEN_INTERVAL, FL_CLASSES
@@ -269,15 +269,19 @@ cdef ptrdiff_t blocks_at_once(const fl_job *job, const Blocks *blocks) noexcept:
     return blocks.threads * (at_once if at_once > 1 else 1)
 
 
+cdef ptrdiff_t item_size(int type) noexcept:
+    """Bytes of a real number."""
+    return 8 if type == FL_F64 else 4 if type == FL_F32 else 2
+
+
 cdef bint goes_around_caches(const fl_job *job) noexcept:
     """Whether outputs are too large to be found in the caches by whoever reads them next."""
     cdef ptrdiff_t elements = job.n_outer * job.n_classes * job.n_inner, outputs = 0
     if job.gradient.data != NULL and job.gradient.data != job.prediction.data:
-        outputs += elements
+        outputs += item_size(job.gradient.type)
     if job.hessian.data != NULL:
-        outputs += elements
-    cdef ptrdiff_t item = 4 if job.prediction.type == FL_F32 else 8
-    return outputs > 0 and (outputs + elements) * item >= last_level_cache // 2
+        outputs += item_size(job.hessian.type)
+    return outputs > 0 and (outputs + item_size(job.prediction.type)) * elements >= last_level_cache // 2
 
 
 cdef ptrdiff_t items_of_block(const fl_job *job) noexcept:
@@ -292,12 +296,11 @@ cdef ptrdiff_t items_of_block(const fl_job *job) noexcept:
 
 cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept:
     """Whether targets and weights are gone through before the first pass; what of them, the job says."""
-    cdef ptrdiff_t item = 4 if job.prediction.type == FL_F32 else 8
-    cdef ptrdiff_t elements = job.n_outer * job.n_classes * job.n_inner
+    cdef ptrdiff_t bytes_of_all = job.n_outer * job.n_classes * job.n_inner * item_size(job.prediction.type)
     # Float targets are checked on the way where nothing can be spoilt, or where reading them twice would cost too much.
     cdef bint by_class = loss.target == FL_CLASS_TARGET and not job.soft
     cdef bint float_targets = not by_class and loss.domain != FL_ANY
-    cdef bint check_first = float_targets and not job.fresh and elements * item <= CHECK_FIRST_BYTES
+    cdef bint check_first = float_targets and not job.fresh and bytes_of_all <= CHECK_FIRST_BYTES
     job.domain = loss.domain + (job.n_coefficients if loss.domain == FL_CLASSES else 0)
     # A pointwise target is looked at with its weight, a row of probabilities is long.
     job.check_target = float_targets and (check_first or loss.target == FL_REAL_TARGET)
@@ -402,12 +405,37 @@ cdef int execute(fl_job *job, const fl_loss *loss) except -1:
 
 # ------------------------------------------------------------------------------------------------- describing arrays
 
+cdef enum:
+    FIRST_OF_USERS = 256  # NPY_USERDEF
+
+cdef int bfloat16_number = -1  # which NumPy has given to a type of this name
+
+
+cdef bint is_bfloat16(cnp.ndarray array, int type) noexcept:
+    """Whether a type that is none of NumPy's own numbers is bfloat16."""
+    global bfloat16_number
+    if type == bfloat16_number:
+        return True
+    if cnp.PyArray_ITEMSIZE(array) != 2:
+        return False
+    dtype = (<object>array).dtype
+    if type == cnp.NPY_VOID:
+        return dtype == _arrays.BFLOAT16_BITS
+    if dtype.name != "bfloat16":
+        return False
+    bfloat16_number = type
+    return True
+
+
 cdef int element_type(cnp.ndarray array) noexcept:
     """The fl_type of an array's elements, or -1."""
     cdef int type = cnp.PyArray_TYPE(array)
     if type == cnp.NPY_FLOAT32: return FL_F32
     if type == cnp.NPY_FLOAT64: return FL_F64
     if type == cnp.NPY_BOOL: return FL_BOOL
+    if type == cnp.NPY_FLOAT16: return FL_F16
+    if type >= FIRST_OF_USERS or type == cnp.NPY_VOID:
+        return FL_BF16 if is_bfloat16(array, type) else -1
     cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(array)
     # C has several names for one size
     if type == cnp.NPY_BYTE or type == cnp.NPY_SHORT or type == cnp.NPY_INT or type == cnp.NPY_LONG \
@@ -498,8 +526,11 @@ cdef inline bint is_plain(object x) noexcept:
 
 
 cdef inline bint is_real(object x) noexcept:
+    """Whether results can be of this type, too."""
     cdef int type = cnp.PyArray_TYPE(<cnp.ndarray>x)
-    return type == cnp.NPY_FLOAT32 or type == cnp.NPY_FLOAT64
+    if type == cnp.NPY_FLOAT32 or type == cnp.NPY_FLOAT64 or type == cnp.NPY_FLOAT16:
+        return True
+    return type >= FIRST_OF_USERS and is_bfloat16(<cnp.ndarray>x, type)
 
 
 cdef inline bint same_shape(cnp.ndarray a, cnp.ndarray b, int ndim) noexcept:
@@ -532,7 +563,7 @@ cdef inline void lay(fl_array *out, cnp.ndarray a, int type, ptrdiff_t per_row) 
 cdef object new_output(fl_array *out, cnp.ndarray prediction, int ndim, ptrdiff_t per_row):
     """An array with the prediction's dtype and its first `ndim` lengths, described."""
     cdef cnp.ndarray a = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(prediction), cnp.PyArray_TYPE(prediction), 0)
-    lay(out, a, FL_F32 if cnp.PyArray_TYPE(prediction) == cnp.NPY_FLOAT32 else FL_F64, per_row)
+    lay(out, a, element_type(a), per_row)
     return a
 
 
@@ -762,7 +793,7 @@ cdef class Loss:
         return 0
 
     cdef const fl_loss *kernel(self, const fl_job *job) noexcept:
-        return self.loss32 if job.prediction.type == FL_F32 else self.loss64
+        return self.loss64 if job.prediction.type == FL_F64 else self.loss32
 
     cdef int note_weights(self, object weights) except -1:
         if weights is not None:
@@ -771,7 +802,7 @@ cdef class Loss:
 
     cdef int fill(self, fl_job *job) except -1:
         """What a job needs of the loss's parameters, once its arrays are described."""
-        cdef bint single = job.prediction.type == FL_F32
+        cdef bint single = job.prediction.type != FL_F64
         job.coefficients = self.coefficients + (self.room if single else 0)
         job.n_coefficients = self.n_coefficients
         if single and self.largest_weight > FLT_MAX and not self.scale_drops_out(job):
@@ -814,8 +845,9 @@ cdef class Loss:
         status = execute(&job, self.kernel(&job))
         if status != DONE:
             _complaints.raise_bad_element(
-                self, "target" if status == BAD_TARGET else "sample_weight", prediction.shape, target,
-                axis if self.loss64.kind == FL_ROWWISE else None, sample_weight
+                self, "target" if status == BAD_TARGET else "sample_weight", prediction.shape, _arrays.widened(target),
+                axis if self.loss64.kind == FL_ROWWISE else None,
+                None if sample_weight is None else _arrays.widened(sample_weight)
             )
         if job.mean and job.weight_sum == 0 and want & FL_VALUE:
             _complaints.warn_mean_of_nothing()
@@ -849,8 +881,10 @@ cdef class Loss:
         else:
             status = execute(&job, self.kernel(&job))
         if status != DONE:
+            weight = prepared.given_weight
             _complaints.raise_bad_element(self, "target" if status == BAD_TARGET else "sample_weight", prepared.shape,
-                                          prepared.given_target, prepared.axis, prepared.given_weight)
+                                          _arrays.widened(prepared.given_target), prepared.axis,
+                                          None if weight is None else _arrays.widened(weight))
         if job.mean and job.weight_sum == 0 and job.want & FL_VALUE:
             _complaints.warn_mean_of_nothing()
         return prepared.deliver(job.total)
@@ -1042,7 +1076,8 @@ cdef class PointwiseLoss(Loss):
         Parameters
         ----------
         prediction : array_like
-            Predictions (raw scores) of any shape and real dtype. float32 and float64 are computed as they are.
+            Predictions (raw scores) of any shape and real dtype. float32 and float64 are computed as they are, float16
+            and bfloat16 in float32, and integers in float64.
         target : array_like
             Targets; they broadcast to the prediction.
         sample_weight : array_like, optional
@@ -1066,8 +1101,8 @@ cdef class PointwiseLoss(Loss):
         Parameters
         ----------
         gradient_out : ndarray, optional
-            An array of the prediction's shape and dtype, of any strides, to write into; it is returned. It may be the
-            prediction itself.
+            An array of the prediction's shape and dtype, or of float32, of any strides, to write into; it is
+            returned. It may be the prediction itself.
         """
         return self.call(FL_GRADIENT, prediction, target, None, sample_weight, reduction, "exact", gradient_out, None)
 
@@ -1140,7 +1175,8 @@ cdef class SetLoss(Loss):
         Parameters
         ----------
         gradient_out : ndarray, optional
-            An array of the logits' shape and dtype, of any strides, to write into; it is returned.
+            An array of the logits' shape and dtype, or of float32, of any strides, to write into; it is
+            returned.
         """
         return self.call(FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact", gradient_out, None)
 
@@ -1214,7 +1250,7 @@ cdef class RowwiseLoss(Loss):
             return False
         if soft:
             return not self.has_ignore_index
-        return target_type != FL_F32 and target_type != FL_F64 and target_type != FL_BOOL
+        return FL_BOOL < target_type < FL_F32
 
     cdef tuple as_given(self):
         return (*Loss.as_given(self), self.class_weight, self.label_smoothing,
@@ -1261,8 +1297,8 @@ cdef class RowwiseLoss(Loss):
         Parameters
         ----------
         gradient_out : ndarray, optional
-            An array of the logits' shape and dtype, of any strides, to write into; it is returned. It may be the logits
-            themselves.
+            An array of the logits' shape and dtype, or of float32, of any strides, to write into; it is
+            returned. It may be the logits themselves.
         """
         return self.call(FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact", gradient_out, None)
 
@@ -1339,8 +1375,8 @@ cdef class ColumnLoss(Loss):
         Parameters
         ----------
         gradient_out : ndarray, optional
-            An array of the prediction's shape and dtype, of any strides, to write into; it is returned. It may be the
-            prediction itself.
+            An array of the prediction's shape and dtype, or of float32, of any strides, to write into; it is
+            returned. It may be the prediction itself.
         """
         return self.call(FL_GRADIENT, prediction, target, axis, sample_weight, reduction, "exact", gradient_out, None)
 
@@ -1419,7 +1455,7 @@ cdef object run_function(object prepared, str name, int kind, int want, bint bar
     if prepared.prediction is not None:
         new_job(&job, want)
         describe_all(&job, prepared)
-        execute(&job, function(name, kind, job.prediction.type == FL_F32))
+        execute(&job, function(name, kind, job.prediction.type != FL_F64))
     out = prepared.deliver(0.0)
     return out[()] if bare else out
 
@@ -1445,7 +1481,7 @@ def row_function(str name not None, x, axis, out):
         out = new_output(&job.value if reduces else &job.gradient, x, ndim_out, 1 if reduces else job.n_classes)
     else:
         lay(&job.value if reduces else &job.gradient, out, job.prediction.type, 1 if reduces else job.n_classes)
-    execute(&job, function(name, FL_ROW_FUNCTION, job.prediction.type == FL_F32))
+    execute(&job, function(name, FL_ROW_FUNCTION, job.prediction.type != FL_F64))
     return out[()] if ndim_out == 0 and fresh else out
 
 
@@ -1466,5 +1502,5 @@ def unary(str name not None, x, out):
         out = new_output(&job.value, a, cnp.PyArray_NDIM(a), 0)
     else:
         lay(&job.value, out, job.prediction.type, 0)
-    execute(&job, function(name, FL_UNARY, job.prediction.type == FL_F32))
+    execute(&job, function(name, FL_UNARY, job.prediction.type != FL_F64))
     return out

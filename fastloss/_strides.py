@@ -18,9 +18,6 @@ try:
 except ImportError:  # NumPy before 1.25
     from numpy import TooHardError  # type: ignore[no-redef, attr-defined, unused-ignore]
 
-# Up to here C-ordered rows go through tiles like others (csrc/rows.h).
-FEW_CLASSES = 64
-
 # Overlap of strided arrays is an integer problem that can take for ever; more work than this, and a copy is cheaper.
 OVERLAP_WORK = 100_000
 
@@ -56,14 +53,17 @@ def merged(shape: Sequence[int], arrays: Sequence[np.ndarray]) -> list[tuple[int
     return groups
 
 
-def is_direct(buffer: np.ndarray, dtype: np.dtype, narrower: bool = False) -> bool:
-    """Whether a kernel of `dtype` can write to `buffer`; derivatives also where it is float32 and the kernel is not."""
+def is_direct(buffer: np.ndarray) -> bool:
+    """Whether a kernel can write to `buffer`, which is of one of the types of results."""
     return (
-        (buffer.dtype == dtype or (narrower and buffer.dtype == np.float32))
-        and buffer.dtype.isnative
+        buffer.dtype.isnative
         and buffer.flags.aligned
         and all(stride % buffer.itemsize == 0 for stride in buffer.strides)
     )
+
+
+def native_type(array: np.ndarray) -> np.dtype:
+    return array.dtype.newbyteorder("=")
 
 
 def conflicts(buffer: np.ndarray, z: np.ndarray, inputs: Sequence[np.ndarray | None], may_be_z: bool) -> bool:
@@ -104,16 +104,14 @@ class ElementLayout:
     def _joins(self, array: np.ndarray) -> bool:
         return len(merged(self.z.shape, [*self.together, array])) <= 2
 
-    def buffer(
-        self, out: np.ndarray | None, inputs: Sequence[np.ndarray | None], may_be_z: bool, narrower: bool = True
-    ) -> np.ndarray | None:
+    def buffer(self, out: np.ndarray | None, inputs: Sequence[np.ndarray | None], may_be_z: bool) -> np.ndarray | None:
         """Return where the kernels write to: `out` where they can, else an array for the time being."""
         if out is None:
             return None
         buffer = out.transpose(self.order)
-        joins = is_direct(buffer, self.z.dtype, narrower) and self._joins(buffer)
+        joins = is_direct(buffer) and self._joins(buffer)
         if not joins or conflicts(buffer, self.z, inputs, may_be_z):
-            buffer = np.empty(self.z.shape, self.z.dtype)
+            buffer = np.empty(self.z.shape, native_type(buffer))
         self.together.append(buffer)
         return buffer
 
@@ -173,9 +171,9 @@ class SetLayout:
         if out is None:
             return None
         buffer = out.transpose(self.order)
-        walks = is_direct(buffer, self.z.dtype, narrower=True) and self._walks([*self.together, buffer])
+        walks = is_direct(buffer) and self._walks([*self.together, buffer])
         if not walks or conflicts(buffer, self.z, inputs, may_be_z=False):
-            buffer = np.empty(self.z.shape, self.z.dtype)
+            buffer = np.empty(self.z.shape, native_type(buffer))
         self.together.append(buffer)
         return buffer
 
@@ -249,8 +247,8 @@ class RowLayout:
 
     def row_buffer(self, out: np.ndarray, inputs: Sequence[np.ndarray | None] = ()) -> np.ndarray:
         buffer = out.transpose(self.row_order)
-        if not is_direct(buffer, self.z.dtype) or self._splits(buffer) or conflicts(buffer, self.z, inputs, False):
-            buffer = np.empty(buffer.shape, self.z.dtype)
+        if not is_direct(buffer) or self._splits(buffer) or conflicts(buffer, self.z, inputs, False):
+            buffer = np.empty(buffer.shape, native_type(buffer))
         self.together.append(buffer)
         return buffer
 
@@ -260,11 +258,9 @@ class RowLayout:
 
     def full_buffer(self, out: np.ndarray, inputs: Sequence[np.ndarray | None], may_be_z: bool) -> np.ndarray:
         buffer = out.transpose(self.order)
-        # Long rows would take another loop for the sake of a narrower output, and so end in other bits.
-        narrower = self.by_columns or self.n_classes <= FEW_CLASSES
-        fits = is_direct(buffer, self.z.dtype, narrower) and self._joins(buffer)
+        fits = is_direct(buffer) and self._joins(buffer)
         if not fits or conflicts(buffer, self.z, inputs, may_be_z):
-            buffer = self._empty(self.z.dtype)
+            buffer = self._empty(native_type(buffer))
         self.together.append(self._row_view(buffer))
         return buffer
 

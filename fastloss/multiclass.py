@@ -1316,8 +1316,8 @@ def zero_one(
     >>> fl.zero_one([1.5, -0.5, 0.0], [1, 1, 0], reduction="none")
     array([0., 1., 0.])
     """
-    z = _call.prediction_array(prediction, "prediction")
-    t = _call.operand(target, "target")
+    z = _call.prediction_array(prediction, "prediction", as_stored=True)
+    t = _call.operand(target, "target", as_stored=True)
     if t.ndim == 0 or t.shape == z.shape:
         return _ZERO_ONE._value(z, t, sample_weight, reduction)
     axis = _call.checked_axis(axis, z, "prediction")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _call
+from ._arrays import BFLOAT16_BITS
 from ._kernels import Loss as _Loss
 from ._kernels import PointwiseLoss, SetLoss
 from ._resolve import resolve
@@ -81,9 +82,9 @@ def apply(
 
     Notes
     -----
-    Tensors and kernels share memory: float64 and float32 are not copied, in any memory order of the prediction. float16
-    and bfloat16 predictions are computed in a float32 copy, and the gradient is rounded to their dtype. The gradient
-    is one new tensor of the prediction's size, kept with the prediction until the graph is freed.
+    Tensors and kernels share memory: nothing is copied, in any memory order of the prediction. float16 and bfloat16
+    are computed in float32, and the gradient is rounded to them once. The gradient is one new tensor of the
+    prediction's size, kept with the prediction until the graph is freed.
 
     With ``reduction="none"`` each value depends on its own element, row or set only, and so takes its own factor in the
     backward pass. Second derivatives are products with the diagonal Hessian, or with that of each row; at a kink they
@@ -215,8 +216,12 @@ class _Evaluation:
         self, prediction: torch.Tensor, *constants: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         target, options = self._arrays(*constants)
-        value, gradient = self.loss.value_and_gradient(_array(prediction), target, **options)
-        return _tensor(value, prediction), _tensor(gradient, prediction)
+        if prediction.dtype != torch.bfloat16:
+            value, gradient = self.loss.value_and_gradient(_array(prediction), target, **options)
+            return _tensor(value, prediction), _tensor(gradient, prediction)
+        out = torch.empty_like(prediction)
+        value, _ = self.loss.value_and_gradient(_array(prediction), target, gradient_out=_array(out), **options)
+        return _tensor(value, prediction), out
 
     def hessian_product(
         self, prediction: torch.Tensor, vector: torch.Tensor, *constants: torch.Tensor | None
@@ -500,9 +505,11 @@ def _check_on_cpu(argument: str, tensor: torch.Tensor) -> None:
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    """Return a view of a tensor, or a float32 copy where NumPy has no such type. The kernels would make that, too."""
+    """Return a view of a tensor; NumPy has no bfloat16, but the kernels take its bits."""
     tensor = tensor.detach().resolve_conj().resolve_neg()
-    return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
+    if tensor.dtype == torch.bfloat16:
+        return np.asarray(tensor.view(torch.int16).numpy()).view(BFLOAT16_BITS)
+    return np.asarray(tensor.numpy())
 
 
 def _dtype_of(prediction: torch.Tensor) -> torch.dtype:

@@ -283,7 +283,9 @@ REFUSED = {
     "polars int128": needs("polars", lambda polars, x: polars.Series([0, 1] * len(x), dtype=polars.Int128)),
     "polars lazy": needs("polars", lambda polars, x: polars.LazyFrame({"x": [0.0]})),
     "torch with gradient": needs("torch", lambda torch, x: torch_tensor(x.astype(float)).requires_grad_()),
-    "torch bfloat16": needs("torch", lambda torch, x: torch_tensor(x).to(torch.bfloat16)),
+    "torch bfloat16 with gradient": needs(
+        "torch", lambda torch, x: torch_tensor(x).to(torch.bfloat16).requires_grad_()
+    ),
     "torch sparse": needs("torch", lambda torch, x: torch_tensor(x).to_sparse()),
     "torch meta": needs("torch", lambda torch, x: torch_tensor(x).to("meta")),
     "DLPack of torch with gradient": needs(
