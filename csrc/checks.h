@@ -47,14 +47,19 @@ SHARED ptrdiff_t check_wide_domain(const fl_array *target, const fl_job *job, pt
                                    const real *weight)
 {
     if (FL_REAL != 32 || target->type != FL_F64 || domain == FL_ANY) return -1;
+    const int classes = domain >= FL_CLASSES;
+    const double low = domain == FL_POSITIVE || domain == FL_OPEN_INTERVAL ? 0x1p-1074 : 0;
+    const double high = domain == FL_UNIT_INTERVAL   ? 1
+                        : domain == FL_OPEN_INTERVAL ? 0x1.fffffffffffffp-1
+                        : classes                    ? domain - FL_CLASSES
+                                                     : DBL_MAX;
     FOR_EACH_RUN(target, job->n_inner, first, n, {
-        for (ptrdiff_t i = 0; i < run; i++) {
-            const double t = *(const double *)(const void *)(at + i * stride);
-            const int inside = domain == FL_UNIT_INTERVAL   ? t >= 0 && t <= 1
-                               : domain == FL_OPEN_INTERVAL ? t > 0 && t < 1
-                               : domain >= FL_CLASSES       ? t >= 0 && t <= domain - FL_CLASSES && t == (double)(int)t
-                               : domain == FL_POSITIVE      ? t > 0 && t <= DBL_MAX
-                                                            : t >= 0 && t <= DBL_MAX;
+        const double *t = (const double *)(const void *)at;
+        int64_t outside = stride != sizeof *t || classes; /* of consecutive ones first whether there is any */
+        for (ptrdiff_t i = 0; stride == sizeof *t && i < run; i++) outside |= !((t[i] >= low) & (t[i] <= high));
+        for (ptrdiff_t i = 0; outside && i < run; i++) {
+            const double x = *(const double *)(const void *)(at + i * stride);
+            const int inside = x >= low && x <= high && (!classes || x == (double)(int)x);
             if (!inside && (!weight || weight[done + i] != 0)) return done + i;
         }
     })

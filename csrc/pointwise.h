@@ -107,14 +107,19 @@ typedef struct tile_arrays {
 
 /* The arithmetic of a tile leaves memory idle, and waiting for memory the arithmetic. So the first loop over a tile fetches
  * the next one and sends off the one before. */
+enum { READ = 3 }; /* prediction, target, weight */
 typedef struct traffic {
-    const real *z_ahead, *t_ahead; /* the next tile's; NULL: there is none, or it is not dense */
-    streaming_copy gradient, hessian;     /* what is left of the tile before */
+    const char *ahead[READ];          /* the next tile's; the first is NULL where there is none */
+    ptrdiff_t step[READ];             /* from one element to the next */
+    streaming_copy gradient, hessian; /* what is left of the tile before */
 } traffic;
 
 ALWAYS_INLINE void use_memory_meanwhile(traffic *t, ptrdiff_t i)
 {
-    if (t->z_ahead) prefetch(t->z_ahead + i), prefetch(t->t_ahead + i);
+    for (int k = 0; k < READ && t->ahead[0]; k++) {
+        prefetch(t->ahead[k] + i * t->step[k]);
+        if (t->step[k] > (ptrdiff_t)sizeof(real)) prefetch(t->ahead[k] + i * t->step[k] + 64);
+    }
     advance_copy(&t->gradient);
     advance_copy(&t->hessian);
 }
@@ -205,23 +210,52 @@ ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums,
         evaluate_tile(a, o, sums, f, has_e, has_l, want, 0);
 }
 
+/* What is one number stays in its tile, once it is there. */
+SHARED void take_targets_and_weights(const fl_job *job, ptrdiff_t first, int is_first, tile_arrays *a, real *t, real *w)
+{
+    const fl_array *target = &job->target, *weight = &job->weight;
+    a->t = a->z, a->w = NULL;
+    if (target->data) {
+        const int single = is_single(target, job->n_outer, job->n_inner);
+        const int dense = !single && is_dense(target, job->n_outer, job->n_inner);
+        a->t = single && !is_first ? t : tile_of(target, job, first, a->n, dense, t);
+    }
+    if (weight->data) {
+        const int single = is_single(weight, job->n_outer, job->n_inner);
+        const int dense = !single && job->weight_unit == 1 && is_dense(weight, job->n_outer, job->n_inner);
+        a->w = single && !is_first ? w : weights_of(job, first, a->n, dense, w);
+    }
+}
+
+/* Where the tile stands that is read next. What does not lie in one run is left to the processor. */
+SHARED void look_ahead(traffic *t, const fl_job *job, ptrdiff_t first, int is_last)
+{
+    const fl_array *read[READ] = {&job->prediction, &job->target, &job->weight};
+    for (int k = 0; k < READ; k++) {
+        const fl_array *x = read[k];
+        const int one_run = x->data && (job->n_outer == 1 || lies_in_one_run(x, job));
+        t->step[k] = job->n_inner == 1 ? x->outer : x->inner;
+        t->ahead[k] = one_run || (x->data && job->n_inner == 1) ? x->data + first * t->step[k] : t->ahead[0];
+        if (k && t->ahead[k] == t->ahead[0]) t->step[k] = t->step[0];
+        if (!k && is_last) t->ahead[0] = NULL;
+    }
+}
+
 SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum,
                                  const pointwise_formula *f)
 {
     CACHE_ALIGNED real z_tile[TILE], t_tile[TILE], w_tile[TILE], q_tile[TILE], e_tile[TILE], l_tile[TILE];
     CACHE_ALIGNED real value_tile[TILE], gradient_tile[2][TILE], hessian_tile[2][TILE];
 #define DENSE(array) ((array).data && is_dense(&(array), job->n_outer, job->n_inner))
-    const int z_dense = DENSE(job->prediction), t_dense = DENSE(job->target),
-              w_dense = DENSE(job->weight) && job->weight_unit == 1;
-    const int q_dense = DENSE(job->pos_weight), value_dense = DENSE(job->value);
+    const int z_dense = DENSE(job->prediction), q_dense = DENSE(job->pos_weight), value_dense = DENSE(job->value);
     const int gradient_dense = DENSE(job->gradient), hessian_dense = DENSE(job->hessian);
 #undef DENSE
     const tile_function evaluate = f->of_want[job->want];
     lane_sums sums = no_sums();
     traffic traffic = {0};
-    const int fetches = z_dense && (t_dense || !job->target.data);
+    const ptrdiff_t start = first, end = first + count;
 
-    for (ptrdiff_t end = first + count, turn = 0; first < end; first += TILE, turn = !turn) {
+    for (ptrdiff_t turn = 0; first < end; first += TILE, turn = !turn) {
         const ptrdiff_t n = end - first < TILE ? end - first : TILE;
         const ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
         const int direct = n == padded && !job->stream;
@@ -232,14 +266,12 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
                          .scale = (real)job->scale,
                          .traffic = job->stream ? &traffic : NULL};
         a.z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
-        a.t = job->target.data ? tile_of(&job->target, job, first, n, t_dense, t_tile) : a.z;
-        a.w = job->weight.data ? weights_of(job, first, n, w_dense, w_tile) : NULL;
+        take_targets_and_weights(job, first, first == start, &a, t_tile, w_tile);
         a.q = job->pos_weight.data ? tile_of(&job->pos_weight, job, first, n, q_dense, q_tile) : NULL;
         a.value = job->value.data ? value_tile : NULL;
         a.gradient = direct && gradient_dense ? (real *)(void *)job->gradient.data + first : gradient_tile[turn];
         a.hessian = direct && hessian_dense ? (real *)(void *)job->hessian.data + first : hessian_tile[turn];
-        traffic.z_ahead = fetches && first + 2 * TILE <= end ? a.z + TILE : NULL;
-        traffic.t_ahead = a.t + TILE;
+        if (job->stream) look_ahead(&traffic, job, first + TILE, first + 2 * TILE > end);
         int hard;
         ptrdiff_t bad = check_domain(a.t, n, job->domain, &hard);
         if (job->check_target) {
@@ -270,10 +302,30 @@ SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
 {
     CACHE_ALIGNED real w[TILE], t[TILE];
     const int dense = is_dense(&job->target, job->n_outer, job->n_inner);
+    const int has_weights = job->weight.data != NULL;
+    const int w_dense = has_weights && is_dense(&job->weight, job->n_outer, job->n_inner) && job->weight_unit == 1;
+    const int w_single = has_weights && is_single(&job->weight, job->n_outer, job->n_inner);
+    const ptrdiff_t w_size = has_weights ? size_of_type(job->weight.type) : 1;
+    const int w_in_one_run = has_weights && lies_in_one_run(&job->weight, job);
+    double of_tile = -1; /* a single weight's: the same for all */
     *result = (fl_checked){.bad_target = -1, .bad_weight = -1};
     for (ptrdiff_t end = first + count; first < end; first += TILE) {
         const ptrdiff_t n = end - first < TILE ? end - first : TILE;
-        result->weight_sum += job->weight.data ? sum_weights(w, job, first, n, result) : (double)n;
+        if (w_in_one_run && first + 2 * TILE <= end)
+            for (ptrdiff_t i = TILE; i < 2 * TILE; i += 64 / w_size)
+                prefetch_far(job->weight.data + (first + i) * w_size);
+        if (!has_weights)
+            result->weight_sum += (double)n;
+        else if (w_dense && n % LANES == 0 && !job->check_target)
+            result->weight_sum +=
+                sum_of_weights((const real *)(const void *)job->weight.data + first, job, first, n, result);
+        else if (w_single && n == TILE && of_tile >= 0)
+            result->weight_sum += of_tile;
+        else {
+            const double sum = sum_weights(w, job, first, n, result);
+            if (n == TILE) of_tile = sum;
+            result->weight_sum += sum;
+        }
         if (!job->check_target || result->bad_target >= 0) continue;
         int hard;
         const real *targets = tile_of(&job->target, job, first, n, dense && !job->weight.data, t);

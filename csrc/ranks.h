@@ -319,7 +319,7 @@ SHARED ptrdiff_t rows_ranked_by_target(const fl_job *job, ptrdiff_t first, ptrdi
 /* Logits, targets, Hessian, and rows on their way out; or a piece. */
 static ptrdiff_t ranked_scratch(const fl_job *job)
 {
-    return are_ranked_by_target(job) ? PIECE * (ptrdiff_t)sizeof(real) + 64 : bytes_of_tiles(job, 4);
+    return are_ranked_by_target(job) ? PIECE * (ptrdiff_t)sizeof(real) + 64 : bytes_of_tiles(job, rows_in_tile(job), 4);
 }
 
 #define RANKED(name, kind_, n_coefficients, outputs)                                                             \

@@ -12,17 +12,22 @@ ALWAYS_INLINE int is_few(const fl_job *job)
 {
     const ptrdiff_t n = job->n_outer;
     return job->n_classes >= 2 && job->n_classes < FUSED_CLASSES && !is_soft(job) && !(job->want & FL_HESSIAN) &&
-           rows_are_packed(&job->prediction, job, n) &&
-           (!job->gradient.data || rows_are_packed(&job->gradient, job, n));
+           classes_are_dense(&job->prediction, job) &&
+           (!job->gradient.data || classes_are_dense(&job->gradient, job)) &&
+           /* rows_tiled.h gives rows that count nowhere a zero of another sign */
+           (!is_weighted(job) || (rows_are_packed(&job->prediction, job, n) &&
+                                  (!job->gradient.data || rows_are_packed(&job->gradient, job, n))));
 }
 
-enum { FEW_AHEAD = 12288 / sizeof(real) }; /* what comes in while this is computed */
+enum { FEW_AHEAD = 12288 }; /* bytes: what comes in while this is computed */
 
 /* Rows from memory, where their exponentials go, and what goes out meanwhile. */
 typedef struct few_run {
     const real *from;
     real *e;
     ptrdiff_t stride, n;
+    const char *ahead; /* what comes in meanwhile, so many bytes for each logit */
+    ptrdiff_t step;
     streaming_copy *flow;
 } few_run;
 
@@ -31,7 +36,8 @@ ALWAYS_INLINE void few_statistics(const few_run *t, const int n_classes, row_sta
 {
     const real *from = t->from;
     real *e = t->e;
-    const ptrdiff_t tile_stride = t->stride, n = t->n;
+    const ptrdiff_t tile_stride = t->stride, n = t->n, step = t->step;
+    const char *ahead = t->ahead;
     streaming_copy leaving = *t->flow;
     for (ptrdiff_t i = 0; i < n; i += WIDTH) {
         vreal z[FUSED_CLASSES];
@@ -67,7 +73,7 @@ ALWAYS_INLINE void few_statistics(const few_run *t, const int n_classes, row_sta
             if (keep)
                 store(e + k * tile_stride + i,
                       !by_target && kind == ROW_LOG_SOFTMAX ? from_bits(bits_of(x)) : from_bits(bits_of(y)));
-            if (k % GROUP == 0) prefetch(from + i * n_classes + k * WIDTH + FEW_AHEAD);
+            if (k % GROUP == 0) prefetch(ahead + (i * n_classes + k * WIDTH) * step);
             if (keep && k % GROUP == 0) advance_copy(&leaving);
         }
         store(s->sum_others + i, n_classes > PARTIAL ? sum_others + also : sum_others);
@@ -146,14 +152,14 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
     row_stats s;
     streaming_copy flow = {0};
     double total = 0;
+    const int as_they_are = job->prediction.type == REAL_TYPE && rows_are_packed(&job->prediction, job, job->n_outer);
     start_weights(job, round_up(count < rows ? count : rows, LANES), &s);
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows;
         const char *at = job->prediction.data + first * job->prediction.outer;
-        const int is_real = job->prediction.type == REAL_TYPE;
-        const real *from = is_real ? (const real *)(const void *)at : converted;
-        if (!is_real) load_strided(converted, at, job->prediction.classes, job->prediction.type, n * n_classes);
-        const few_run run = {from, e, rows, n, &flow};
+        const real *from = as_they_are ? (const real *)(const void *)at : converted;
+        if (!as_they_are) gather_rows(converted, &job->prediction, job, first, n);
+        const few_run run = {from, e, rows, n, at + FEW_AHEAD, job->prediction.outer / n_classes, &flow};
         const ptrdiff_t bad_index = load_targets(job, first, n, &s);
         if (bad_index >= 0) return bad_index;
         switch (n_classes) {
@@ -184,8 +190,7 @@ SHARED ptrdiff_t rows_few(const fl_job *job, ptrdiff_t first, ptrdiff_t count, d
                 FOR_FUSED_CLASSES(CASE)
 #undef CASE
             }
-            store_packed(job->gradient.data + first * job->gradient.outer, job->gradient.type, packed, n * n_classes,
-                         job->stream, &flow);
+            put_rows(&job->gradient, job, first, n, packed, &flow);
         }
         if (job->value.data)
             store_elements(&job->value, job->n_inner, first, n, s.value);

@@ -143,7 +143,7 @@ SHARED ptrdiff_t rows_full(const fl_job *job, ptrdiff_t first, ptrdiff_t count, 
         if (!is_soft(job)) amounts.class_weight = NULL; /* it stands in the row's weight already */
         ptrdiff_t bad = load_soft_targets(a, rows, &amounts, first, n, &s);
         if (bad >= 0) return bad;
-        statistics_soft(&(tile_run){z, e, rows, padded, NULL, 0, &flow}, &own, &s);
+        statistics_soft(&(tile_run){z, e, rows, padded, NULL, 0, 0, &flow}, &own, &s);
         sum_terms(&s, padded, &own, ROW_LOSS);
         f->soft(&(soft_tiles){z, e, a, second, rows}, padded, &own, &s);
         if (job->full == FL_PACKED)

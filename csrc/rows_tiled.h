@@ -10,8 +10,22 @@
 #include "sums.h"
 #include "tiles.h"
 
+/* Where a class of neighbouring rows lies in one piece, many rows make a tile: so that the pieces are long. It stays in the second
+ * level. A multiple of what are added up together. */
+enum { COLUMN_TILE_BYTES = 196608 };
+
+ALWAYS_INLINE ptrdiff_t tiled_rows_together(const fl_job *job)
+{
+    const ptrdiff_t rows = rows_in_tile(job), n_rows = job->n_outer * job->n_inner;
+    if (classes_are_dense(&job->prediction, job)) return rows;
+    ptrdiff_t most = COLUMN_TILE_BYTES / (ptrdiff_t)sizeof(real) / job->n_classes;
+    most = most > MAX_ROWS ? MAX_ROWS : most;
+    most = most > n_rows ? n_rows : most;
+    return most < rows ? rows : most / rows * rows;
+}
+
 /* Logits, exponentials, Hessian, targets, and rows on their way out. */
-ALWAYS_INLINE ptrdiff_t tiled_scratch(const fl_job *job) { return bytes_of_tiles(job, 5); }
+ALWAYS_INLINE ptrdiff_t tiled_scratch(const fl_job *job) { return bytes_of_tiles(job, tiled_rows_together(job), 5); }
 
 /* How the exponentials of a row are added up, in every loop that does it for rows in lanes. So that rounding stays near one ulp
  * for any number of classes: all in one up to PARTIAL, in two halves up to FEW_SUMS, beyond that PARTIAL at a time, put
@@ -60,6 +74,7 @@ typedef struct tile_run {
     ptrdiff_t stride, n;
     const char *ahead;
     ptrdiff_t ahead_bytes;
+    ptrdiff_t ahead_classes; /* from class to class of what lies in columns; else 0 */
     streaming_copy *flow;
 } tile_run;
 
@@ -68,7 +83,7 @@ ALWAYS_INLINE void tile_statistics(const tile_run *t, const fl_job *job, row_sta
                                    const int keep, const int by_target, const int want_smaller)
 {
     real *z = t->z, *e = t->e;
-    const ptrdiff_t tile_stride = t->stride, n = t->n, ahead_bytes = t->ahead_bytes;
+    const ptrdiff_t tile_stride = t->stride, n = t->n, ahead_bytes = t->ahead_bytes, ahead_classes = t->ahead_classes;
     const char *ahead = t->ahead;
     const ptrdiff_t n_classes = job->n_classes;
     ptrdiff_t fetched = 0;
@@ -98,6 +113,7 @@ ALWAYS_INLINE void tile_statistics(const tile_run *t, const fl_job *job, row_sta
                 }
                 if (keep) store(e + k * tile_stride + i, y);
                 if (fetched < ahead_bytes) prefetch_far(ahead + fetched), fetched += 64;
+                if (ahead_classes) prefetch_far(ahead + k * ahead_classes + i * (ptrdiff_t)sizeof(real));
                 if (k % GROUP == 0) advance_copy(&leaving);
             }
             if (n_classes <= FEW_SUMS)
@@ -172,7 +188,7 @@ typedef struct tiled_rows {
 
 ALWAYS_INLINE void divide_tiled_scratch(const fl_job *job, tiled_rows *t)
 {
-    t->rows = rows_in_tile(job), t->flow = (streaming_copy){0};
+    t->rows = tiled_rows_together(job), t->flow = (streaming_copy){0};
     const ptrdiff_t tile_size = round_up(t->rows * job->n_classes + LANES, LANES);
     t->z = (real *)round_up((ptrdiff_t)job->scratch, 64);
     t->hessian = t->z + tile_size, t->packed = t->hessian + tile_size, t->a = t->packed + tile_size;
@@ -186,13 +202,15 @@ SHARED void statistics_of_tile(const fl_job *job, ptrdiff_t first, ptrdiff_t n, 
     const fl_array *x = &job->prediction;
     const int want = job->want;
     const ptrdiff_t next = left - n < t->rows ? left - n : t->rows;
-    const ptrdiff_t ahead_rows = classes_are_dense(x, job) ? next : 0;
+    const int in_columns = !classes_are_dense(x, job);
+    const ptrdiff_t at = first + n;
     const tile_run run = {t->z,
                           t->e,
                           t->rows,
                           round_up(n, LANES),
-                          x->data + (first + n) * x->outer,
-                          ahead_rows * job->n_classes * x->classes,
+                          x->data + at / job->n_inner * x->outer + at % job->n_inner * x->inner,
+                          in_columns ? 0 : next * job->n_classes * x->classes,
+                          in_columns && next > 0 ? x->classes : 0,
                           &t->flow};
     (kind == ROW_LOG_SOFTMAX ? statistics_log_softmax
      : kind == ROW_SOFTMAX   ? statistics_softmax
@@ -265,7 +283,8 @@ SHARED ptrdiff_t rows_tiled(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
         if (job->value.data)
             store_elements(&job->value, job->n_inner, first, n, t.s.value);
         else if (job->want & FL_VALUE)
-            total += sum_reals(t.s.value, n);
+            for (ptrdiff_t i = 0, part = rows_in_tile(job); i < n; i += part)
+                total += sum_reals(t.s.value + i, n - i < part ? n - i : part);
     }
     finish_copy(&t.flow);
     if (job->stream) stream_end();

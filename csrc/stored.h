@@ -97,6 +97,15 @@ ALWAYS_INLINE ptrdiff_t store_f16s(char *to, const real *tile, ptrdiff_t count)
 /* tile[i] = the element at `from + i * stride` */
 SHARED void load_strided(real *tile, const char *from, ptrdiff_t stride, int type, ptrdiff_t count)
 {
+    if (stride == 0 && count > 1) { /* one number for all */
+        load_strided(tile, from, size_of_type(type), type, 1);
+        for (ptrdiff_t i = 1; i < count; i++) tile[i] = tile[0];
+        return;
+    }
+    if (type == REAL_TYPE && stride == 2 * (ptrdiff_t)sizeof(real)) { /* one of two columns */
+        for (ptrdiff_t i = 0; i < count; i++) tile[i] = ((const real *)(const void *)from)[2 * i];
+        return;
+    }
     if (type == FL_F16 && stride == 2) {
         const ptrdiff_t done = load_f16s(tile, from, count);
         tile += done, from += 2 * done, count -= done;
@@ -176,6 +185,19 @@ ALWAYS_INLINE int is_dense(const fl_array *array, ptrdiff_t n_outer, ptrdiff_t n
     ptrdiff_t size = sizeof(real);
     return array->type == REAL_TYPE && (array->inner == size || n_inner == 1) &&
            (array->outer == n_inner * size || n_outer == 1);
+}
+
+/* One run of consecutive elements of any type from end to end? */
+ALWAYS_INLINE int lies_in_one_run(const fl_array *array, const fl_job *job)
+{
+    const ptrdiff_t size = size_of_type(array->type);
+    return (array->inner == size || job->n_inner == 1) && (array->outer == job->n_inner * size || job->n_outer == 1);
+}
+
+/* The same number everywhere? */
+ALWAYS_INLINE int is_single(const fl_array *array, ptrdiff_t n_outer, ptrdiff_t n_inner)
+{
+    return (array->outer == 0 || n_outer == 1) && (array->inner == 0 || n_inner == 1);
 }
 
 /* Copies past the caches: the destination is not read first, and what others have in the caches stays there. */

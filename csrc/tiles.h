@@ -27,9 +27,9 @@ ALWAYS_INLINE ptrdiff_t place_of(const fl_job *job, ptrdiff_t row, ptrdiff_t k)
 }
 
 /* Bytes of scratch for tiles of a job's shape, each with room for what whole vectors write past its end. */
-ALWAYS_INLINE ptrdiff_t bytes_of_tiles(const fl_job *job, ptrdiff_t n_tiles)
+ALWAYS_INLINE ptrdiff_t bytes_of_tiles(const fl_job *job, ptrdiff_t rows, ptrdiff_t n_tiles)
 {
-    return n_tiles * ((rows_in_tile(job) * job->n_classes + 2 * LANES) * (ptrdiff_t)sizeof(real) + 64) + 64;
+    return n_tiles * ((rows * job->n_classes + 2 * LANES) * (ptrdiff_t)sizeof(real) + 64) + 64;
 }
 
 /* Whether the classes of an array's rows follow each other, and one row the other, from end to end. */
@@ -37,6 +37,48 @@ ALWAYS_INLINE int rows_are_packed(const fl_array *array, const fl_job *job, ptrd
 {
     const ptrdiff_t size = size_of_type(array->type);
     return array->classes == size && job->n_inner == 1 && (array->outer == job->n_classes * size || n == 1);
+}
+
+/* n rows of n_classes reals, so many bytes from row to row on either side. Short ones by moves of their length. */
+SHARED void copy_rows(char *to, ptrdiff_t to_pitch, const char *from, ptrdiff_t pitch, ptrdiff_t n_classes, ptrdiff_t n)
+{
+    const size_t size = (size_t)n_classes * sizeof(real);
+    switch (n_classes) {
+#define CASE(k)                                                                                            \
+    case k:                                                                                                \
+        for (ptrdiff_t i = 0; i < n; i++) memcpy(to + i * to_pitch, from + i * pitch, (k) * sizeof(real)); \
+        break;
+        FOR_FUSED_CLASSES(CASE)
+#undef CASE
+    default:
+        for (ptrdiff_t i = 0; i < n; i++) memcpy(to + i * to_pitch, from + i * pitch, size);
+    }
+}
+
+/* Rows whose classes follow each other, to packed reals. */
+SHARED void gather_rows(real *packed, const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t n)
+{
+    const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
+    const char *from = array->data + first * array->outer;
+    if (rows_are_packed(array, job, n))
+        load_strided(packed, from, array->classes, array->type, n * n_classes);
+    else if (array->type == REAL_TYPE)
+        copy_rows((char *)packed, n_classes * size, from, array->outer, n_classes, n);
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            load_strided(packed + i * n_classes, from + i * array->outer, array->classes, array->type, n_classes);
+}
+
+/* The way back, for rows that do not follow each other. */
+SHARED void scatter_rows(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t n, const real *packed)
+{
+    const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
+    char *to = array->data + first * array->outer;
+    if (array->type == REAL_TYPE)
+        copy_rows(to, array->outer, (const char *)packed, n_classes * size, n_classes, n);
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            store_strided(to + i * array->outer, array->classes, array->type, packed + i * n_classes, n_classes);
 }
 
 enum { CONVERTED = 2048 }; /* numbers of other types on their way into a tile */
@@ -91,13 +133,24 @@ SHARED void store_packed(char *to, int type, const real *packed, ptrdiff_t count
         memcpy(to, packed, (size_t)count * sizeof(real));
 }
 
+/* Packed rows to where they belong. */
+SHARED void put_rows(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t n, const real *packed,
+                     streaming_copy *flow)
+{
+    if (rows_are_packed(array, job, n))
+        store_packed(array->data + first * array->outer, array->type, packed, n * job->n_classes, job->stream, flow);
+    else
+        scatter_rows(array, job, first, n, packed);
+}
+
 SHARED void store_tile(const real *tile, ptrdiff_t tile_stride, const fl_array *array, const fl_job *job,
                        ptrdiff_t first, ptrdiff_t n, real *packed, streaming_copy *flow)
 {
     const ptrdiff_t n_classes = job->n_classes, size = sizeof(real);
-    if (rows_are_packed(array, job, n)) {
+    if (rows_are_packed(array, job, n) ||
+        (job->n_inner == 1 && n_classes > 1 && array->classes == size_of_type(array->type))) {
         tile_to_rows(tile, tile_stride, packed, n_classes, n);
-        store_packed(array->data + first * array->outer, array->type, packed, n * n_classes, job->stream, flow);
+        put_rows(array, job, first, n, packed, flow);
         return;
     }
     FOR_EACH_RUN(array, job->n_inner, first, n, {

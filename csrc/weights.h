@@ -51,11 +51,15 @@ SHARED double largest_double(const fl_job *job, ptrdiff_t first, ptrdiff_t n, pt
     uint64_t top = 0, top_of_weights;
     memcpy(&top_of_weights, &limit, sizeof limit);
     FOR_EACH_RUN(&job->weight, job->n_inner, first, n, {
-        for (ptrdiff_t i = 0; i < run; i++) { /* numbers >= 0 are ordered like their bits, all others come after them */
-            uint64_t of_weight;
-            memcpy(&of_weight, at + i * stride, sizeof of_weight);
-            top = of_weight > top ? of_weight : top;
-        }
+        const ptrdiff_t different = stride == 0 ? 1 : run;
+        const uint64_t *bits = (const uint64_t *)(const void *)at;
+        if (stride == sizeof *bits) /* numbers >= 0 are ordered like their bits, all others come after them */
+            for (ptrdiff_t i = 0; i < run; i++) top = bits[i] > top ? bits[i] : top;
+        else
+            for (ptrdiff_t i = 0; i < different; i++) {
+                const uint64_t of_weight = *(const uint64_t *)(const void *)(at + i * stride);
+                top = of_weight > top ? of_weight : top;
+            }
     })
     memcpy(&largest, &top, sizeof largest);
     if (top <= top_of_weights) return largest;
@@ -70,32 +74,40 @@ SHARED double largest_double(const fl_job *job, ptrdiff_t first, ptrdiff_t n, pt
     return largest;
 }
 
-/* The sum of at most TILE weights, and the tile of them. found->bad_weight becomes the first that is negative or not finite, if
- * none was found before, and found->largest_weight grows. */
-SHARED double sum_weights(real *tile, const fl_job *job, ptrdiff_t first, ptrdiff_t n, fl_checked *found)
+/* The sum of n weights, padded with 0 to whole lanes. found->bad_weight becomes the first that is negative or not finite, if none was
+ * found before, and found->largest_weight grows. One look at each, in the order of sum_reals. */
+SHARED double sum_of_weights(const real *w, const fl_job *job, ptrdiff_t first, ptrdiff_t n, fl_checked *found)
 {
-    const ptrdiff_t padded = (n + LANES - 1) / LANES * LANES;
-    load_weights(tile, job, first, n);
-    for (ptrdiff_t i = n; i < padded; i++) tile[i] = 0;
-    double largest;
+    lane_sums sums = no_sums();
+    vmask ok = eq(ZERO, ZERO);
+    vreal most = ZERO;
+    for (ptrdiff_t i = 0; i < n; i += LANES)
+        for (int g = 0; g < GROUP; g++) {
+            vreal x = load(w + i + g * WIDTH);
+            ok = both(ok, is_weight(x)), most = vmax(x, most);
+            if (i + LANES <= n) add_lanes(&sums, g, x);
+        }
+    double largest = 0, total = total_of(&sums);
+    for (ptrdiff_t i = n / LANES * LANES; i < n; i++) total += (double)w[i];
     if (FL_REAL == 32 && job->weight.type == FL_F64 && job->mean) /* may be fine, and no real for all that */
         largest = largest_double(job, first, n, &found->bad_weight);
     else {
-        vmask ok = eq(ZERO, ZERO);
-        vreal most = ZERO;
-        for (ptrdiff_t i = 0; i < padded; i += WIDTH) {
-            vreal w = load(tile + i);
-            ok = both(ok, is_weight(w)), most = vmax(w, most);
-        }
         if (!all_true(ok) && found->bad_weight < 0)
             for (ptrdiff_t i = n - 1; i >= 0; i--)
-                if (!all_true(is_weight(splat(tile[i])))) found->bad_weight = first + i;
-        largest = 0;
+                if (!all_true(is_weight(splat(w[i])))) found->bad_weight = first + i;
         for (int j = 0; j < WIDTH; j++)
             if ((double)most[j] > largest) largest = (double)most[j];
     }
     if (largest > found->largest_weight) found->largest_weight = largest;
-    return sum_reals(tile, n);
+    return total;
+}
+
+/* The same of a job's weights, and the tile of them. */
+SHARED double sum_weights(real *tile, const fl_job *job, ptrdiff_t first, ptrdiff_t n, fl_checked *found)
+{
+    load_weights(tile, job, first, n);
+    for (ptrdiff_t i = n; i % LANES; i++) tile[i] = 0;
+    return sum_of_weights(tile, job, first, n, found);
 }
 
 #endif

@@ -286,11 +286,14 @@ cdef bint goes_around_caches(const fl_job *job) noexcept:
 
 cdef ptrdiff_t items_of_block(const fl_job *job) noexcept:
     """Elements or rows of a block."""
-    cdef ptrdiff_t size = BLOCK // job.n_classes
+    cdef ptrdiff_t size = BLOCK // job.n_classes, n_rows = job.n_outer * job.n_inner
+    if 0 < size < 256 and job.prediction.classes > item_size(job.prediction.type):
+        # Where a class of neighbouring rows lies in one piece, more of them, if there is enough for all threads.
+        size *= max(1, min(n_rows // size // 16, 256 // size))
     if size >= 256:
         return size // 256 * 256
     if size < LONG_BLOCK_ROWS:
-        return LONG_BLOCK_ROWS if job.n_outer * job.n_inner >= 8 * LONG_BLOCK_ROWS else 1
+        return LONG_BLOCK_ROWS if n_rows >= 8 * LONG_BLOCK_ROWS else 1
     return size
 
 

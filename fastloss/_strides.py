@@ -87,6 +87,28 @@ def overlap(a: np.ndarray, b: np.ndarray) -> bool:
         return True
 
 
+# Rows and columns of a block of a transposition, and the bytes from which blocks pay.
+BLOCK = (32, 512)
+LARGE_COPY = 1 << 20
+
+
+def c_ordered(array: np.ndarray) -> np.ndarray:
+    """
+    Return a copy in C order.
+
+    NumPy copies a large matrix of the other order element by element from far-away places: a block at a time stays in
+    the caches, and takes a third of the time.
+    """
+    if array.ndim != 2 or array.nbytes < LARGE_COPY or abs(array.strides[0]) >= abs(array.strides[1]):
+        return array.copy(order="C")
+    copied = np.empty(array.shape, array.dtype)
+    for i in range(0, array.shape[0], BLOCK[0]):
+        for k in range(0, array.shape[1], BLOCK[1]):
+            block = slice(i, i + BLOCK[0]), slice(k, k + BLOCK[1])
+            copied[block] = array[block]
+    return copied
+
+
 class ElementLayout:
     """The way in which arrays of any number of axes, all alike, become (outer, inner)."""
 
@@ -120,7 +142,7 @@ class ElementLayout:
         if array is None:
             return None
         if not self._joins(array):
-            array = array.copy(order="C")
+            array = c_ordered(array)
         self.together.append(array)
         return array
 

@@ -38,8 +38,8 @@ LEFT_OUT = sorted({case.function for case in cases.TABLE} - set(KEPT))
 LEFT_OUT += "float64 test_interrupt under_load same_bits".split()
 TESTS = [
     *(f"tests/test_{name}.py" for name in (
-        "columns", "init_score", "inputs", "isa", "labels", "layouts", "linear", "memory", "objects", "options",
-        "errors", "full_hessian", "sets", "signals", "threads", "weights",
+        "columns", "fisher", "halves", "init_score", "inputs", "isa", "labels", "layouts", "linear", "memory",
+        "objects", "options", "errors", "full_hessian", "sets", "signals", "threads", "weights",
     )),
     *("-k", f"not ({' or '.join(LEFT_OUT)}) or python_threads or test_outside_the_domain"),
 ]  # fmt: skip

@@ -1,0 +1,152 @@
+"""Options and memory orders that have a road of their own through the kernels: the same numbers as on the plain one."""
+
+import re
+
+import cases
+import numpy as np
+import pytest
+
+import fastloss as fl
+
+SHAPE = (7, 1301)  # several tiles, the last of them not full
+LOSSES = {"real": fl.Huber(0.7), "soft": fl.BinaryCrossEntropy(), "positive": fl.Gamma()}
+
+
+def draw(kind, shape, dtype):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=shape).astype(dtype)
+    return z, cases.draw_target(rng, kind, shape, np.float32), rng.uniform(0.5, 2, shape).astype(np.float32)
+
+
+def stretched(x, how):
+    """What broadcasts to an array of the shape of x."""
+    return {"one": x[0, 0], "a row": x[:, :1], "a column": x[:1], "whole": x}[how]
+
+
+def assert_same(found, wanted, what):
+    for a, b in zip(found, wanted, strict=True):
+        assert cases.same_bits(a, b), what
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("how", ["one", "a row", "a column", "whole"])
+@pytest.mark.parametrize("code", ["f4", "f8", "f2", "i8"])
+def test_broadcast_targets_and_weights(dtype, kind, how, code):
+    """One number for all, for a row or for a column, of any type: as if each element had its own, to the last bit."""
+    loss = LOSSES[kind]
+    z, t, w = draw(kind, SHAPE, dtype)
+    if code == "i8":
+        t, w = np.ceil(t), np.ceil(w)
+    t, w = stretched(t, how).astype(code), stretched(w, how).astype(code)
+    whole_t, whole_w = (np.ascontiguousarray(np.broadcast_to(x, SHAPE)) for x in (t, w))
+    for reduction in ("mean", "sum", "none"):
+        for weight, whole in ((None, None), (w, whole_w)):
+            found = loss.value_gradient_and_hessian(z, t, sample_weight=weight, reduction=reduction)
+            wanted = loss.value_gradient_and_hessian(z, whole_t, sample_weight=whole, reduction=reduction)
+            assert_same(found, wanted, f"{how} {code} {reduction}")
+
+
+@pytest.mark.parametrize("how", ["one", "a row", "a column", "whole"])
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("code", ["f4", "f8"])
+def test_bad_weights_are_found(how, bad, code):
+    z, t, w = draw("real", SHAPE, np.float32)
+    w = stretched(w, how).astype(code)
+    at = () if w.ndim == 0 else tuple(size - 1 for size in w.shape)
+    w = np.array(w)
+    w[at] = bad
+    place = f"[{', '.join(map(str, at))}]" if at else ""
+    for reduction in ("mean", "sum"):
+        with pytest.raises(ValueError, match=re.escape(f"sample_weight{place} = ")):
+            fl.huber(z, t, sample_weight=w, reduction=reduction)
+
+
+@pytest.mark.parametrize("how", ["one", "a row", "a column", "whole"])
+@pytest.mark.parametrize("bad", [-1e-300, 1 + 2.0**-40, np.nan])
+def test_float64_targets_are_judged_as_passed(how, bad):
+    """As float32 the first two would be 0 and 1; what has weight 0 may be anything."""
+    z, t, _ = draw("soft", SHAPE, np.float32)
+    t = np.array(stretched(t, how), np.float64)
+    at = () if t.ndim == 0 else tuple(size - 1 for size in t.shape)
+    t[at] = bad
+    place = f"[{', '.join(map(str, at))}]" if at else ""
+    with pytest.raises(ValueError, match=re.escape(f"target{place} = ")):
+        fl.binary_cross_entropy(z, t)
+    if how == "whole":
+        counts = np.arange(t.size).reshape(SHAPE) != t.size - 1
+        assert np.isfinite(fl.binary_cross_entropy(z, t, sample_weight=counts.astype(float)))
+
+
+@pytest.mark.parametrize("order", ["column of two", "column of three", "transposed"])
+def test_scores_of_another_order(dtype, order):
+    """Large enough for transpositions in blocks."""
+    shape = (700, 1100)
+    z, t, w = draw("real", shape, dtype)
+    given = {
+        "column of two": lambda: np.stack([z, z + 1], -1)[..., 0],
+        "column of three": lambda: np.stack([z, z, z + 1], -1)[..., 1],
+        "transposed": lambda: np.asfortranarray(z),
+    }[order]()
+    wanted = fl.Huber().value_gradient_and_hessian(z, t, sample_weight=w, reduction="none")
+    found = fl.Huber().value_gradient_and_hessian(given, t, sample_weight=w, reduction="none")
+    for a, b in zip(found, wanted, strict=True):
+        assert np.array_equal(a, b)
+    gradient = np.empty(shape, dtype)
+    fl.Huber().gradient(given, t, sample_weight=w, reduction="none", gradient_out=gradient)
+    assert np.array_equal(gradient, wanted[1])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5, 7, 8, 10, 16, 17, 33, 64, 65, 200])
+@pytest.mark.parametrize("gap", [1, 6])
+def test_rows_with_gaps(dtype, n_classes, gap):
+    """Those of a table with other columns beside: the same bits, and nothing is written beside."""
+    n = 531
+    z, _, w = draw("real", (n, n_classes), dtype)
+    t = np.arange(n) % n_classes
+    room, out = (np.full((n, n_classes + gap), 7, dtype) for _ in range(2))
+    room[:, :n_classes] = z
+    for options in ({}, {"sample_weight": w[:, 0]}):
+        for reduction in ("mean", "none"):
+            wanted = fl.CrossEntropy().value_and_gradient(z, t, reduction=reduction, **options)
+            found = fl.CrossEntropy().value_and_gradient(
+                room[:, :n_classes], t, reduction=reduction, gradient_out=out[:, :n_classes], **options
+            )
+            assert_same((found[0], np.ascontiguousarray(found[1])), wanted, f"{reduction} {options.keys()}")
+            assert (out[:, n_classes:] == 7).all()
+    found = fl.log_softmax(room[:, :n_classes], out=out[:, :n_classes])
+    assert cases.same_bits(np.ascontiguousarray(found), fl.log_softmax(z))
+    assert (out[:, n_classes:] == 7).all()
+
+
+@pytest.mark.parametrize(("n", "n_classes"), [(5000, 2), (3000, 10), (2100, 100), (700, 1000), (40, 5001)])
+@pytest.mark.parametrize("axis", ["F order", "leading", "of images"])
+def test_classes_in_columns(dtype, n, n_classes, axis):
+    """Tiles of many rows: rows, weights and values in their places, whatever the number of threads."""
+    z, _, w = draw("real", (n, n_classes), dtype)
+    t, w = np.arange(n) % n_classes, w[:, 0]
+    w[::7] = 0
+    loss = fl.CrossEntropy()
+    wanted = loss.value_and_gradient(z, t, sample_weight=w, reduction="none")
+    if axis == "F order":
+        given, options = np.asfortranarray(z), {}
+    elif axis == "leading":
+        given, options = np.ascontiguousarray(z.T), {"axis": 0}
+    else:
+        given = np.ascontiguousarray(np.moveaxis(z.reshape(n // 20, 4, 5, n_classes), -1, 1))
+        t, w, options = t.reshape(n // 20, 4, 5), w.reshape(n // 20, 4, 5), {"axis": 1}
+    found = []
+    for threads in (1, 2, 3):
+        with fl.num_threads(threads):
+            found.append(loss.value_and_gradient(given, t, sample_weight=w, reduction="none", **options))
+            mean = loss(given, t, sample_weight=w, **options)
+        assert mean == pytest.approx(float(np.sum(wanted[0], dtype=float) / np.sum(w, dtype=float)), rel=1e-6)
+    for each in found[1:]:
+        assert_same(each, found[0], "threads")
+    value, gradient = found[0]
+    if axis == "leading":
+        gradient = gradient.T
+    elif axis == "of images":
+        value, gradient = value.reshape(n), np.moveaxis(gradient, 1, -1).reshape(n, n_classes)
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(value, wanted[0], rtol=20 * eps, atol=eps)
+    np.testing.assert_allclose(gradient, wanted[1], rtol=40 * eps, atol=eps * 1e-3)
