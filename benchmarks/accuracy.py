@@ -352,7 +352,7 @@ def main() -> None:
     details, largest = [], 0.0
     for loss in fl.losses():
         name = loss.__name__
-        if not re.search(options.filter, name) or CASES[name].columnwise:
+        if not re.search(options.filter, name) or CASES[name].columnwise or CASES[name].together:
             continue
         case, began = CASES[name], time.perf_counter()
         cells, stated = [], []

@@ -23,15 +23,36 @@ enum fl_full { FL_DIAGONAL, FL_PACKED, FL_PRODUCT };
 enum fl_domain { FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE, FL_OPEN_INTERVAL, FL_CLASSES };
 
 /* What a loss is a function of: one element, one row of logits or of numbers that mean different things, or a set of elements; the
- * last two have no target. */
-enum fl_kind { FL_POINTWISE, FL_ROWWISE, FL_COLUMNS, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION };
+ * two after them have no target. Of segments, it is a function of rows that belong together. */
+enum fl_kind { FL_POINTWISE, FL_ROWWISE, FL_COLUMNS, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION, FL_SEGMENTS };
 
 /* What its target is: a number for each element of a prediction, or of a row one class index or a probability for each class. */
 enum fl_target { FL_NO_TARGET, FL_REAL_TARGET, FL_CLASS_TARGET };
 
 /* A loss may read that many coefficients, whether it has them or not. */
 enum { FL_COEFFICIENTS = 4, FL_ONE_A_COLUMN = -1 };
-enum { FL_PASSES = 2 };
+enum { FL_PASSES = 4 };
+
+/* Rows that belong together, as they were checked, sorted and cast once (fastloss/_segments.py). A segment is a group of rows, or all
+ * rows of one time; a block is of whole segments, and n_outer counts blocks. Weights are > 0. */
+typedef struct fl_segments {
+    ptrdiff_t n_rows, n_segments, n_blocks;
+    const int64_t *order; /* of each place, the row of the prediction; NULL: as they stand */
+    const double *weight; /* of each place; NULL: 1 */
+    const double *lower, *upper; /* of each place: its target; of an interval, both ends */
+    const int64_t *segment; /* n_segments + 1: where each begins */
+    const int64_t *block; /* n_blocks + 1: its first segment */
+    const int64_t *n_events; /* of each segment: how many of its rows, which come first */
+    const uint8_t *begins; /* of each segment: whether it is the first of a stratum */
+    double *workspace; /* fl_workspace of them */
+} fl_segments;
+
+enum { FL_NUMBERS_OF_A_SEGMENT = 5, FL_NUMBERS_OF_A_BLOCK = 4 };
+
+static inline ptrdiff_t fl_workspace(ptrdiff_t n_rows, ptrdiff_t n_segments, ptrdiff_t n_blocks)
+{
+    return n_rows + FL_NUMBERS_OF_A_SEGMENT * n_segments + FL_NUMBERS_OF_A_BLOCK * (n_blocks + 1);
+}
 
 /* An array of shape (outer, classes, inner), or (outer, inner) where there are no classes. Strides in bytes. */
 typedef struct fl_array {
@@ -65,6 +86,7 @@ typedef struct fl_job {
     fl_array vector;
     char *scratch; /* fl_loss.scratch bytes, for this block alone */
     char *shared; /* fl_loss.shared bytes, from one pass to the next */
+    const fl_segments *segments;
     uint64_t float_state; /* the caller's, for all threads */
 
     /* results */

@@ -10,6 +10,7 @@
 #include "columns.h"
 #include "ranks.h"
 #include "sets.h"
+#include "segments.h"
 #define FL_FORMULAS
 #include "losses.def"
 #undef FL_FORMULAS

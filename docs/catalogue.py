@@ -33,6 +33,8 @@ FAMILIES = {
     "likelihood": "Several numbers a row",
     "ordinal": "Ordered classes",
     "overlap": "Overlap of sets",
+    "survival": "Time to event",
+    "groups": "Rows that belong together",
 }
 MODULES = ("", ".sklearn", ".lightgbm", ".xgboost", ".catboost", ".dask", ".torch", ".reference")
 PEERS = {
@@ -135,7 +137,9 @@ def picture(name: str, where: str) -> str:
 def loss_page(loss: type) -> str:
     name = loss.__name__
     function = loss().name
-    unit = {"overlap": "element of a set", "multiclass": "row", "likelihood": "row"}.get(family(loss), "element")
+    unit = {"overlap": "element of a set", "multiclass": "row", "likelihood": "row", "groups": "group"}.get(
+        family(loss), "element"
+    )
     head, rows = table_rows("docs/curvature.md", loss)
     return f"""# {name}
 

@@ -22,6 +22,8 @@ NAMES = {
         "$c_l$ and $c_u$ are the thresholds below and above class $t$"
     ),
     "likelihood": "$z_j$ is column $j$ of the row, counted from 0, and $r_j = z_j - t$",
+    "survival": "$p = \\mathrm{softmax}(z)$ over the rows at risk, of which $j$ has the event",
+    "groups": "$p = \\mathrm{softmax}(z)$ over the group; of pairs, $j$ is the row that comes before all others $k$",
     "overlap": "$p = \\mathrm{sigmoid}(z)$, and sums run over the set",
 }
 
@@ -50,6 +52,9 @@ def _overlap(a: str, b: str) -> Formula:
 
 
 FORMULAS = {
+    "AFT": Formula(
+        "a**2 / 2 + log(2 * pi) / 2 + log(scale * t)", "-a / scale", "1 / scale**2", {"a": "(log(t) - z) / scale"}
+    ),
     "AbsoluteError": Formula("abs(r)", "sign(r)", "0"),
     "AbsolutePercentageError": Formula("abs(r) / s", "sign(r) / s", "0", {"s": "max(abs(t), epsilon)"}),
     "BinaryCrossEntropy": Formula("-t * log(p) - (1 - t) * log(1 - p)", "p - t", "p * (1 - p)"),
@@ -91,6 +96,7 @@ FORMULAS = {
         "1 / ((1 + exp(a)) * (1 + exp(-a))) + 1 / ((1 + exp(b)) * (1 + exp(-b)))",
         {"a": "z - c_l", "b": "z - c_u"},
     ),
+    "CoxPH": Formula("log(sum_k(exp(z_k))) - z_j", "p_j - 1", "p_j * (1 - p_j)"),
     "CrossEntropy": Formula("-log(p_y)", "p_j - is_y", "p_j * (1 - p_j)"),
     "Dice": _overlap("1 / 2", "1 / 2"),
     "EpsilonInsensitive": Formula("max(0, abs(r) - epsilon)", "sign(r) if abs(r) > epsilon else 0", "0"),
@@ -129,6 +135,7 @@ FORMULAS = {
     "GeneralizedCrossEntropy": Formula(
         "(1 - p_y**q) / q", "p_y**q * (p_j - is_y)", "p_y**q * (p_j * (1 - p_j) - q * (p_j - is_y)**2)"
     ),
+    "GroupSoftmax": Formula("-sum_k(t_k * log(p_k))", "U * p_j - t_j", "U * p_j * (1 - p_j)", {"U": "sum_k(t_k)"}),
     "Hinge": Formula("max(0, 1 - m)", "-y if m < 1 else 0", "0"),
     "Huber": Formula(
         "r**2 / 2 if abs(r) <= delta else delta * (abs(r) - delta / 2)",
@@ -191,6 +198,11 @@ FORMULAS = {
             "g_0": "(m - t) / (1 + a * m)",
             "g_1": "q * (psi(t + q) - psi(q) - log(1 + a * m)) + g_0",
         },
+    ),
+    "PairwiseLogistic": Formula(
+        "sum_k(log(1 + exp(z_k - z_j)))",
+        "-sum_k(1 / (1 + exp(z_j - z_k)))",
+        "sum_k(exp(z_j - z_k) / (1 + exp(z_j - z_k))**2)",
     ),
     "Poisson": Formula("exp(z) - t * z", "exp(z) - t", "exp(z)"),
     "Poly1": Formula(

@@ -70,6 +70,18 @@ def _curves(loss, curvature="exact"):
         z[0] = x
         value, gradient, hessian = loss.value_gradient_and_hessian(z, target, axis=0, **options)
         return "logit of one of 3 positives among 10", x, value, gradient[0], hessian[0]
+    if family in ("survival", "groups"):
+        x = np.linspace(-6, 6, 601)
+        target = {"CoxPH": [1.0, -2.0, -3.0], "AFT": [1.0, 1.0, 1.0]}.get(type(loss).__name__, [1.0, 0.0, 0.0])
+        z = np.stack([x, np.zeros_like(x), np.full_like(x, -1.0)], axis=1)
+        together = {"strata": np.repeat(np.arange(len(x)), 3)} if isinstance(loss, fl.CoxPH) else {}
+        together = {"group": np.full(len(x), 3)} if family == "groups" else together
+        options["reduction"] = "none"
+        value, gradient, hessian = (
+            each.reshape(len(x), -1)
+            for each in loss.value_gradient_and_hessian(z.ravel(), np.tile(target, len(x)), **options, **together)
+        )
+        return "score of the row that comes first (others: 0, -1)", x, value[:, 0], gradient[:, 0], hessian[:, 0]
     label, low, high, target = {
         "regression": ("residual", -4, 4, 0.0),
         "binary": ("logit of a positive", -6, 6, 1.0),

@@ -57,6 +57,7 @@ from .distribution import (
     poisson,
     tweedie,
 )
+from .groups import GroupSoftmax, PairwiseLogistic, group_softmax, pairwise_logistic
 from .likelihood import (
     BetaNLL,
     GammaNLL,
@@ -155,6 +156,7 @@ from .rowwise import (
     sigmoid,
     softmax,
 )
+from .survival import AFT, CoxPH, aft, concordance_index, cox_ph, survival_target
 
 if TYPE_CHECKING:
     from . import reference
@@ -163,6 +165,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AFT",
     "AbsoluteError",
     "AbsolutePercentageError",
     "AllThreshold",
@@ -172,6 +175,7 @@ __all__ = [
     "BinaryFocal",
     "Brier",
     "Cauchy",
+    "CoxPH",
     "CrossEntropy",
     "CumulativeLogit",
     "Dice",
@@ -185,6 +189,7 @@ __all__ = [
     "GaussianCRPS",
     "GaussianNLL",
     "GeneralizedCrossEntropy",
+    "GroupSoftmax",
     "Hinge",
     "Huber",
     "InverseGaussian",
@@ -200,6 +205,7 @@ __all__ = [
     "MulticlassHinge",
     "NegativeBinomial",
     "NegativeBinomialNLL",
+    "PairwiseLogistic",
     "Poisson",
     "Poly1",
     "PseudoHuber",
@@ -222,12 +228,15 @@ __all__ = [
     "all_threshold",
     "barron",
     "beta_nll",
+    "aft",
     "binary_cross_entropy",
     "binary_focal",
     "brier",
     "cauchy",
     "check_objective",
+    "concordance_index",
     "config",
+    "cox_ph",
     "cross_entropy",
     "cumulative_logit",
     "dice",
@@ -242,6 +251,7 @@ __all__ = [
     "gaussian_nll",
     "generalized_cross_entropy",
     "get_num_threads",
+    "group_softmax",
     "hinge",
     "huber",
     "inverse_gaussian",
@@ -265,6 +275,7 @@ __all__ = [
     "negative_binomial",
     "negative_binomial_nll",
     "num_threads",
+    "pairwise_logistic",
     "poisson",
     "poly1",
     "pseudo_huber",
@@ -281,6 +292,7 @@ __all__ = [
     "squared_hinge",
     "squared_log_error",
     "student_t_nll",
+    "survival_target",
     "tukey",
     "tversky",
     "tweedie",
@@ -298,7 +310,7 @@ def losses() -> list[type[Loss]]:
     --------
     >>> import fastloss as fl
     >>> [loss.__name__ for loss in fl.losses()][:3]
-    ['AbsoluteError', 'AbsolutePercentageError', 'AllThreshold']
+    ['AFT', 'AbsoluteError', 'AbsolutePercentageError']
     """
     exported = [globals().get(name) for name in __all__]
     return [each for each in exported if isinstance(each, type) and issubclass(each, Loss) and each is not Loss]

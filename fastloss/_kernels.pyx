@@ -16,7 +16,7 @@ from cython.parallel cimport prange, threadid
 from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport NAN, copysign, fabs, frexp, ldexp
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset, strcmp
 
 cimport numpy as cnp
@@ -35,7 +35,7 @@ cdef extern from "fastloss.h" nogil:
     enum: FL_VALUE, FL_GRADIENT, FL_HESSIAN, FL_FULL_HESSIAN
     enum: FL_EXACT, FL_PSD, FL_MAJORIZE, FL_FISHER
     enum: FL_ANY, FL_UNIT_INTERVAL, FL_NONNEGATIVE, FL_POSITIVE, FL_OPEN_INTERVAL, FL_CLASSES
-    enum: FL_POINTWISE, FL_ROWWISE, FL_COLUMNS, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION
+    enum: FL_POINTWISE, FL_ROWWISE, FL_COLUMNS, FL_SETWISE, FL_UNARY, FL_ROW_FUNCTION, FL_SEGMENTS
     enum: FL_NO_TARGET, FL_REAL_TARGET, FL_CLASS_TARGET
     enum: FL_DIAGONAL, FL_PACKED, FL_PRODUCT
     enum: FL_COEFFICIENTS, FL_ONE_A_COLUMN, FL_PASSES
@@ -45,6 +45,18 @@ cdef extern from "fastloss.h" nogil:
         char *data
         ptrdiff_t outer, classes, inner
         int type
+
+    ctypedef struct fl_segments:
+        ptrdiff_t n_rows, n_segments, n_blocks
+        const int64_t *order
+        const double *weight
+        const double *lower
+        const double *upper
+        const int64_t *segment
+        const int64_t *block
+        const int64_t *n_events
+        const uint8_t *begins
+        double *workspace
 
     ctypedef struct fl_job:
         ptrdiff_t n_outer, n_classes, n_inner
@@ -60,6 +72,7 @@ cdef extern from "fastloss.h" nogil:
         fl_array vector
         char *scratch
         char *shared
+        const fl_segments *segments
         uint64_t float_state
         double total, weight_sum
         double *set_values
@@ -79,7 +92,7 @@ cdef extern from "fastloss.h" nogil:
         const char *name
         int kind, target, domain, n_coefficients, n_columns, outputs
         fl_block check
-        fl_pass passes[2]
+        fl_pass passes[4]
         fl_size scratch, shared
 
     ctypedef struct fl_kernels:
@@ -87,6 +100,7 @@ cdef extern from "fastloss.h" nogil:
         const fl_loss *const *losses
 
     ptrdiff_t fl_bad_weight(ptrdiff_t place)
+    ptrdiff_t fl_workspace(ptrdiff_t n_rows, ptrdiff_t n_segments, ptrdiff_t n_blocks)
     const char *fl_isa(int index)
     const fl_kernels *fl_select(const char *isa, int real_bits)
     ptrdiff_t fl_last_level_cache()
@@ -285,8 +299,10 @@ cdef bint goes_around_caches(const fl_job *job) noexcept:
 
 
 cdef ptrdiff_t items_of_block(const fl_job *job) noexcept:
-    """Elements or rows of a block."""
+    """Elements or rows of a block; of segments, what was made a block of."""
     cdef ptrdiff_t size = BLOCK // job.n_classes, n_rows = job.n_outer * job.n_inner
+    if job.segments != NULL:
+        return 1
     if 0 < size < 256 and job.prediction.classes > item_size(job.prediction.type):
         # Where a class of neighbouring rows lies in one piece, more of them, if there is enough for all threads.
         size *= max(1, min(n_rows // size // 16, 256 // size))
@@ -623,7 +639,8 @@ cdef const fl_loss *find(const fl_kernels *kernels, bytes name) noexcept:
 
 _DOMAINS = {FL_ANY: "any", FL_UNIT_INTERVAL: "unit interval", FL_NONNEGATIVE: "nonnegative", FL_POSITIVE: "positive",
             FL_OPEN_INTERVAL: "open interval", FL_CLASSES: "classes"}
-_KINDS = {FL_POINTWISE: "pointwise", FL_ROWWISE: "rowwise", FL_COLUMNS: "columns", FL_SETWISE: "setwise"}
+_KINDS = {FL_POINTWISE: "pointwise", FL_ROWWISE: "rowwise", FL_COLUMNS: "columns", FL_SETWISE: "setwise",
+          FL_SEGMENTS: "segments"}
 
 # Sets of one run: scratch grows with them.
 cdef enum:
@@ -646,9 +663,9 @@ cdef class Loss:
         The loss's name as a function.
     parameters : dict
         What rebuilds the object.
-    kind : {"pointwise", "rowwise", "columns", "setwise"}
+    kind : {"pointwise", "rowwise", "columns", "setwise", "segments"}
         Whether it is a function of one prediction, of a row of logits, of a row of numbers that mean different things,
-        or of a whole set.
+        of a whole set, or of rows that belong together.
     curvatures : tuple of str
         What `curvature` may be: "fisher", too, for likelihoods.
     target_domain : {"any", "unit interval", "nonnegative", "positive", "open interval", "classes"}
@@ -1058,7 +1075,8 @@ def _rebuild(cls, parameters):
 def _restore(cls, given):
     """A loss of a subclass whose own constructor is not called: it has other parameters."""
     loss = cls.__new__(cls)
-    base = next(each for each in (PointwiseLoss, SetLoss, RowwiseLoss, ColumnLoss) if issubclass(cls, each))
+    bases = (PointwiseLoss, SetLoss, RowwiseLoss, ColumnLoss, SegmentLoss)
+    base = next(each for each in bases if issubclass(cls, each))
     base.__init__(loss, *given)
     return loss
 
@@ -1423,6 +1441,92 @@ cdef class ColumnLoss(Loss):
                                curvature="exact"):
         """The product of each row's Hessian with the row's `vector`, an array of the prediction's shape."""
         return self.full_hessian(prediction, target, vector, axis, sample_weight, reduction, curvature)
+
+
+cdef void *data_of(object array) noexcept:
+    """Where a contiguous array begins; NULL if there is none."""
+    return NULL if array is None else cnp.PyArray_DATA(<cnp.ndarray>array)
+
+
+def size_of_workspace(layout):
+    """How many numbers a run over prepared rows writes down on its way."""
+    return fl_workspace(layout.n_rows, layout.n_segments, layout.n_blocks)
+
+
+cdef class SegmentLoss(Loss):
+    """A loss of rows that belong together, such as groups, or those at risk at one time; see `fastloss._segments`."""
+
+    cdef int family(self) except -1:
+        return FL_SEGMENTS
+
+    def _run(self, layout, cnp.ndarray workspace not None, prediction, int want, outputs, curvature,
+             double scale):
+        """Run over prepared rows; arrays are of shape (rows, columns, 1), and so are value, gradient and Hessian.
+
+        Returns the sum of the values, which `scale` does not multiply.
+        """
+        cdef fl_job job
+        cdef fl_segments rows
+        self.check_ready()
+        value, gradient, hessian = outputs
+        new_job(&job, want)
+        memset(&rows, 0, sizeof(fl_segments))
+        rows.n_rows, rows.n_segments, rows.n_blocks = layout.n_rows, layout.n_segments, layout.n_blocks
+        rows.order = <const int64_t *>data_of(layout.order)
+        rows.weight = <const double *>data_of(layout.weight)
+        rows.lower = <const double *>data_of(layout.lower)
+        rows.upper = <const double *>data_of(layout.upper)
+        rows.segment = <const int64_t *>data_of(layout.segment)
+        rows.block = <const int64_t *>data_of(layout.block)
+        rows.n_events = <const int64_t *>data_of(layout.n_events)
+        rows.begins = <const uint8_t *>data_of(layout.begins)
+        rows.workspace = <double *>data_of(workspace)
+        job.segments = &rows
+        job.n_outer, job.n_classes, job.n_inner = rows.n_blocks, BLOCK, 1
+        describe(&job.prediction, prediction)
+        describe(&job.value, value)
+        describe(&job.gradient, gradient)
+        describe(&job.hessian, hessian)
+        job.coefficients = self.coefficients
+        job.curvature = curvature_code(curvature)
+        job.scale = scale
+        execute(&job, self.loss64)
+        return job.total
+
+
+def count_pairs(const double[::1] times not None, const int64_t[::1] ranks not None, const double[::1] weights):
+    """Weights of concordant pairs, of those of equal rank, and of all, of rows by falling time, the censored first.
+
+    A pair is an event and a row that outlives it. Weights of ranks so far stand in a binary indexed tree.
+    """
+    cdef ptrdiff_t n = times.shape[0], i, j, first = 0, end, at
+    cdef double concordant = 0, tied = 0, pairs = 0, inserted = 0, w, below
+    cdef double[::1] tree = np.zeros(n + 1), at_rank = np.zeros(n)
+    with nogil:
+        for i in range(n):
+            if times[i] > 0:
+                at = ranks[i]
+                below = 0
+                while at > 0:
+                    below += tree[at]
+                    at -= at & -at
+                w = weights[i] if weights is not None else 1
+                concordant += w * below
+                tied += w * at_rank[ranks[i]]
+                pairs += w * inserted
+            end = i + 1
+            if end < n and times[end] == times[i] and times[i] > 0:
+                continue  # events of one time do not outlive each other
+            for j in range(first, end):
+                w = weights[j] if weights is not None else 1
+                inserted += w
+                at_rank[ranks[j]] += w
+                at = ranks[j] + 1
+                while at <= n:
+                    tree[at] += w
+                    at += at & -at
+            first = end
+    return concordant, tied, pairs
 
 
 # ------------------------------------------------------------------------------------- functions without a target

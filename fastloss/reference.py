@@ -33,10 +33,12 @@ __all__ = [
     "all_threshold",
     "barron",
     "beta_nll",
+    "aft",
     "binary_cross_entropy",
     "binary_focal",
     "brier",
     "cauchy",
+    "cox_ph",
     "cross_entropy",
     "cumulative_logit",
     "dice",
@@ -50,6 +52,7 @@ __all__ = [
     "gaussian_crps",
     "gaussian_nll",
     "generalized_cross_entropy",
+    "group_softmax",
     "hinge",
     "huber",
     "inverse_gaussian",
@@ -67,6 +70,7 @@ __all__ = [
     "multiclass_hinge",
     "negative_binomial",
     "negative_binomial_nll",
+    "pairwise_logistic",
     "poisson",
     "poly1",
     "pseudo_huber",
@@ -1568,3 +1572,177 @@ def soft_f1(
     beta = _real(logits).dtype.type(beta)
     both = 1 + beta**2
     return tversky(logits, target, 1 / both, beta**2 / both, smooth, sample_weight, axis)
+
+
+# ---------------------------------------------------------------------- rows that belong together
+
+
+def _weights(weight, z):
+    return np.ones_like(z) if weight is None else np.broadcast_to(np.asarray(weight, z.dtype), z.shape)
+
+
+def cox_ph(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    ties: str = "efron",
+    sample_weight: ArrayLike | None = None,
+    strata: ArrayLike | None = None,
+) -> _Twin:
+    """Cox's negative log partial likelihood: at each time a softmax of the rows at risk, in which events were chosen.
+
+    A target is the time of the event or, negative, of censoring. Of d events at a time, Efron's sum takes d such
+    softmaxes, in the k-th of which each of these events counts 1 - k / d; Breslow's takes one, in which all count 1.
+    The value of an event is its weight times -z and the mean of the logarithms of these sums; value and derivatives
+    are weighted, and those of a row are by its own score.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, hessian = reference.cox_ph([0.0, 0.0], [1.0, -2.0])
+    >>> value, gradient, hessian
+    (array([0.69314718, 0.        ]), array([-0.5,  0.5]), array([0.25, 0.25]))
+    """
+    z, t = _real(prediction), _real(target)
+    w = _weights(sample_weight, z)
+    stratum = np.zeros(len(z)) if strata is None else np.asarray(strata)
+    value, gradient, hessian = np.zeros((3, len(z)), z.dtype)
+    for one in np.unique(stratum):
+        for time in np.unique(t[(stratum == one) & (t > 0) & (w > 0)]):
+            event = (stratum == one) & (t == time) & (w > 0)
+            at_risk = (stratum == one) & (abs(t) >= time) & (w > 0)
+            d = z.dtype.type(np.sum(event)) if ties == "efron" else z.dtype.type(1)
+            largest = z[at_risk].max()
+            for k in range(int(d)):
+                counts = np.where(event, w * (1 - k / d), np.where(at_risk, w, 0))
+                e = np.where(at_risk, counts * np.exp(np.where(at_risk, z - largest, 0)), 0)
+                p = e / e.sum()
+                value += np.where(event, w * (largest - z + np.log(e.sum())), 0) / d
+                gradient += np.sum(w[event]) / d * p
+                hessian += np.sum(w[event]) / d * p * (1 - p)
+            gradient -= np.where(event, w, 0)
+    return value, gradient, hessian
+
+
+def _aft_parts(distribution, x):
+    """Density, probability up to ``x`` and beyond it, and the derivatives of the log density."""
+    from math import erfc, pi
+
+    if distribution == "normal":
+        below = np.array([erfc(-each / 2**0.5) / 2 for each in x])
+        beyond = np.array([erfc(each / 2**0.5) / 2 for each in x])
+        return np.exp(-x * x / 2) / np.sqrt(2 * pi), below, beyond, -x, -np.ones_like(x)
+    if distribution == "logistic":
+        below, beyond = 1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))
+        return below * beyond, below, beyond, beyond - below, -2 * below * beyond
+    u = np.exp(x)
+    return np.where(u < np.inf, u * np.exp(-u), 0.0), -np.expm1(-u), np.exp(-u), 1 - u, -u
+
+
+@np.errstate(all="ignore")
+def aft(prediction: ArrayLike, target: ArrayLike, distribution: str = "normal", scale: float | None = 1.0) -> _Twin:
+    """Negative log-likelihood of ``log T = z + scale x``, with ``x`` normal, logistic or of the least extreme value.
+
+    With the density ``f`` and the distribution function ``F`` of ``x``, ``a = (log(lower) - z) / scale`` and ``b`` the
+    same of the upper bound: ``-log f(a) + log(scale t)`` of an event, ``-log(F(b) - F(a))`` of bounds.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, hessian = reference.aft([0.0], [-1.0], distribution="extreme")
+    >>> value, gradient, hessian
+    (array([1.]), array([-1.]), array([1.]))
+    """
+    z, t = np.asarray(prediction, float), np.asarray(target, float)
+    s = np.exp(z[:, 1]) if scale is None else np.full(len(z), float(scale))
+    place = z[:, 0] if scale is None else z
+    lower, upper = t.T if t.ndim == 2 else (abs(t), np.where(t > 0, t, np.inf))
+    a, b = (np.log(lower) - place) / s, (np.log(upper) - place) / s
+    (fa, below_a, beyond_a, psi_a, bend_a), (fb, below_b, beyond_b, psi_b, _) = (
+        _aft_parts(distribution, each) for each in (a, b)
+    )
+    apart = np.where(a > 0, beyond_a - beyond_b, below_b - below_a)
+    ua, ub = np.where(fa > 0, fa / apart, 0), np.where(fb > 0, fb / apart, 0)
+    fa_a, fb_b = _times(ua, a), _times(ub, b)
+    event = lower == upper
+    value = np.where(event, -np.log(fa) + np.log(s * lower), -np.log(apart))
+    gradient = np.where(event, psi_a, ub - ua) / s
+    hessian = np.where(event, -bend_a, (ub - ua) ** 2 - _times(ub, psi_b) + _times(ua, psi_a)) / s**2
+    if scale is not None:
+        return value, gradient, hessian
+    spread = np.where(event, 1 + a * psi_a, fb_b - fa_a)
+    interval = spread**2 - _times(fb_b, b * psi_b) + _times(fa_a, a * psi_a) - fb_b + fa_a
+    bend = np.where(event, -(a**2) * bend_a - a * psi_a, interval)
+    return value, np.stack([gradient, spread], axis=1), np.stack([hessian, bend], axis=1)
+
+
+def _members(group, n):
+    """Rows of each group, of sizes or ids."""
+    group = np.asarray(group)
+    if len(group) != n:
+        group = np.repeat(np.arange(len(group)), group)
+    _, first = np.unique(group, return_index=True)
+    return [np.flatnonzero(group == group[i]) for i in np.sort(first)]
+
+
+def group_softmax(
+    prediction: ArrayLike, target: ArrayLike, group: Any = None, sample_weight: ArrayLike | None = None
+) -> _Twin:
+    """Cross-entropy of targets and softmax within each group: one value a group, derivatives of each row.
+
+    With ``U = sum w t`` over a group and ``p`` its softmax: value ``-sum w t log p``, gradient ``U p - w t``, Hessian
+    ``U p (1 - p)``.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, hessian = reference.group_softmax([0.0, 0.0], [1, 0], group=[2])
+    >>> value, gradient, hessian
+    (array([0.69314718]), array([-0.5,  0.5]), array([0.25, 0.25]))
+    """
+    z, t = _real(prediction), _real(target)
+    w = _weights(sample_weight, z)
+    gradient, hessian = np.zeros((2, len(z)), z.dtype)
+    values = []
+    for rows in _members(group, len(z)):
+        rows = rows[w[rows] > 0]
+        log_p, p, rest, _ = _probabilities(z[rows]) if len(rows) else (z[rows],) * 3 + (None,)
+        u = w[rows] * t[rows]
+        values.append(np.sum(_times(u, -log_p)))
+        gradient[rows] = (u.sum() - u) * p - u * rest
+        hessian[rows] = u.sum() * p * rest
+    return np.array(values, z.dtype), gradient, hessian
+
+
+def pairwise_logistic(
+    prediction: ArrayLike, target: ArrayLike, group: Any = None, sample_weight: ArrayLike | None = None
+) -> _Twin:
+    """``log(1 + exp(z_j - z_i))`` over the pairs of each group in which ``i`` has the larger target.
+
+    A pair weighs the mean of its rows' weights; rows of weight 0 are in none. One value a group, derivatives of each
+    row.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, hessian = reference.pairwise_logistic([0.0, 0.0], [1, 0], group=[2])
+    >>> value, gradient, hessian
+    (array([0.69314718]), array([-0.5,  0.5]), array([0.25, 0.25]))
+    """
+    z, t = _real(prediction), _real(target)
+    w = _weights(sample_weight, z)
+    gradient, hessian = np.zeros((2, len(z)), z.dtype)
+    values = []
+    for rows in _members(group, len(z)):
+        value = z.dtype.type(0)
+        for i in rows:
+            for j in rows:
+                if t[i] > t[j] and w[i] > 0 and w[j] > 0:
+                    margin, c = z[i] - z[j], (w[i] + w[j]) / 2
+                    e = np.exp(-abs(margin))
+                    q, p = (e / (1 + e), 1 / (1 + e)) if margin > 0 else (1 / (1 + e), e / (1 + e))
+                    value += c * (np.log1p(e) + max(-margin, 0))
+                    gradient[i] -= c * q
+                    gradient[j] += c * q
+                    hessian[[i, j]] += c * p * q
+        values.append(value)
+    return np.array(values, z.dtype), gradient, hessian

@@ -45,9 +45,9 @@ class Case:
     function: str
     constructor: str
     # Of the target: "real", "probability" (elementwise), "count" (>= 0), "positive" (> 0), "class" (index or
-    # probabilities of a row), "set" (elementwise, but one number for all of them), "real row", "positive row",
-    # "count row", "share row" (in (0, 1)) and "ordered row" (a class index): one number for a row of several that mean
-    # different things.
+    # probabilities of a row), "set" (elementwise, but one number for all of them), "together" (rows that belong to
+    # groups or strata: tests/test_segments.py), "real row", "positive row", "count row", "share row" (in (0, 1)) and
+    # "ordered row" (a class index): one number for a row of several that mean different things.
     domain: str
     parameters: tuple[dict[str, Any], ...]
     refused: tuple[tuple[dict[str, Any], str], ...]  # parameters, and the one the message has to name
@@ -86,6 +86,10 @@ class Case:
         return self.domain == "set"
 
     @property
+    def together(self):
+        return self.domain == "together"
+
+    @property
     def columnwise(self):
         return self.domain.endswith(" row")
 
@@ -97,6 +101,7 @@ class Case:
             "positive": ("positive",),
             "probability": ("hard", "soft"),
             "set": ("hard", "soft"),
+            "together": (),
             "class": ("index", "probability"),
         }[self.domain]
 
@@ -1385,14 +1390,50 @@ TABLE = (
         exact=_mp_soft_f1,
         inverse_link="sigmoid",
     ),
+    Case(
+        function="cox_ph",
+        constructor="CoxPH",
+        domain="together",
+        parameters=({}, {"ties": "breslow"}),
+        refused=tuple(({"ties": ties}, "ties") for ties in ("exact", None, 1.0)),
+        exact=lambda *arguments, **parameters: None,  # tests/test_segments.py
+        has_posterior=False,
+    ),
+    Case(
+        function="aft",
+        constructor="AFT",
+        domain="together",
+        parameters=({}, {"distribution": "logistic"}, {"distribution": "extreme", "scale": 0.5}),
+        refused=(
+            ({"distribution": "cauchy"}, "distribution"),
+            *(({"scale": scale}, "scale") for scale in (0.0, -1.0, np.nan, np.inf, "one")),
+        ),
+        exact=lambda *arguments, **parameters: None,
+        has_posterior=False,
+        inverse_link="log",
+    ),
+    *(
+        Case(
+            function=function,
+            constructor=constructor,
+            domain="together",
+            parameters=({},),
+            refused=(),
+            exact=lambda *arguments, **parameters: None,
+            has_posterior=False,
+        )
+        for function, constructor in (("group_softmax", "GroupSoftmax"), ("pairwise_logistic", "PairwiseLogistic"))
+    ),
 )
 
 # Losses of sets are not elementwise in anything: tests/test_sets.py has their tests; tests/test_columns.py those of
-# rows of numbers that mean different things.
+# rows of numbers that mean different things, tests/test_segments.py those of rows that belong together.
 # Those with targets or predictions of their own kind, or digits that depend on a parameter: tests/test_ordinal.py,
 # tests/test_squared_log_error.py, tests/test_barron.py.
 OWN = tuple(case for case in TABLE if case.domain in ("ordered", "above -1", "residual"))
-CASES = tuple(case for case in TABLE if not case.setwise and not case.columnwise and case not in OWN)
+CASES = tuple(
+    case for case in TABLE if not case.setwise and not case.columnwise and not case.together and case not in OWN
+)
 COLUMNS = tuple(case for case in TABLE if case.columnwise)
 POINTWISE = tuple(case for case in CASES if not case.rowwise)
 ROWWISE = tuple(case for case in CASES if case.rowwise)

@@ -12,7 +12,18 @@ HERE = Path(__file__).parent
 # LightGBM alone trains it; its `fair_c` is our `c`.
 # NGBoost and properscoring have the scores of normal distributions; neither is a dependency of the tests.
 # Barron's own general loss is a module of JAX and of torch that few have.
-WITHOUT_PEER = {"Barron", "Fair", "GaussianCRPS", "LogNormalCRPS"}
+# AFT is compared with SciPy's distributions, GroupSoftmax with CrossEntropy, in tests/test_segments.py; CoxPH with
+# XGBoost's in tests/test_survival.py.
+WITHOUT_PEER = {
+    "AFT",
+    "Barron",
+    "CoxPH",
+    "Fair",
+    "GaussianCRPS",
+    "GroupSoftmax",
+    "LogNormalCRPS",
+    "PairwiseLogistic",
+}
 
 
 def snake_case(loss):

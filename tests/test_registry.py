@@ -25,14 +25,14 @@ def loss_class(request):
 
 
 def snake_case(name):
-    if name == "StudentTNLL":
-        return "student_t_nll"  # two words of capitals in a row
+    if name in ("StudentTNLL", "CoxPH"):
+        return {"StudentTNLL": "student_t_nll", "CoxPH": "cox_ph"}[name]  # two words of capitals in a row
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def own_parameters(callable_):
     """Name -> default, without what every loss has."""
-    shared = {"self", "prediction", "target", "logits", "sample_weight", "reduction", "axis"}
+    shared = {"self", "prediction", "target", "logits", "sample_weight", "reduction", "axis", "strata", "group"}
     signature = inspect.signature(callable_)
     return {name: p.default for name, p in signature.parameters.items() if name not in shared}
 

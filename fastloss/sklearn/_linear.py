@@ -37,6 +37,7 @@ from .._labels import encode
 from .._resolve import HasLoss, resolve
 from ._objective import Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores, TwoClasses, columns_of
 from ._solvers import MOST_NEWTON, OUT_OF_STEPS, SOLVERS, Fit, Problem, Progress, choose, solve, width_of
+from ._together import OfRowsTogether
 
 PENALTIES = ("l1", "l2", "elasticnet")
 # Larger arrays are checked for nan and inf by the gradient, where they cannot hide, and not in a pass of their own.
@@ -742,7 +743,7 @@ def _for_two_classes(loss: Any, target: np.ndarray, n_outputs: int, dtype: Any) 
 # ------------------------------------------------------------------------------------------------------- regressor
 
 
-class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ignore]
+class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore[misc, unused-ignore]
     """
     Linear regression with any loss of numbers.
 
@@ -782,6 +783,10 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
 
     Attributes
     ----------
+    baseline_hazard_ : tuple of ndarray, or dict of such
+        Of `CoxPH`: times of events and Breslow's cumulative hazard of score 0; with strata one pair for each.
+    scale_ : float
+        Of `AFT` with ``scale=None``: that of log t, the same for all rows.
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
         Two dimensions if `y` has them.
     intercept_ : float or ndarray of shape (n_targets,)
@@ -826,6 +831,9 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
     within about half of that of the minimum. **Robust losses** are approached by Huber losses if y is far more spread
     than their bend. `Cauchy` and `Tukey` are not convex and may have several minima; the fit is the one that is
     reached from there.
+
+    **Rows that belong together.** `CoxPH` is fitted with ``strata=`` and takes no intercept, nor do `GroupSoftmax` and
+    `PairwiseLogistic` with ``group=``; predictions are scores. Of `AFT` they are median times.
 
     **Time and memory.** As for `LossClassifier`.
 
@@ -875,7 +883,7 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
         tags.target_tags.multi_output = not tags.target_tags.positive_only
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, strata: Any = None, group: Any = None) -> LossRegressor:
         """
         Fit the model.
 
@@ -887,6 +895,10 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
             What to predict.
         sample_weight : array_like of shape (n,), optional
             >= 0. A row of weight 0 counts nowhere.
+        strata : array_like of shape (n,), optional
+            Of `fastloss.CoxPH`: the stratum of each row.
+        group : array_like, optional
+            Of `fastloss.GroupSoftmax` and `PairwiseLogistic`: sizes of consecutive groups, or the id of each row's.
 
         Returns
         -------
@@ -905,6 +917,11 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
             would help.
         """
         loss = resolve(self.loss)
+        if loss.kind == "segments":
+            self._fit_together(X, y, sample_weight, strata, group)
+            return self
+        if strata is not None or group is not None:
+            raise TypeError(f"{loss!r} has no strata and no groups")
         if loss.kind == "columns":
             raise ValueError(f"{loss!r} is a loss of several numbers a row, and a linear model predicts one")
         if loss.target_domain == "classes":
@@ -951,4 +968,24 @@ class LossRegressor(RegressorMixin, _LossModel):  # type: ignore[misc, unused-ig
         ndarray of shape (n,) or (n, n_targets)
             In the shape of `y`.
         """
-        return np.asarray(resolve(self.loss).inverse_link(self._scores(X)))
+        return np.asarray(resolve(self.loss).inverse_link(self._time_scores(X)))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """
+        Return how good predictions are: R^2, or of losses of survival times the concordance index.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features.
+        y : array_like of shape (n,) or (n, n_targets)
+            Targets.
+        sample_weight : array_like of shape (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        if resolve(self.loss).kind == "segments":
+            return self._concordance(X, y, sample_weight)
+        return float(super().score(X, y, sample_weight))

@@ -277,7 +277,9 @@ def result_type(prediction):
 
 
 def check_loss(draw):
-    case = draw.choose([case for case in cases.TABLE if not case.columnwise])  # their shapes: test_columns.py
+    case = draw.choose(
+        [case for case in cases.TABLE if not (case.columnwise or case.together)]
+    )  # test_columns, test_segments
     shape = draw.shape()
     draw.odd |= case.rowwise and not shape
     axis = draw.choose((-1, *range(len(shape)))) if case.rowwise else None

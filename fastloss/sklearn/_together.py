@@ -1,0 +1,485 @@
+"""Linear scores under a loss of rows that belong together: survival, choices, rankings.
+
+Such a loss is no sum over rows, so that it does not go through X block by block as `_objective` does. Newton's method
+with the whole Hessian where there are few features, else L-BFGS; with an L1 norm the model of each step is minimised
+by coordinates, and many features take accelerated proximal steps.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_consistent_length
+
+import fastloss as fl
+
+from .. import _call
+from .._resolve import resolve
+
+# Features beyond which no Hessian is formed.
+MOST_FEATURES = 400
+# Relative rounding of a value, below which two are the same.
+ROUNDING = 1e-14
+
+
+@dataclass
+class LinearFit:
+    """
+    Where a fit ended.
+
+    Attributes
+    ----------
+    theta : ndarray
+        Coefficients, then the intercept and the log of the scale, as far as there are such.
+    curve : list of float
+        The objective after each iteration.
+    stopped : str
+        Why it did not converge; empty if it did.
+    """
+
+    theta: np.ndarray
+    curve: list[float] = field(default_factory=list)
+    stopped: str = ""
+
+
+class LinearScores:
+    """
+    The mean loss of linear scores as a function of theta, in coordinates in which columns have about the spread 1.
+
+    `l1` and `l2` hold a penalty for each number of theta.
+    """
+
+    def __init__(self, x: Any, prepared: Any, has_intercept: bool, l1: float, l2: float) -> None:
+        self.x, self.prepared, self.has_intercept = x, prepared, has_intercept
+        self.is_sparse = not isinstance(x, np.ndarray)
+        self.has_scale = prepared.loss.n_columns_ == 2
+        mean, squares = _moments(x)
+        self.centre = np.zeros_like(mean) if self.is_sparse else mean
+        spread = np.sqrt(np.maximum(squares - mean**2, 0.0))
+        self.moves = spread > 1e-12 * np.sqrt(squares)
+        # Where the penalty bends more than the loss does, a step is as long as that allows.
+        start = np.zeros((x.shape[0], 2) if self.has_scale else x.shape[0])
+        curvature = prepared.gradient_and_hessian(start, curvature="psd")[1]
+        bend = float((curvature[:, 0] if self.has_scale else curvature).sum())
+        spread = np.sqrt(spread**2 + l2 / bend) if bend > 0 and np.isfinite(bend) else spread
+        self.spread = np.where(self.moves, spread, 1.0)
+        free = np.zeros(int(has_intercept) + int(self.has_scale))
+        self.l1 = np.append(l1 / self.spread, free)
+        self.l2 = np.append(l2 / self.spread**2, free)
+        self._dense: np.ndarray | None = None
+
+    @property
+    def n_theta(self) -> int:
+        """How many numbers there are to find."""
+        return len(self.l1)
+
+    @property
+    def features(self) -> np.ndarray:
+        """The columns centred and scaled, those that are constant 0."""
+        if self._dense is None:
+            x = self.x.toarray() if self.is_sparse else self.x
+            self._dense = np.asarray((x - self.centre) / self.spread * self.moves, np.float64)
+        return self._dense
+
+    def scores(self, theta: np.ndarray) -> np.ndarray:
+        """The prediction of the loss."""
+        n = len(self.centre)
+        coef = np.where(self.moves, theta[:n] / self.spread, 0.0)
+        z = np.asarray(self.x @ coef, np.float64) - coef @ self.centre
+        if self.has_intercept:
+            z += theta[n]
+        return np.stack([z, np.full(len(z), theta[-1])], axis=1) if self.has_scale else z
+
+    def smooth(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Loss and L2 norm, and their gradient."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            value, by_score = self.prepared.value_and_gradient(self.scores(theta))
+        place = by_score[:, 0] if self.has_scale else by_score
+        of_features = np.asarray(self.x.T @ place) - place.sum() * self.centre
+        gradient = [np.where(self.moves, of_features / self.spread, 0.0)]
+        gradient += [np.sum(place, keepdims=True)] if self.has_intercept else []
+        gradient += [np.sum(by_score[:, 1], keepdims=True)] if self.has_scale else []
+        return value + 0.5 * float(self.l2 @ theta**2), np.concatenate(gradient) + self.l2 * theta
+
+    def value(self, theta: np.ndarray) -> float:
+        """All that is minimised."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            value: float = self.prepared(self.scores(theta))
+        return value + 0.5 * float(self.l2 @ theta**2) + float(self.l1 @ np.abs(theta))
+
+    def hessian(self, theta: np.ndarray) -> np.ndarray:
+        """That of the smooth part, never less than what is positive definite beside rounding."""
+        x = self.features
+        if self.has_intercept:
+            x = np.column_stack([x, np.ones(len(x))])
+        full = np.zeros((self.n_theta, self.n_theta))
+        matrix = hessian_of(self.prepared, self.scores(theta), x)
+        full[: len(matrix), : len(matrix)] = matrix
+        full += np.diag(self.l2)
+        return full
+
+    def coefficients(self, theta: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """Coefficients of X as it is, intercept and scale."""
+        n = len(self.centre)
+        coef = np.where(self.moves, theta[:n] / self.spread, 0.0)
+        intercept = float(theta[n] - coef @ self.centre) if self.has_intercept else 0.0
+        return coef, intercept, float(np.exp(theta[-1])) if self.has_scale else 1.0
+
+
+def _moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(x, np.ndarray):
+        wide = x.astype(np.float64, copy=False)
+        return wide.mean(axis=0), np.einsum("ij,ij->j", wide, wide) / len(wide)
+    mean = np.asarray(x.mean(axis=0), np.float64).ravel()
+    return mean, np.asarray(x.multiply(x).mean(axis=0), np.float64).ravel()
+
+
+# ------------------------------------------------------------------------------------------------ Hessians
+
+
+def hessian_of(prepared: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the mean loss's Hessian by coefficients of x; with a fitted scale its diagonal stands for the last one."""
+    name = prepared.loss.name
+    if name == "cox_ph":
+        return np.asarray(_of_cox(prepared, z, x) / prepared.total_weight)
+    if name == "group_softmax":
+        return np.asarray(_of_groups(prepared, z, x) / prepared.total_weight)
+    _, diagonal = prepared.gradient_and_hessian(z, curvature="psd")
+    if diagonal.ndim == 1:
+        return np.asarray(x.T @ (x * diagonal[:, None]))
+    return _with_scale(prepared, z, x, diagonal)
+
+
+def _with_scale(prepared: Any, z: np.ndarray, x: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+    """The log of the scale is a column that all rows have in common; what is mixed comes from differences."""
+    step = 1e-5
+    moved = z.copy()
+    moved[:, 1] += step
+    ahead = prepared.gradient(moved)[:, 0]
+    moved[:, 1] -= 2 * step
+    mixed = (ahead - prepared.gradient(moved)[:, 0]) / (2 * step)
+    n = x.shape[1]
+    full = np.empty((n + 1, n + 1))
+    full[:n, :n] = x.T @ (x * diagonal[:, :1])
+    full[n, :n] = full[:n, n] = x.T @ mixed
+    exact = prepared.gradient_and_hessian(z)[1][:, 1].sum()
+    full[n, n] = exact if exact > 0 else diagonal[:, 1].sum()
+    return full
+
+
+def _of_groups(prepared: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
+    layout = prepared.layout
+    order = slice(None) if layout.order is None else layout.order
+    z, x = z[order], x[order]
+    filled = np.diff(layout.segment) > 0
+    first, sizes = layout.segment[:-1][filled], np.diff(layout.segment)[filled]
+    chosen = layout.lower if layout.weight is None else layout.lower * layout.weight
+    total = np.add.reduceat(chosen, first)
+    e = np.exp(z - np.repeat(np.maximum.reduceat(z, first), sizes))
+    p = e / np.repeat(np.add.reduceat(e, first), sizes)
+    mean = np.add.reduceat(x * p[:, None], first, axis=0)
+    return np.asarray(x.T @ (x * (p * np.repeat(total, sizes))[:, None]) - mean.T @ (mean * total[:, None]))
+
+
+def _of_cox(prepared: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Sum over the events of the variance of x over the rows at risk, stratum by stratum."""
+    layout = prepared.layout
+    starts = np.append(layout.segment[:-1][layout.begins == 1], layout.n_rows)
+    matrix = np.zeros((x.shape[1], x.shape[1]))
+    for first, end in zip(starts[:-1], starts[1:], strict=True):
+        low, high = np.searchsorted(layout.segment, (first, end))
+        rows = layout.order[first:end]
+        w = np.ones(len(rows)) if layout.weight is None else layout.weight[first:end]
+        matrix += _of_stratum(
+            z[rows], x[rows], w, layout.segment[low : high + 1] - first, layout.n_events[low:high], prepared.loss.ties
+        )
+    return matrix
+
+
+def _of_stratum(
+    z: np.ndarray, x: np.ndarray, w: np.ndarray, segment: np.ndarray, n_events: np.ndarray, ties: str
+) -> np.ndarray:
+    e = w * np.exp(np.maximum(z - z.max(), -700.0))
+    some = np.flatnonzero(n_events > 0)
+    if not len(some):
+        return np.zeros((x.shape[1], x.shape[1]))
+    first, end, d = segment[some], segment[some + 1], n_events[some]
+    ex = e[:, None] * x
+    at_risk, at_risk_x = np.cumsum(e)[end - 1], np.cumsum(ex, axis=0)[end - 1]
+    sums = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(ex, axis=0)])
+    events_x = sums[first + d] - sums[first]
+    events = np.append(0.0, np.cumsum(e))
+    events = events[first + d] - events[first]
+    weights = np.append(0.0, np.cumsum(w))
+    weights = weights[first + d] - weights[first]
+    # One line for each event of a time: Efron's k, or with Breslow's one of all their weight.
+    each = d if ties == "efron" else np.ones_like(d)
+    time = np.repeat(np.arange(len(some)), each)
+    k = np.arange(len(time)) - np.repeat(np.cumsum(each) - each, each)
+    share = k / each[time]
+    amount = (weights / each)[time]
+    total = at_risk[time] - share * events[time]
+    mean = (at_risk_x[time] - share[:, None] * events_x[time]) / total[:, None]
+    # What a row counts in all of them: A of its time and all before it, less B of its own.
+    a, b = (np.bincount(some[time], amount * factor / total, len(segment) - 1) for factor in (np.ones(len(k)), share))
+    sizes = np.diff(segment)
+    of_row = np.repeat(np.cumsum(a[::-1])[::-1], sizes)
+    is_event = np.arange(len(e)) < np.repeat(segment[:-1] + n_events, sizes)
+    of_row -= np.where(is_event, np.repeat(b, sizes), 0.0)
+    return np.asarray(x.T @ (ex * of_row[:, None]) - mean.T @ (mean * amount[:, None]))
+
+
+# ------------------------------------------------------------------------------------------------- solvers
+
+
+def fit(scores: LinearScores, start: np.ndarray, tol: float, max_iter: int, solver: str) -> LinearFit:
+    """Minimise; `solver` "newton" or "lbfgs" is taken where it can be."""
+    value, gradient = scores.smooth(start)
+    limit = tol * max(_magnitude(scores, start), 1e-300)
+    if not np.isfinite(value):
+        return LinearFit(start, [value], "the loss at the start is not finite")
+    few = scores.n_theta <= MOST_FEATURES and scores.prepared.loss.name != "pairwise_logistic"
+    few = few and (not scores.is_sparse or scores.x.shape[0] * scores.n_theta < 5e7)
+    if few if solver == "auto" else solver == "newton" and few:
+        return _newton(scores, start, limit, max_iter)
+    return _proximal(scores, start, limit, max_iter) if scores.l1.any() else _lbfgs(scores, start, limit, max_iter)
+
+
+def _magnitude(scores: LinearScores, theta: np.ndarray) -> float:
+    """The mean size of a row's derivative."""
+    gradient = scores.prepared.gradient(scores.scores(theta))
+    return float(np.abs(gradient).sum())
+
+
+def _violation(scores: LinearScores, theta: np.ndarray, gradient: np.ndarray) -> float:
+    """The largest component of the smallest subgradient."""
+    at_zero = np.maximum(np.abs(gradient) - scores.l1, 0.0)
+    return float(np.max(np.where(theta == 0, at_zero, np.abs(gradient + scores.l1 * np.sign(theta))), initial=0.0))
+
+
+def _newton(scores: LinearScores, theta: np.ndarray, limit: float, max_iter: int) -> LinearFit:
+    curve: list[float] = []
+    value, gradient = scores.value(theta), scores.smooth(theta)[1]
+    for _ in range(max_iter):
+        if _violation(scores, theta, gradient) <= limit:
+            return LinearFit(theta, curve)
+        matrix = scores.hessian(theta)
+        matrix[np.diag_indices(len(matrix))] += 1e-12 * np.trace(matrix) / len(matrix) + 1e-300
+        step = _step(matrix, gradient, theta, scores.l1)
+        slope = float(gradient @ step + scores.l1 @ (np.abs(theta + step) - np.abs(theta)))
+        share, there = 1.0, math.inf
+        while share > 1e-10:
+            there = scores.value(theta + share * step)
+            if there <= value + 1e-4 * share * slope + ROUNDING * abs(value):
+                break
+            share /= 2
+        else:
+            return LinearFit(theta, curve, "no step lowers the objective")
+        theta = theta + share * step
+        if there >= value - ROUNDING * abs(value) and slope > -ROUNDING * (1 + abs(value)):
+            return LinearFit(theta, [*curve, there])
+        value, gradient = there, scores.smooth(theta)[1]
+        curve.append(value)
+    return LinearFit(theta, curve, f"{max_iter} iterations were not enough")
+
+
+def _step(matrix: np.ndarray, gradient: np.ndarray, theta: np.ndarray, l1: np.ndarray) -> np.ndarray:
+    """Minimise the quadratic model with the L1 norm."""
+    if not l1.any():
+        try:
+            step = np.asarray(-np.linalg.solve(matrix, gradient))
+        except np.linalg.LinAlgError:
+            step = gradient
+        return step if gradient @ step < 0 else np.asarray(-gradient / np.maximum(np.abs(np.diag(matrix)), 1e-300))
+    new, residual = theta.copy(), gradient.copy()  # the model's gradient at `new`
+    diagonal = np.diag(matrix)
+    for _ in range(1000):
+        largest = 0.0
+        for j in range(len(new)):
+            wanted = new[j] - residual[j] / diagonal[j]
+            wanted = math.copysign(max(abs(wanted) - l1[j] / diagonal[j], 0.0), wanted)
+            change = wanted - new[j]
+            if change:
+                residual += change * matrix[j]
+                new[j] = wanted
+                largest = max(largest, abs(change) * math.sqrt(diagonal[j]))
+        if largest <= 1e-12 * (1 + float(np.max(np.abs(new) * np.sqrt(diagonal)))):
+            break
+    return np.asarray(new - theta)
+
+
+def _lbfgs(scores: LinearScores, theta: np.ndarray, limit: float, max_iter: int) -> LinearFit:
+    curve: list[float] = []
+    last: list[float] = [math.nan]
+
+    def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = scores.smooth(theta)
+        last[0] = value
+        return value, gradient
+
+    callback: Callable[[np.ndarray], None] = lambda _: curve.append(last[0])
+    options = {"maxiter": max_iter, "maxfun": 4 * max_iter, "gtol": limit, "ftol": 0.0, "maxcor": 20}
+    found = optimize.minimize(evaluate, theta, jac=True, method="L-BFGS-B", options=options, callback=callback)
+    good = np.abs(found.jac).max() <= max(100 * limit, 1e-9) or found.success
+    return LinearFit(found.x, curve, "" if good else str(found.message))
+
+
+def _proximal(scores: LinearScores, theta: np.ndarray, limit: float, max_iter: int) -> LinearFit:
+    """Accelerated proximal steps that start anew where the objective rises."""
+    curve: list[float] = []
+    length, momentum, ahead = 1.0, 1.0, theta
+    value = scores.value(theta)
+    for _ in range(20 * max_iter):
+        smooth, gradient = scores.smooth(ahead)
+        while True:
+            wanted = ahead - length * gradient
+            new = np.sign(wanted) * np.maximum(np.abs(wanted) - length * scores.l1, 0.0)
+            apart = new - ahead
+            there = scores.smooth(new)[0]
+            if there <= smooth + float(gradient @ apart) + float(apart @ apart) / (2 * length) + ROUNDING * abs(smooth):
+                break
+            length /= 2
+        total = there + float(scores.l1 @ np.abs(new))
+        if total > value + ROUNDING * abs(value) and momentum > 1:
+            momentum, ahead = 1.0, theta
+            continue
+        following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = new + (momentum - 1) / following * (new - theta)
+        theta, momentum, value = new, following, total
+        curve.append(value)
+        length *= 1.1
+        if len(curve) % 5 == 0 and _violation(scores, theta, scores.smooth(theta)[1]) <= limit:
+            return LinearFit(theta, curve)
+    return LinearFit(theta, curve, f"{20 * max_iter} iterations were not enough")
+
+
+# ------------------------------------------------------------------------------------------------- estimator
+
+
+class OfRowsTogether:
+    """What `LossRegressor` does under losses of survival times and of groups."""
+
+    coef_: np.ndarray
+    intercept_: Any
+    scale_: float
+
+    def _fit_together(self: Any, X: Any, y: Any, sample_weight: Any, strata: Any, group: Any) -> Any:
+        """Fit, and take down the baseline hazard of `CoxPH`."""
+        loss: Any = resolve(self.loss)
+        l1, l2 = self._checked_penalty()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        X = self._checked_features(X, reset=True)
+        check_consistent_length(X, y)
+        if isinstance(X, np.ndarray) and not np.isfinite(X).all():
+            raise ValueError("Input X contains NaN or infinity.")
+        prepared = loss.prepare(y, sample_weight, strata=strata, group=group)
+        if prepared.total_weight == 0:
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        is_time = isinstance(loss, fl.AFT)
+        scores = LinearScores(X, prepared, is_time and bool(self.fit_intercept), l1, l2)
+        start = np.zeros(scores.n_theta)
+        if is_time and (scores.has_intercept or scores.has_scale):
+            constant = np.atleast_1d(loss.init_score(y, sample_weight))
+            start[X.shape[1] :] = constant if scores.has_intercept else constant[1:]
+        coef = getattr(self, "coef_", None) if self.warm_start else None
+        if coef is not None and np.shape(coef) == (X.shape[1],):
+            start[: X.shape[1]] = coef * scores.spread
+            if scores.has_intercept:
+                start[X.shape[1]] = self.intercept_ + coef @ scores.centre
+        found = fit(scores, start, float(self.tol), int(self.max_iter), self.solver)
+        if found.stopped:
+            warnings.warn(
+                f"{type(self).__name__} did not converge in {len(found.curve)} iterations: {found.stopped}. Increase "
+                f"max_iter, tol or alpha",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        coef, intercept, self.scale_ = scores.coefficients(found.theta)
+        self.coef_, self.intercept_ = coef.astype(X.dtype), intercept
+        self.n_iter_, self.loss_curve_ = max(1, len(found.curve)), found.curve or [scores.value(found.theta)]
+        if isinstance(loss, fl.CoxPH):
+            z = np.asarray(X @ coef, np.float64)
+            self.baseline_hazard_ = loss.baseline_hazard(z, y, sample_weight=sample_weight, strata=strata)
+        return self
+
+    def _time_scores(self: Any, X: Any) -> np.ndarray:
+        """Scores as the loss takes them: with a fitted scale a second column."""
+        z = np.asarray(self._scores(X))
+        loss: Any = resolve(self.loss)
+        if getattr(loss, "n_columns_", 1) == 1:
+            return z
+        return np.stack([z, np.full(len(z), math.log(self.scale_), z.dtype)], axis=1)
+
+    def predict_survival_function(self: Any, X: Any, times: Any, strata: Any = None) -> np.ndarray:
+        """
+        Return the probability that there is no event up to each of some times, under `CoxPH` or `AFT`.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features.
+        times : array_like of shape (m,)
+            >= 0.
+        strata : array_like of shape (n,), optional
+            The stratum of each row, of a `CoxPH` model that was fitted with them.
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+            Of `CoxPH` exp(-H(t) exp(score)) with Breslow's cumulative hazard H, a step function that stays what it is
+            after the last event.
+
+        Raises
+        ------
+        AttributeError
+            If the loss is not one of survival times.
+        ValueError
+            If the model was fitted with strata, and there are none here, or one that it has not seen.
+        """
+        loss: Any = resolve(self.loss)
+        if isinstance(loss, fl.AFT):
+            return np.asarray(loss.survival_function(self._time_scores(X), times))
+        if not isinstance(loss, fl.CoxPH):
+            raise AttributeError(f"{loss!r} is not a loss of survival times, as fastloss.CoxPH is")
+        return survival_of_hazard(self._scores(X), self.baseline_hazard_, times, strata)
+
+    def _concordance(self: Any, X: Any, y: Any, sample_weight: Any) -> float:
+        loss: Any = resolve(self.loss)
+        if not isinstance(loss, (fl.AFT, fl.CoxPH)):
+            raise ValueError(f"{loss!r} needs to know the groups of rows: call it with predict(X) and group=")
+        risk = self._scores(X) if isinstance(loss, fl.CoxPH) else -self._scores(X)
+        return fl.concordance_index(y, risk, sample_weight)
+
+
+def survival_of_hazard(z: Any, hazard: Any, times: Any, strata: Any = None) -> np.ndarray:
+    """Return exp(-H(t) exp(z)) of a cumulative hazard (times, H), or of one for each stratum."""
+    z = np.asarray(z, np.float64)
+    at = np.atleast_1d(_call.real_array(times, "times"))
+    if not isinstance(hazard, dict):
+        return _survival(z, hazard, at)
+    if strata is None:
+        raise ValueError("the model was fitted with strata: pass those of the rows")
+    codes = np.asarray(strata)
+    if codes.shape != z.shape:
+        raise ValueError(f"strata must hold one element per row, shape {z.shape}; got shape {codes.shape}")
+    found = np.empty((len(z), len(at)))
+    for label in np.unique(codes).tolist():
+        if label not in hazard:
+            raise ValueError(f"strata holds {label!r}, which the model has not seen")
+        found[codes == label] = _survival(z[codes == label], hazard[label], at)
+    return found
+
+
+def _survival(z: np.ndarray, hazard: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> np.ndarray:
+    known, cumulative = hazard
+    until = np.append(0.0, cumulative)[np.searchsorted(known, at, side="right")]
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return np.asarray(np.exp(-np.where(until == 0, 0.0, until * np.exp(z)[:, None])))

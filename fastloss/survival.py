@@ -1,0 +1,696 @@
+"""Losses of the time to an event, which for some rows is only known to be longer: Cox's and accelerated failure times.
+
+A target is one number a row: the time of the event or, negative, that at which the row was last seen without one.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _call, _complaints, _kernels, _parameters
+from ._segments import BLOCK_ROWS, Layout, PreparedLoss, RowsTogether, blocks_of, checked_weights, of_rows
+from ._traits import Traits
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["AFT", "CoxPH", "aft", "concordance_index", "cox_ph", "survival_target"]
+
+TIME_RULE = "must be a finite time > 0, or minus that for a row without an event"
+
+
+# ------------------------------------------------------------------------------------------------------- targets
+
+
+def survival_target(time: ArrayLike, event: ArrayLike) -> np.ndarray:
+    """
+    Return the target of survival losses: the time, negative where there was no event.
+
+    One number a row passes through every library's label; XGBoost's ``survival:cox`` reads it the same way.
+
+    Parameters
+    ----------
+    time : array_like of shape (n,)
+        The time of the event, or the last one at which a row was seen; finite and > 0.
+    event : array_like of shape (n,)
+        Whether there was an event: booleans, or 0 and 1.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        In float64.
+
+    Raises
+    ------
+    ValueError
+        If a time is not finite and > 0, an event neither 0 nor 1, or lengths differ.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.survival_target([5.0, 3.0, 8.0], [True, False, True])
+    array([ 5., -3.,  8.])
+    """
+    times = of_rows(_call.real_array(time, "time"), "time", None)
+    bad = ~(np.isfinite(times) & (times > 0))
+    if bad.any():
+        _complaints.raise_first("time", times, bad, "must be finite and > 0")
+    events = of_rows(event, "event", len(times))
+    if events.dtype.kind == "O":
+        try:
+            events = events.astype(np.float64)
+        except (TypeError, ValueError):
+            raise TypeError("event must hold booleans, or 0 and 1; got objects") from None
+    if events.dtype.kind not in "biuf":
+        raise TypeError(f"event must hold booleans, or 0 and 1; got dtype {events.dtype}")
+    if events.dtype.kind != "b":
+        bad = ~((events == 0) | (events == 1))
+        if bad.any():
+            _complaints.raise_first("event", events, bad, "must be a boolean, or 0 or 1")
+        events = events == 1
+    return np.where(events, times, -times)
+
+
+def _fields(target: Any) -> np.ndarray | None:
+    """Return the target of a structured array of scikit-survival, of an event and a time; None of all else."""
+    dtype = getattr(target, "dtype", None)
+    names = getattr(dtype, "names", None)
+    if not names:
+        return None
+    flags = [name for name in names if target.dtype[name].kind == "b"]
+    numbers = [name for name in names if target.dtype[name].kind in "fiu"]
+    if len(names) != 2 or len(flags) != 1 or len(numbers) != 1:
+        raise ValueError(
+            f"target has the fields {', '.join(names)}; a structured array must have two, a boolean event and a time"
+        )
+    return survival_target(target[numbers[0]], target[flags[0]])
+
+
+def signed_times(target: Any, weight: Any = None, name: str = "target") -> np.ndarray:
+    """Return a target of one number a row as float64, after a check of the rows that count."""
+    times = _fields(target)
+    if times is None:
+        times = of_rows(_call.real_array(target, name), name, None)
+    bad = ~(np.isfinite(times) & (times != 0))
+    if bad.any() and weight is not None and np.shape(weight) == times.shape:
+        bad &= np.asarray(weight) != 0
+    if bad.any():
+        _complaints.raise_first(name, times, bad, TIME_RULE)
+    return times
+
+
+def _counted(target: np.ndarray, sample_weight: Any) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Return checked weights, the rows of positive weight and the others; None, None where all rows count."""
+    weight = checked_weights(sample_weight, len(target))
+    if weight is None or (weight > 0).all():
+        return weight, None, None
+    return weight, np.flatnonzero(weight > 0), np.flatnonzero(weight == 0)
+
+
+# ----------------------------------------------------------------------------------------------------------- Cox
+
+
+class CoxPH(RowsTogether):
+    """
+    Negative log partial likelihood of Cox's proportional hazards model, of log hazard ratios.
+
+    With a score z and a weight w a row, R the sum of w exp(z) over the rows at risk at a time, and the d events of that
+    time with weights that sum to W and D the sum of their w exp(z):
+
+        Efron     sum over events of -w z  +  W / d times the sum over k < d of log(R - k D / d)
+        Breslow   sum over events of w (log(R) - z)
+
+    The sum goes over all times, and over the strata, each with its own rows at risk.
+
+    Parameters
+    ----------
+    ties : {"efron", "breslow"}, default "efron"
+        What is done with events at the same time; without such they are the same.
+
+    Raises
+    ------
+    ValueError
+        If `ties` is neither of them.
+
+    Notes
+    -----
+    The methods take `prediction` of shape (n,), and as `target` the time of the event or, negative, of censoring
+    (`survival_target`), or a structured array as scikit-survival has it. ``strata=`` holds the stratum of each row.
+    A row censored at the time of an event was at risk then. `prepare` sorts once; a call is linear in n after it.
+
+    Under "mean" the sum is divided by the sum of all weights, under "none" an event has
+    w (-z + 1 / d times the sum of the logarithms), a censored row 0. Where there is no event at all, the loss is 0, and
+    so is its gradient. The same number added to all scores of a stratum changes nothing, so that `init_score` is 0.
+
+    ``curvature="psd"`` is the Hessian's diagonal, which is >= 0. ``"majorize"`` is half the weight of the events up to
+    a row's time: with it no step of all scores at once raises the loss.
+
+    References
+    ----------
+    D. R. Cox, "Regression models and life-tables", J. R. Stat. Soc. B 34 (1972).
+    B. Efron, "The efficiency of Cox's likelihood function for censored data", J. Am. Stat. Assoc. 72 (1977),
+    https://doi.org/10.1080/01621459.1977.10480613
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.CoxPH()
+    >>> target = fl.survival_target([1.0, 2.0, 3.0], [True, False, True])
+    >>> round(loss([0.0, 0.0, 0.0], target, reduction="sum"), 12)
+    1.098612288668
+    >>> loss.gradient([0.0, 0.0, 0.0], target, reduction="sum").round(3)
+    array([-0.667,  0.333,  0.333])
+    """
+
+    __slots__ = ()
+    traits = Traits("identity")
+    _belongs = "strata"
+    ties: str
+
+    def __init__(self, ties: str = "efron") -> None:
+        _call.check_choice("ties", ties, ("efron", "breslow"))
+        super().__init__("cox_ph", {"ties": ties}, (float(ties == "breslow"),))
+
+    def _layout(self, target: Any, sample_weight: Any, strata: Any) -> Layout:
+        times = signed_times(target, sample_weight)
+        n = len(times)
+        weight, counted, left_out = _counted(times, sample_weight)
+        keys = [times < 0, -np.abs(times)]
+        if strata is not None:
+            keys.append(np.unique(of_rows(strata, "strata", n), return_inverse=True)[1].reshape(-1))
+        if counted is not None:
+            keys = [each[counted] for each in keys]
+        order = np.lexsort(keys) if len(keys) > 2 or keys[0].any() else np.argsort(keys[1], kind="stable")
+        censored, falling, *rest = (each[order] for each in keys)
+        first = np.ones(len(order), bool)
+        begins = np.zeros(len(order), bool)
+        begins[:1] = True
+        if rest:
+            begins[1:] = rest[0][1:] != rest[0][:-1]
+        first[1:] = (falling[1:] != falling[:-1]) | begins[1:]
+        segment = np.append(np.flatnonzero(first), len(order)).astype(np.int64)
+        n_events = np.add.reduceat(~censored, segment[:-1], dtype=np.int64) if len(order) else segment[:0]
+        if counted is not None:
+            order = counted[order]
+        return Layout(
+            order.astype(np.int64),
+            None if weight is None else weight[order],
+            None,
+            None,
+            segment,
+            blocks_of(segment),
+            n_events,
+            begins[segment[:-1]].astype(np.uint8),
+            float(len(order)) if weight is None else float(weight.sum()),
+            n,
+            n,
+            left_out,
+        )
+
+    def baseline_hazard(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        strata: ArrayLike | None = None,
+    ) -> Any:
+        """
+        Return Breslow's cumulative hazard of a row of score 0.
+
+        Its jump at a time is the weight of the events over the sum of w exp(z) of the rows at risk.
+
+        Parameters
+        ----------
+        prediction : array_like of shape (n,)
+            Scores of the model.
+        target, sample_weight, strata : array_like
+            Those that it was fitted to.
+
+        Returns
+        -------
+        times, hazard : ndarray of shape (m,)
+            The times of events, ascending, and the cumulative hazard from each on. With `strata` a dictionary of such
+            pairs.
+        """
+        z = _call.real_array(prediction, "prediction")
+        times = signed_times(target, sample_weight)
+        if z.shape != times.shape:
+            raise ValueError(f"prediction must have shape {times.shape}, as the target says, got {z.shape}")
+        weight = checked_weights(sample_weight, len(z))
+        w = np.ones(len(z)) if weight is None else weight
+        if strata is None:
+            return _breslow(z, times, w)
+        labels, code = np.unique(of_rows(strata, "strata", len(z)), return_inverse=True)
+        return {
+            label: _breslow(z[code.reshape(-1) == i], times[code.reshape(-1) == i], w[code.reshape(-1) == i])
+            for i, label in enumerate(labels.tolist())
+        }
+
+
+def _breslow(z: np.ndarray, times: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    z, times, w = z[w > 0], times[w > 0], w[w > 0]
+    if not len(z):
+        return np.empty(0), np.empty(0)
+    order = np.argsort(-np.abs(times), kind="stable")
+    z, times, w = z[order], times[order], w[order]
+    # log of the sum of exponentials over all rows up to each, by halves of the rows: no score is lost to a larger one.
+    at_risk = np.logaddexp.accumulate(z + np.log(w))
+    ends = np.flatnonzero(np.append(np.abs(times[1:]) != np.abs(times[:-1]), True))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    events = np.add.reduceat(np.where(times > 0, w, 0.0), starts)
+    with np.errstate(over="ignore", under="ignore"):
+        jumps = events * np.exp(-at_risk[ends])
+    some = events > 0
+    return np.abs(times[ends])[some][::-1], np.cumsum(jumps[some][::-1])
+
+
+# ----------------------------------------------------------------------------------------------------------- AFT
+
+DISTRIBUTIONS = ("normal", "logistic", "extreme")
+# Of each, the log of the median of exp(x).
+LOG_MEDIANS = {"normal": 0.0, "logistic": 0.0, "extreme": math.log(math.log(2.0))}
+
+
+class AFT(RowsTogether):
+    """
+    Negative log-likelihood of an accelerated failure time: log T = z + scale x, with x of a known distribution.
+
+    With f and F the density and the distribution function of x, a = (log(lower) - z) / scale and b the same of upper:
+
+        event         -log(f(a)) + log(scale) + log(t)
+        censored      -log(1 - F(a)) after the time, -log(F(b)) before it
+        interval      -log(F(b) - F(a))
+
+    Parameters
+    ----------
+    distribution : {"normal", "logistic", "extreme"}, default "normal"
+        Of x: T is log-normal, log-logistic or Weibull. "extreme" is the least extreme value, F = 1 - exp(-exp(x)).
+    scale : float or None, default 1.0
+        Of log T, > 0. None: fitted; then a prediction has two columns, z and the logarithm of the scale.
+
+    Raises
+    ------
+    TypeError
+        If `scale` is no real number.
+    ValueError
+        If a parameter is out of its range.
+
+    Notes
+    -----
+    The methods take as `target` the time of the event or, negative, of censoring (`survival_target`), a structured
+    array as scikit-survival has it, or an array of shape (n, 2) with lower and upper bounds of the time: the same twice
+    for an event, an upper bound of inf for a row censored after the lower one, a lower bound of 0 for one censored
+    before the upper one. `prediction` has shape (n,), or (n, 2) with a fitted scale.
+
+    The distributions are those of XGBoost's ``survival:aft``. In z all are convex: ``curvature="psd"`` is exact. Of the
+    log of the scale it is the larger of the exact one and the gradient's magnitude. ``"majorize"`` in z is a bound
+    with which a Newton step never passes the minimum: 1 / scale^2 of normal distributions, half that of logistic ones,
+    and of extreme values the mean curvature of the interval or 1, whichever is larger.
+
+    References
+    ----------
+    A. Barnwal, H. Cho, T. Hocking, "Survival regression with accelerated failure time model in XGBoost", J. Comput.
+    Graph. Stat. 31 (2022), https://doi.org/10.1080/10618600.2022.2067548
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> loss = fl.AFT("extreme", scale=0.5)
+    >>> loss([0.0, 1.0], [1.0, -2.0], reduction="none").round(6)
+    array([0.306853, 0.541341])
+    >>> loss([0.0, 1.0], [[0.5, 1.5], [2.0, float("inf")]], reduction="none").round(6)
+    array([0.395413, 0.541341])
+    """
+
+    __slots__ = ()
+    traits = Traits("log")
+    distribution: str
+    scale: float | None
+
+    def __init__(self, distribution: str = "normal", scale: float | None = 1.0) -> None:
+        _call.check_choice("distribution", distribution, DISTRIBUTIONS)
+        if scale is not None:
+            scale = _parameters.real("scale", scale, "in [1e-12, 1e12]")
+        fixed = 1.0 if scale is None else scale
+        code = DISTRIBUTIONS.index(distribution)
+        super().__init__(
+            "aft",
+            {"distribution": distribution, "scale": scale},
+            (float(code), fixed, float(scale is None), math.log(fixed)),
+        )
+
+    @property
+    def n_columns_(self) -> int:
+        """How many numbers a prediction has for each row."""
+        return 2 if self.parameters["scale"] is None else 1
+
+    def _layout(self, target: Any, sample_weight: Any, belongs: Any) -> Layout:
+        lower, upper = log_bounds(target, sample_weight)
+        n = len(lower)
+        weight, order, left_out = _counted(lower, sample_weight)
+        if order is not None:
+            lower, upper = lower[order], upper[order]
+            weight = None if weight is None else weight[order]
+        total = float(len(lower)) if weight is None else float(weight.sum())
+        segment = np.append(np.arange(0, len(lower), BLOCK_ROWS), len(lower)).astype(np.int64)
+        return Layout(order, weight, lower, upper, segment, blocks_of(segment), None, None, total, n, n, left_out)
+
+    def _parts(self, z: ArrayLike) -> tuple[np.ndarray, Any]:
+        """Return places and scales of raw scores."""
+        wide = _call.prediction_array(z, "z")
+        if self.n_columns_ == 1:
+            return wide, self.parameters["scale"]
+        if wide.ndim == 0 or wide.shape[-1] != 2:
+            raise ValueError(f"z must hold 2 numbers a row (place, log of the scale), got shape {wide.shape}")
+        return wide[..., 0], np.exp(wide[..., 1])
+
+    def inverse_link(self, z: ArrayLike) -> Any:
+        """
+        Return the median time.
+
+        Parameters
+        ----------
+        z : array_like of shape (n,), or (n, 2) with a fitted scale
+            Raw scores.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        place, scale = self._parts(z)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.exp(place + place.dtype.type(LOG_MEDIANS[self.parameters["distribution"]]) * scale)
+
+    def distribution_of(self, z: ArrayLike) -> Any:
+        """
+        Return the distribution of each row's time, as SciPy has it; it is imported here.
+
+        Parameters
+        ----------
+        z : array_like of shape (n,), or (n, 2) with a fitted scale
+            Raw scores.
+
+        Returns
+        -------
+        scipy.stats.rv_frozen
+        """
+        from scipy import stats
+
+        place, scale = self._parts(np.asarray(z, np.float64))
+        kind = self.parameters["distribution"]
+        if kind == "normal":
+            return stats.lognorm(s=scale, scale=np.exp(place))
+        of_time = stats.fisk if kind == "logistic" else stats.weibull_min
+        return of_time(c=1 / scale, scale=np.exp(place))
+
+    def survival_function(self, z: ArrayLike, times: ArrayLike) -> np.ndarray:
+        """
+        Return the probability of no event up to each of some times.
+
+        Parameters
+        ----------
+        z : array_like of shape (n,), or (n, 2) with a fitted scale
+            Raw scores.
+        times : array_like of shape (m,)
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+        """
+        place, scale = self._parts(np.asarray(z, np.float64))
+        at = _call.real_array(times, "times")
+        with np.errstate(divide="ignore", over="ignore"):
+            x = (np.log(at) - place[:, None]) / (scale if self.n_columns_ == 1 else np.asarray(scale)[:, None])
+        kind = self.parameters["distribution"]
+        with np.errstate(over="ignore", under="ignore"):
+            if kind == "extreme":
+                return np.asarray(np.exp(-np.exp(x)))
+            if kind == "logistic":
+                return np.asarray(1 / (1 + np.exp(x)))
+        return np.array([[0.5 * math.erfc(each / math.sqrt(2)) for each in row] for row in x.tolist()]).reshape(x.shape)
+
+    def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        """
+        Return the score that minimises the loss if all rows have the same; with a fitted scale two of them.
+
+        Parameters
+        ----------
+        target : array_like
+            As for a call.
+        sample_weight : array_like of shape (n,), optional
+
+        Returns
+        -------
+        float, or ndarray of shape (2,)
+
+        Raises
+        ------
+        ValueError
+            If no row counts.
+        """
+        prepared = self.prepare(target, sample_weight)
+        layout = prepared.layout
+        if layout.n_rows == 0 or layout.lower is None or layout.upper is None:
+            raise ValueError("init_score needs a row with a positive weight")
+        ends = np.concatenate([layout.lower, layout.upper])
+        ends = ends[np.isfinite(ends)]
+        start = np.zeros(self.n_columns_)
+        if len(ends):
+            start[0] = ends.mean()
+            if len(start) > 1:
+                start[1] = math.log(max(float(ends.std()), 1e-3))
+        best = _best_constant(prepared, start)
+        return float(best[0]) if len(best) == 1 else best
+
+
+def _best_constant(prepared: PreparedLoss, z: np.ndarray) -> np.ndarray:
+    """Return the columns of a constant of least loss, by steps of the diagonal that are halved until they descend."""
+
+    def evaluate(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        rows = np.full(prepared.n_rows, z[0]) if len(z) == 1 else np.tile(z, (prepared.n_rows, 1))
+        value, gradient, hessian = prepared.value_gradient_and_hessian(rows, curvature="psd")
+        return value, np.atleast_1d(gradient.sum(axis=0)), np.atleast_1d(hessian.sum(axis=0))
+
+    value, gradient, hessian = evaluate(z)
+    for _ in range(500):
+        step = -gradient / np.where(hessian > 0, hessian, 1.0)
+        step = np.clip(step, -5.0, 5.0)
+        if not -(gradient @ step) > 1e-15 * (1 + abs(value)):
+            break
+        share = 1.0
+        while share > 1e-9:
+            there = evaluate(z + share * step)
+            if there[0] <= value + 1e-4 * share * float(gradient @ step):
+                break
+            share /= 2
+        else:
+            break
+        z = np.clip(z + share * step, -700.0, 700.0)
+        value, gradient, hessian = there
+    return z
+
+
+def log_bounds(target: Any, weight: Any = None, name: str = "target") -> tuple[np.ndarray, np.ndarray]:
+    """Return the logarithms of lower and upper bounds of the times; of an event they are the same."""
+    if _fields(target) is None and np.ndim(target) == 2 and np.shape(target)[1] == 2:
+        bounds = np.array(_call.real_array(target, name))
+        lower, upper = bounds[:, 0], bounds[:, 1]
+        bad = ~((lower >= 0) & (lower < np.inf) & (upper > 0) & (lower <= upper))
+        if weight is not None and np.shape(weight) == lower.shape:
+            bad &= np.asarray(weight) != 0
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(
+                f"{name}[{row}] = {bounds[row].tolist()} must hold bounds of a time, 0 <= lower <= upper, lower finite "
+                f"and upper > 0"
+            )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log(lower), np.log(upper)
+    times = signed_times(target, weight, name)
+    with np.errstate(divide="ignore"):
+        lower = np.log(np.abs(times))
+    return lower, np.where(times > 0, lower, np.inf)
+
+
+# --------------------------------------------------------------------------------------------------- concordance
+
+
+def concordance_index(target: ArrayLike, risk: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    """
+    Harrell's concordance index: of pairs of which one had its event first, in how many it has the higher risk.
+
+    Parameters
+    ----------
+    target : array_like of shape (n,)
+        The time of the event or, negative, of censoring (`survival_target`), or a structured array as scikit-survival
+        has it.
+    risk : array_like of shape (n,)
+        The higher, the earlier the event is expected: what `CoxPH` models predict, or minus a predicted time.
+    sample_weight : array_like of shape (n,), optional
+        A pair weighs the product of its rows' weights.
+
+    Returns
+    -------
+    float
+        In [0, 1], 1/2 by chance; nan if no pair can be compared.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or an element is out of its range.
+
+    Notes
+    -----
+    A pair counts if the earlier time is that of an event; of equal times, if one is that of an event and the other of
+    censoring. Equal risks count one half. The time is O(n log n).
+
+    References
+    ----------
+    F. E. Harrell et al., "Evaluating the yield of medical tests", JAMA 247 (1982).
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.concordance_index([1.0, 2.0, -3.0], [0.9, 0.2, 0.5])
+    0.6666666666666666
+    """
+    times = signed_times(target, sample_weight)
+    scores = of_rows(_call.real_array(risk, "risk"), "risk", len(times))
+    weight = checked_weights(sample_weight, len(times))
+    if weight is not None:
+        some = weight > 0
+        times, scores, weight = times[some], scores[some], weight[some]
+    if np.isnan(scores).any():
+        _complaints.raise_first("risk", scores, np.isnan(scores), "must be a number")
+    ranks = np.unique(scores, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    # By time, descending; the censored first, for they outlive the events of their time.
+    order = np.lexsort((times > 0, -np.abs(times)))
+    times = times[order]
+    w = None if weight is None else np.ascontiguousarray(weight[order])
+    concordant, tied, pairs = _kernels.count_pairs(np.ascontiguousarray(times), np.ascontiguousarray(ranks[order]), w)
+    return (concordant + 0.5 * tied) / pairs if pairs > 0 else math.nan
+
+
+# ------------------------------------------------------------------------------------------------------ functions
+
+
+def cox_ph(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    strata: ArrayLike | None = None,
+    ties: str = "efron",
+) -> Any:
+    """
+    Negative log partial likelihood of Cox's proportional hazards model.
+
+    The sum over events of w (-z + log of the sum of w exp(z) over the rows at risk); `ties` is for events at one time.
+
+    Parameters
+    ----------
+    prediction : array_like of shape (n,)
+        Log hazard ratios z.
+    target : array_like of shape (n,)
+        The time of the event or, negative, of censoring.
+    sample_weight : array_like of shape (n,), optional
+        Finite and >= 0.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        The sum divided by the sum of weights, the sum, or an array of the events' parts.
+    strata : array_like of shape (n,), optional
+        The stratum of each row.
+    ties : {"efron", "breslow"}, default "efron"
+        What is done with events at the same time.
+
+    Returns
+    -------
+    float or ndarray
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array of real numbers.
+    ValueError
+        If shapes do not fit, or an element or parameter is out of its range.
+
+    See Also
+    --------
+    CoxPH : the same loss as an object, with gradient, Hessian, notes and source.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> round(fl.cox_ph([0.0, 0.0], [1.0, -2.0], reduction="sum"), 12)
+    0.69314718056
+    """
+    return _cox_ph(ties)._value(prediction, target, strata, sample_weight, reduction)
+
+
+def aft(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    distribution: str = "normal",
+    scale: float | None = 1.0,
+) -> Any:
+    """
+    Negative log-likelihood of an accelerated failure time, log T = z + scale x.
+
+    -log(f(a)) + log(scale t) of an event, -log(F(b) - F(a)) of bounds of the time, with a = (log(lower) - z) / scale.
+
+    Parameters
+    ----------
+    prediction : array_like of shape (n,), or (n, 2) with a fitted scale
+        Places z of log T.
+    target : array_like of shape (n,) or (n, 2)
+        The time of the event or, negative, of censoring; or lower and upper bounds.
+    sample_weight : array_like of shape (n,), optional
+        Finite and >= 0.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        The sum divided by the sum of weights, the sum, or an array.
+    distribution : {"normal", "logistic", "extreme"}, default "normal"
+        Of x.
+    scale : float or None, default 1.0
+        > 0; None: the prediction's second column is its logarithm.
+
+    Returns
+    -------
+    float or ndarray
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array of real numbers.
+    ValueError
+        If shapes do not fit, or an element or parameter is out of its range.
+
+    See Also
+    --------
+    AFT : the same loss as an object, with gradient, Hessian, notes and source.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> round(fl.aft([0.0], [-1.0]), 12)
+    0.69314718056
+    """
+    try:
+        loss = _aft(distribution, scale)
+    except TypeError:
+        loss = AFT(distribution, scale)
+    return loss._value(prediction, target, None, sample_weight, reduction)
+
+
+# A function makes the loss of its parameters once; parameters without a hash (arrays) raise TypeError there.
+_once = functools.lru_cache(maxsize=64, typed=True)
+_cox_ph: Callable[..., CoxPH] = _once(CoxPH)
+_aft: Callable[..., AFT] = _once(AFT)

@@ -1,0 +1,199 @@
+"""Survival and group losses where they are plugged in: linear models and boosters."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import fastloss as fl
+from fastloss import reference
+
+pytest.importorskip("sklearn")
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+from fastloss.sklearn import LossRegressor
+
+
+def study(n=600, d=5, seed=0):
+    """Features of different units, targets with ties and censoring, weights with zeros, strata."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d)) * np.geomspace(0.1, 10, d) + 3
+    coef = rng.normal(size=d) / np.geomspace(0.1, 10, d) / 2
+    times = np.round(rng.exponential(size=n) * np.exp(-(X - 3) @ coef) * 20) + 1
+    end = np.round(rng.exponential(size=n) * 30) + 1
+    y = fl.survival_target(np.minimum(times, end), times <= end)
+    return X, y, rng.choice([0.0, 1.0, 2.0], n), rng.integers(0, 3, n)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return study()
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+@pytest.mark.parametrize("stratified", [False, True])
+def test_the_gradient_of_the_partial_likelihood_is_zero(data, ties, stratified):
+    """By the text book: of the twin's sum over all rows at risk."""
+    X, y, weight, strata = data
+    given = {"strata": strata} if stratified else {}
+    for w in (None, weight):
+        model = LossRegressor(fl.CoxPH(ties), penalty=None).fit(X, y, sample_weight=w, **given)
+        _, gradient, _ = reference.cox_ph(X @ model.coef_, y, ties, sample_weight=w, **given)
+        assert np.abs(((X - X.mean(axis=0)) / X.std(axis=0)).T @ gradient).max() < 1e-5
+        assert model.intercept_ == 0
+
+
+def test_the_fit_of_statsmodels(data):
+    duration = pytest.importorskip("statsmodels.duration.hazard_regression")
+    X, y, _, strata = data
+    for ties in ("efron", "breslow"):
+        theirs = duration.PHReg(np.abs(y), X, status=y > 0, ties=ties, strata=strata).fit(disp=0)
+        ours = LossRegressor(fl.CoxPH(ties), penalty=None, tol=1e-8).fit(X, y, strata=strata)
+        assert ours.coef_ == pytest.approx(theirs.params, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "loss", [fl.CoxPH(), fl.AFT("extreme", None), fl.AFT("normal", None), fl.AFT("logistic")], ids=str
+)
+def test_solvers_agree(data, loss):
+    X, y, weight, _ = data
+    for penalty, alpha in ((None, 0.0), ("l2", 0.1), ("l1", 0.02), ("elasticnet", 0.02)):
+        first, second = (
+            LossRegressor(loss, penalty=penalty, alpha=alpha, solver=solver, tol=1e-9).fit(X, y, sample_weight=weight)
+            for solver in ("newton", "lbfgs")
+        )
+        assert first.coef_ * X.std(axis=0) == pytest.approx(second.coef_ * X.std(axis=0), abs=1e-5)
+        assert first.score(X, y) == pytest.approx(second.score(X, y), abs=1e-3)
+        assert first.scale_ == pytest.approx(second.scale_, rel=1e-5)
+        if penalty == "l1" and isinstance(loss, fl.CoxPH):
+            assert 0 < np.sum(first.coef_ == 0) < len(first.coef_)
+
+
+def test_weibull_is_proportional_hazards(data):
+    """T is Weibull under both: coefficients of AFT over minus the scale are those of Cox."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(20_000, 2))
+    y = np.exp(X @ [0.5, -1.0] + 0.7 * np.log(rng.exponential(size=20_000)))
+    times = LossRegressor(fl.AFT("extreme", None), penalty=None).fit(X, y)
+    assert times.coef_ == pytest.approx([0.5, -1.0], abs=0.02)
+    assert times.scale_ == pytest.approx(0.7, abs=0.02)
+    hazard = LossRegressor(fl.CoxPH(), penalty=None).fit(X, y)
+    assert hazard.coef_ == pytest.approx(-times.coef_ / times.scale_, abs=0.05)
+    at = [0.2, 1.0, 3.0]
+    assert hazard.predict_survival_function(X[:20], at) == pytest.approx(
+        times.predict_survival_function(X[:20], at), abs=0.02
+    )
+
+
+def test_survival_function(data):
+    X, y, _, strata = data
+    model = LossRegressor(fl.CoxPH()).fit(X, y)
+    curves = model.predict_survival_function(X[:5], np.linspace(0, 200, 50))
+    assert (np.diff(curves, axis=1) <= 0).all()
+    assert (curves[:, 0] == 1).all()
+    times, hazard = model.baseline_hazard_
+    assert curves[0, -1] == pytest.approx(np.exp(-hazard[-1] * np.exp(model.predict(X[:1])[0])))
+    assert np.array_equal(model.predict_survival_function(X[:1], times[3] - 1e-9), np.exp(
+        -hazard[2:3] * np.exp(model.predict(X[:1])))[None])  # fmt: skip
+    stratified = LossRegressor(fl.CoxPH()).fit(X, y, strata=strata)
+    with pytest.raises(ValueError, match="fitted with strata"):
+        stratified.predict_survival_function(X, [1.0])
+    with pytest.raises(ValueError, match="has not seen"):
+        stratified.predict_survival_function(X[:1], [1.0], strata=[7])
+    some = stratified.predict_survival_function(X[:6], [5.0, 9.0], strata=strata[:6])
+    assert some.shape == (6, 2)
+    with pytest.raises(AttributeError, match="not a loss of survival times"):
+        LossRegressor("huber").fit(X, np.abs(y)).predict_survival_function(X, [1.0])
+
+
+def test_data_as_people_have_them(data):
+    X, y, weight, _ = data
+    expected = LossRegressor(fl.CoxPH()).fit(X, y, sample_weight=weight)
+    structured = np.array([(each > 0, abs(each)) for each in y], dtype=[("event", bool), ("time", float)])
+    for features in (X, np.asfortranarray(X), X[::-1][::-1]):
+        model = LossRegressor(fl.CoxPH()).fit(features, structured, sample_weight=weight)
+        assert model.coef_ == pytest.approx(expected.coef_, rel=1e-6)
+    narrow = LossRegressor(fl.CoxPH()).fit(X.astype(np.float32), y, sample_weight=weight.astype(np.float32))
+    assert narrow.coef_.dtype == np.float32
+    assert narrow.coef_ == pytest.approx(expected.coef_, rel=1e-3, abs=1e-5)
+    sparse = pytest.importorskip("scipy.sparse")
+    model = LossRegressor(fl.CoxPH()).fit(sparse.csr_matrix(X), y, sample_weight=weight)
+    assert model.coef_ == pytest.approx(expected.coef_, rel=1e-6)
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcde"))
+    model = LossRegressor(fl.CoxPH()).fit(frame, pandas.Series(y), sample_weight=pandas.Series(weight))
+    assert model.coef_ == pytest.approx(expected.coef_)
+    assert list(model.feature_names_in_) == list("abcde")
+
+
+def test_many_sparse_columns():
+    sparse = pytest.importorskip("scipy.sparse")
+    rng = np.random.default_rng(0)
+    X = sparse.random(1500, 50_000, density=2e-4, format="csr", random_state=0, dtype=np.float32)
+    y = fl.survival_target(rng.exponential(size=1500) + 0.1, rng.random(1500) < 0.5)
+    ridge = LossRegressor(fl.CoxPH(), alpha=1e-3).fit(X, y)
+    assert ridge.score(X, y) > 0.7
+    lasso = LossRegressor(fl.CoxPH(), penalty="l1", alpha=1e-3).fit(X, y)
+    assert 0 < np.sum(lasso.coef_ != 0) < 1500
+
+
+def test_a_constant_column_has_no_coefficient(data):
+    X, y, _, _ = data
+    model = LossRegressor(fl.CoxPH(), penalty=None).fit(np.column_stack([X, np.full(len(X), 5.0)]), y)
+    assert model.coef_[-1] == 0
+    assert model.coef_[:-1] == pytest.approx(LossRegressor(fl.CoxPH(), penalty=None).fit(X, y).coef_)
+
+
+def test_life_of_a_model(data):
+    X, y, _, _ = data
+    model = LossRegressor(fl.CoxPH()).fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict(X), model.predict(X))
+    assert clone(model).loss == model.loss
+    search = GridSearchCV(LossRegressor(fl.CoxPH()), {"alpha": [1e-3, 10.0], "loss__ties": ["efron", "breslow"]}, cv=3)
+    assert search.fit(X, y).best_score_ > 0.6
+    warm = LossRegressor(fl.CoxPH(), warm_start=True, penalty=None).fit(X, y)
+    assert warm.fit(X, y).n_iter_ <= 2
+    with pytest.warns(ConvergenceWarning, match="did not converge in 1 iterations"):
+        LossRegressor(fl.CoxPH(), max_iter=1, penalty=None).fit(X, y)
+
+
+def test_interval_bounds(data):
+    X, y, _, _ = data
+    bounds = np.stack([np.abs(y), np.where(y > 0, np.abs(y), np.inf)], axis=1)
+    first = LossRegressor(fl.AFT("logistic", None), penalty=None).fit(X, y)
+    second = LossRegressor(fl.AFT("logistic", None), penalty=None).fit(X, bounds)
+    assert np.array_equal(first.coef_, second.coef_)
+    bounds[:, 0] *= 0.9
+    wider = LossRegressor(fl.AFT("logistic", None), penalty=None).fit(X, bounds)
+    assert wider.predict(X).shape == (len(X),)
+
+
+def test_conditional_logit():
+    discrete = pytest.importorskip("statsmodels.discrete.conditional_models")
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(900, 3))
+    group = np.repeat(np.arange(300), 3)
+    chosen = np.zeros(900)
+    utility = (X @ [1.0, -0.5, 0.2] + rng.gumbel(size=900)).reshape(300, 3)
+    chosen[np.arange(300) * 3 + utility.argmax(axis=1)] = 1
+    theirs = discrete.ConditionalLogit(chosen, X, groups=group).fit(disp=0)
+    for given in (group, np.full(300, 3)):
+        ours = LossRegressor(fl.GroupSoftmax(), penalty=None).fit(X, chosen, group=given)
+        assert ours.coef_ == pytest.approx(theirs.params, abs=1e-4)  # theirs stops earlier
+    ranked = LossRegressor(fl.PairwiseLogistic(), penalty=None).fit(X, chosen, group=group)
+    assert ranked.coef_ == pytest.approx(theirs.params, abs=0.3)
+
+
+def test_errors_of_fits(data):
+    X, y, _, strata = data
+    with pytest.raises(TypeError, match="has no strata and no groups"):
+        LossRegressor("huber").fit(X, y, strata=strata)
+    with pytest.raises(TypeError, match="group must say"):
+        LossRegressor(fl.GroupSoftmax()).fit(X, np.ones(len(X)))
+    with pytest.raises(ValueError, match=r"target\[3\] = 0\.0 must be a finite time > 0"):
+        LossRegressor(fl.CoxPH()).fit(X, np.where(np.arange(len(X)) == 3, 0.0, y))
+    with pytest.raises(ValueError, match="NaN"):
+        LossRegressor(fl.CoxPH()).fit(np.where(X[0, 0] == X, np.nan, X), y)
