@@ -14,7 +14,9 @@ from . import _labels
 from ._booster_parameters import check_parameters
 from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss, get_num_threads
 from ._resolve import HasLoss, resolve
+from ._segments import PreparedLoss, group_starts
 from ._threads import num_threads
+from .survival import log_bounds, signed_times, survival_of_hazard
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -113,6 +115,18 @@ def real_targets(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
     return values
 
 
+def targets_together(loss: Any, y: Any, name: str = "y") -> NDArray[np.float64]:
+    """Return a target of a loss of rows that belong together: times, bounds of shape (n, 2) for `AFT`, relevances."""
+    if isinstance(loss, fl.AFT) and getattr(getattr(y, "dtype", None), "names", None) is None:
+        array = np.asarray(y)
+        if array.ndim == 2 and array.shape[1] == 2:
+            log_bounds(array, name=name)
+            return np.ascontiguousarray(array, np.float64)
+    if isinstance(loss, (fl.AFT, fl.CoxPH)):
+        return signed_times(y, name=name)
+    return real_targets(y, name)
+
+
 def as_loss_takes(loss: Loss, targets: Targets) -> NDArray[Any]:
     """Of probabilities of two classes, a loss of one logit takes those of the second; of codes, real numbers."""
     values = targets.values
@@ -133,6 +147,8 @@ def n_outputs(loss: Any, n_classes: int) -> int:
     """How many raw scores a row has."""
     if loss.kind == "columns":
         return len(loss.columns)
+    if loss.kind == "segments":
+        return int(loss.n_columns_)
     return n_classes if isinstance(loss, RowwiseLoss) else 1
 
 
@@ -178,9 +194,16 @@ class Derivatives:
     def __init__(self, loss: Any, curvature: str = "auto", scores_per_thread: int = 1) -> None:
         self.loss, self.curvature, self.scores_per_thread = loss, hessian_of(loss, curvature), scores_per_thread
         self.spare: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+        self.recent: tuple[Any, Any, PreparedLoss] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "spare": []}
+        return {**self.__dict__, "spare": [], "recent": None}
+
+    def prepared(self, target: NDArray[Any], weight: NDArray[Any] | None) -> PreparedLoss:
+        """Return the prepared loss of rows that belong together; labels are the same in every round."""
+        if self.recent is None or not (is_same(self.recent[0], target) and is_same(self.recent[1], weight)):
+            self.recent = np.array(target), weight, self.loss.prepare(target, weight)
+        return self.recent[2]
 
     def buffers(self, z: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return arrays like `z` that nobody else holds."""
@@ -198,14 +221,22 @@ class Derivatives:
         return np.empty_like(z, np.float32), np.empty_like(z, np.float32)
 
     def __call__(
-        self, z: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None = None
+        self, z: NDArray[Any], target: Any, weight: NDArray[Any] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         gradient, hessian = self.buffers(z)
         if weight is not None and len(weight) == 0:
             weight = None
         if weight is not None and z.ndim > weight.ndim and isinstance(self.loss, PointwiseLoss):
             weight = weight[:, None]
+        if self.loss.kind == "segments" and not isinstance(target, PreparedLoss):
+            target = self.prepared(target, weight)
         with num_threads(max(1, min(get_num_threads(), z.size // self.scores_per_thread))):
+            if isinstance(target, PreparedLoss):
+                target.gradient_and_hessian(
+                    z, reduction="sum", curvature=self.curvature, gradient_out=gradient, hessian_out=hessian
+                )
+                self.spare[:] = [(gradient, hessian)]
+                return gradient, hessian
             self.loss.gradient_and_hessian(
                 z,
                 target,
@@ -219,6 +250,11 @@ class Derivatives:
         return gradient, hessian
 
 
+def is_same(known: NDArray[Any] | None, given: NDArray[Any] | None) -> bool:
+    """Whether two arrays, or none, hold the same."""
+    return known is given or (known is not None and given is not None and np.array_equal(known, given))
+
+
 def _strides(z: NDArray[Any]) -> tuple[int, ...]:
     return tuple(stride * 4 // z.itemsize for stride in z.strides)
 
@@ -226,6 +262,35 @@ def _strides(z: NDArray[Any]) -> tuple[int, ...]:
 def class_targets(loss: Loss, label: NDArray[Any]) -> NDArray[Any]:
     """Boosters keep labels as float32; rows of logits want class indices."""
     return label.astype(np.intp) if isinstance(loss, RowwiseLoss) and label.ndim == 1 else label
+
+
+class Together:
+    """
+    Data sets of a loss of rows that belong together, each prepared when it is first asked for.
+
+    Labels are numbers of rows, counted through all data sets, so that the first one says which it is.
+    """
+
+    def __init__(self, loss: Any, targets: list[NDArray[Any]], groups: list[Any] | None) -> None:
+        self.loss, self.targets = loss, targets
+        self.groups = [None] * len(targets) if groups is None else groups
+        if loss._belongs == "group" and any(each is None for each in self.groups):
+            raise ValueError(f"{loss!r} needs the groups of rows: take LGBMRanker or XGBRanker, and their group=")
+        self.starts = np.cumsum([0, *map(len, targets)])
+        self.known: dict[int, tuple[Any, PreparedLoss]] = {}
+
+    def prepared(self, label: NDArray[Any], weight: NDArray[Any] | None) -> PreparedLoss:
+        """Return the loss of the data set that has these labels."""
+        number = int(np.searchsorted(self.starts, label[0], side="right")) - 1
+        if len(label) != len(self.targets[number]):
+            raise ValueError(f"{self.loss!r} needs all rows of a data set at once, got {len(label)} of them")
+        weight = None if weight is None or len(weight) == 0 else weight
+        found = self.known.get(number)
+        if found is None or not is_same(found[0], weight):
+            given = {} if self.groups[number] is None else {"group": self.groups[number]}
+            found = weight, self.loss.prepare(self.targets[number], weight, **given)
+            self.known[number] = found
+        return found[1]
 
 
 class Training:
@@ -236,22 +301,33 @@ class Training:
     takes the label's place. `labels` are those of the training data and then of each evaluation set.
     """
 
-    def __init__(self, loss: Any, curvature: str, targets: list[NDArray[Any]], scores_per_thread: int = 1) -> None:
+    def __init__(
+        self,
+        loss: Any,
+        curvature: str,
+        targets: list[NDArray[Any]],
+        scores_per_thread: int = 1,
+        groups: list[Any] | None = None,
+    ) -> None:
         self.loss = loss
         self.derivatives = Derivatives(loss, curvature, scores_per_thread)
         self.rows: NDArray[Any] | None = None
         self.labels = targets
-        self.last: tuple[Any, NDArray[Any]] | None = None
-        if targets[0].ndim == 2:
-            self.rows = np.concatenate(targets)
-            if len(self.rows) > 2**24:
-                raise ValueError("y of probabilities is supported for up to 16,777,216 rows, with those of eval_set")
+        self.last: tuple[Any, Any] | None = None
+        self.together: Together | None = None
+        if loss.kind == "segments":
+            self.together = Together(loss, targets, groups)
+        if targets[0].ndim == 2 or self.together is not None:
+            n_rows = sum(map(len, targets))
+            self.rows = np.concatenate(targets) if self.together is None else None
+            if n_rows > 2**24:
+                raise ValueError("y of this kind is supported for up to 16,777,216 rows, with those of eval_set")
             ends = np.cumsum([len(each) for each in targets])
-            self.labels = np.split(np.arange(len(self.rows), dtype=np.float32), ends[:-1])
+            self.labels = np.split(np.arange(n_rows, dtype=np.float32), ends[:-1])
 
     def __getstate__(self) -> dict[str, Any]:
         # A fitted model is not to carry its training data.
-        return {**self.__dict__, "rows": None, "labels": [], "last": None}
+        return {**self.__dict__, "rows": None, "labels": [], "last": None, "together": None}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Training:
         return self  # LightGBM copies its parameters before it trains
@@ -264,6 +340,8 @@ class Training:
         self, label: NDArray[Any], z: NDArray[Any], weight: NDArray[Any] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return gradient and Hessian."""
+        if self.together is not None:
+            return self.derivatives(z, self.together.prepared(label, weight))
         if self.last is None or self.last[0] is not label:  # LightGBM hands over the same array in every round
             self.last = label, self.target(label)
         return self.derivatives(z, self.last[1], weight)
@@ -272,6 +350,8 @@ class Training:
         """Return the weighted mean of the loss."""
         if weight is not None and len(weight) == 0:
             weight = None
+        if self.together is not None:
+            return float(self.together.prepared(label, weight)(z))
         return float(self.loss(z, self.target(label), sample_weight=weight))
 
 
@@ -423,6 +503,15 @@ class LossEstimator(HasLoss):
         """Return what `predict` makes of raw scores."""
         raise NotImplementedError
 
+    # What rankers and losses of survival times add.
+
+    def _groups(self, fit: Fit, options: dict[str, Any]) -> list[Any] | None:
+        """Return the groups of all data sets."""
+        return None
+
+    def _take_baseline(self, X: Any, fit: Fit) -> None:
+        """Set what the loss needs of the training data for its predictions."""
+
     # What a library's module says.
 
     def _raw_scores(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
@@ -470,10 +559,48 @@ class Regression(LossEstimator):
         return self._encode(y), None
 
     def _encode(self, y: Any, name: str = "y") -> NDArray[Any]:
-        return real_targets(y, name)
+        return targets_together(self.loss_, y, name) if self.loss_.kind == "segments" else real_targets(y, name)
 
     def _take_classes(self, classes: NDArray[Any] | None, outputs: int) -> None:
         self.loss_ = regression_loss(self.loss)
+
+    def _take_baseline(self, X: Any, fit: Fit) -> None:
+        """Of `CoxPH`, set the baseline hazard of the training data."""
+        self.__dict__.pop("baseline_hazard_", None)
+        if isinstance(self.loss_, fl.CoxPH):
+            scores = self._raw_scores(X, {})
+            self.baseline_hazard_ = self.loss_.baseline_hazard(scores, fit.targets, sample_weight=fit.weight)
+
+    def predict_survival_function(self, X: Any, times: ArrayLike, **options: Any) -> NDArray[Any]:
+        """
+        Return the probability that there is no event up to each of some times, under `CoxPH` or `AFT`.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        times : array_like of shape (m,)
+            >= 0.
+        **options
+            As the library's own `predict` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+            Of `CoxPH` exp(-H(t) exp(score)) with Breslow's cumulative hazard H of the training data.
+
+        Raises
+        ------
+        AttributeError
+            If the loss is not one of survival times, or the model was loaded and does not know the hazard.
+        """
+        if isinstance(self.loss_, fl.AFT):
+            return self.loss_.survival_function(self._raw_scores(X, options), times)
+        if not isinstance(self.loss_, fl.CoxPH):
+            raise AttributeError(f"{self.loss_!r} is not a loss of survival times, as fastloss.CoxPH is")
+        if not hasattr(self, "baseline_hazard_"):
+            raise AttributeError("a native model does not carry the baseline hazard: pickle the estimator")
+        return survival_of_hazard(self._raw_scores(X, options), self.baseline_hazard_, times)
 
     def _predicted(self, scores: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(self.loss_.mean(scores) if hasattr(self.loss_, "mean") else self.loss_.inverse_link(scores))
@@ -499,6 +626,8 @@ class Regression(LossEstimator):
         AttributeError
             If the loss is not one of a distribution.
         """
+        if isinstance(self.loss_, fl.AFT):
+            return self.loss_.distribution_of(self._raw_scores(X, options))
         if not hasattr(self.loss_, "distribution"):
             raise AttributeError(f"{self.loss_!r} is not the loss of a distribution, as fastloss.GaussianNLL is")
         return self.loss_.distribution(self._raw_scores(X, options))
@@ -527,3 +656,29 @@ class Regression(LossEstimator):
         """
         distribution = self.predict_distribution(X, **options)
         return np.stack([distribution.ppf(level) for level in np.asarray(q, np.float64)], axis=1)
+
+
+class Ranking(Regression):
+    """Of an estimator of scores that order the rows of each group."""
+
+    def _choose_loss(self, y: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        self.loss_ = ranking_loss(self.loss)
+        return self._encode(y), None
+
+    def _take_classes(self, classes: NDArray[Any] | None, outputs: int) -> None:
+        self.loss_ = ranking_loss(self.loss)
+
+
+def ranking_loss(loss: Any) -> Any:
+    """Return the loss of groups of rows that `loss` is or names."""
+    found = boosting_loss(loss)
+    if getattr(found, "_belongs", None) != "group":
+        raise ValueError(f"{found!r} knows nothing of groups: take GroupSoftmax or PairwiseLogistic, or a regressor")
+    return found
+
+
+def group_sizes(group: Any, n: int, name: str = "group") -> NDArray[np.int64]:
+    """Return sizes of consecutive groups, of sizes or of ids."""
+    if group is None:
+        raise ValueError(f"{name} must be given: sizes of consecutive groups, or the id of each row's")
+    return np.diff(group_starts(group, n))

@@ -6,8 +6,7 @@ kernels go through them (csrc/segments.h). A call without it prepares its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +22,7 @@ VALUE, GRADIENT, HESSIAN = _call.VALUE, _call.GRADIENT, _call.HESSIAN
 BLOCK_ROWS = 8192
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """
     The rows that count, in the order in which kernels go through them: fl_segments in csrc/fastloss.h.
 
@@ -40,8 +38,8 @@ class Layout:
         How many of its rows are events; whether a stratum begins there.
     total : float
         What a mean is divided by.
-    shape : tuple of int
-        Of the prediction, without columns.
+    n_predictions : int
+        Rows of a prediction.
     n_values : int
         How many values there are without a reduction.
     left_out : ndarray of int, optional

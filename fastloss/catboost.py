@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:
 from . import _boosters
 from ._booster_parameters import check_metrics
 from ._kernels import Loss, RowwiseLoss
+from .survival import AFT
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -38,6 +39,11 @@ def _loss_of_one_score(loss: Any) -> Any:
         raise ValueError(
             f"{found!r} is a loss of several numbers a row, which CatBoost asks for row by row: use fastloss.lightgbm "
             "or fastloss.xgboost"
+        )
+    if found.kind == "segments" and not (isinstance(found, AFT) and found.scale is not None):
+        raise ValueError(
+            f"{found!r} needs all rows that belong together at once, and CatBoost asks for some at a time: use "
+            "fastloss.lightgbm or fastloss.xgboost"
         )
     return found
 
@@ -253,6 +259,8 @@ class _CatBoost(_boosters.LossEstimator):
         sets = [eval_set] if isinstance(eval_set, (tuple, catboost.Pool)) else list(eval_set or ())
         labels = [each.get_label() if isinstance(each, catboost.Pool) else each[1] for each in sets]
         fit = self._begin(y, sample_weight, labels, given)
+        if fit.targets.ndim == 2 and self.loss_.kind == "segments":
+            raise ValueError("y of bounds of times is not for CatBoost, whose targets are single numbers: pass times")
         if fit.targets.ndim == 2:
             raise ValueError(
                 f"y of probabilities is supported for losses of one logit, not for {self.loss_!r}: "

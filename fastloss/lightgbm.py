@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
-__all__ = ["LGBMClassifier", "LGBMRegressor", "metric", "objective"]
+__all__ = ["LGBMClassifier", "LGBMRanker", "LGBMRegressor", "metric", "objective"]
 
 
 class objective:
@@ -166,7 +166,7 @@ class _LightGBM(_boosters.LossEstimator):
         if stage == "fit":
             # Otherwise LightGBM adds the metric of the task, which does not know the link of these scores.
             params["metric"] = self._named_metrics() or "None"
-            if self.loss_.kind != "pointwise":
+            if self.loss_.kind != "pointwise" and self._n_outputs() > 1:
                 params["num_class"] = self._n_outputs()
         return params
 
@@ -217,7 +217,9 @@ class _LightGBM(_boosters.LossEstimator):
         same = [x is X and each is y for x, each in sets]
         given = init_score is not None or options.get("init_model") is not None
         fit = self._begin(y, sample_weight, [each for _, each in sets], given)
-        own = _OwnObjective(self.loss_, self.curvature, [fit.targets, *fit.eval_targets])
+        own = _OwnObjective(
+            self.loss_, self.curvature, [fit.targets, *fit.eval_targets], groups=self._groups(fit, options)
+        )
         labels = own.labels[0]
         of_eval = [labels if is_same else label for label, is_same in zip(own.labels[1:], same, strict=True)]
         if fit.targets.ndim == 2 and options.get("eval_class_weight") is not None:
@@ -245,6 +247,7 @@ class _LightGBM(_boosters.LossEstimator):
         if fit.start is not None and fit.start.any():
             _add_to_first_trees(self._Booster, fit.start)
         self._objective = copy.copy(own)  # lets go of the targets
+        self._take_baseline(X, fit)
         return self
 
     def _fit_constant(self, X: Any, n: int, options: dict[str, Any]) -> None:
@@ -316,6 +319,19 @@ class _Classifier(_LightGBM, _boosters.Classification):
 
 class _Regressor(_LightGBM, _boosters.Regression):
     pass
+
+
+class _Ranker(_LightGBM, _boosters.Ranking):
+    def _groups(self, fit: _boosters.Fit, options: dict[str, Any]) -> list[Any] | None:
+        sizes = [_boosters.group_sizes(options.get("group"), len(fit.targets))]
+        options["group"] = sizes[0]
+        given = list(options.get("eval_group") or [None] * len(fit.eval_targets))
+        if len(given) != len(fit.eval_targets):
+            raise ValueError(f"eval_group holds {len(given)} lists, and there are {len(fit.eval_targets)} sets")
+        for i, (each, target) in enumerate(zip(given, fit.eval_targets, strict=True)):
+            sizes.append(_boosters.group_sizes(each, len(target), f"eval_group[{i}]"))
+        options["eval_group"] = sizes[1:] or None
+        return sizes
 
 
 class LGBMClassifier(_Classifier, lightgbm.LGBMClassifier):  # type: ignore[misc, unused-ignore]
@@ -437,6 +453,44 @@ class LGBMRegressor(_Regressor, lightgbm.LGBMRegressor):  # type: ignore[misc, u
     """
 
     def __init__(self, loss: Loss | str = "squared_error", *, curvature: str = "auto", **kwargs: Any) -> None:
+        self.loss = loss
+        self.curvature = curvature
+        super().__init__(**kwargs)
+
+
+class LGBMRanker(_Ranker, lightgbm.LGBMRanker):  # type: ignore[misc, unused-ignore]
+    """
+    LightGBM's ranker, trained on a loss of groups of rows.
+
+    `fit` takes ``group=``, sizes of consecutive groups or the id of each row's, and ``eval_group=`` for `eval_set`.
+    Predictions are raw scores, the higher the better.
+
+    Parameters
+    ----------
+    loss : Loss or str, default "group_softmax"
+        `fastloss.GroupSoftmax` or `fastloss.PairwiseLogistic`, or the name of one.
+    curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
+        The Hessian that trees are grown with.
+    **kwargs
+        The parameters of ``lightgbm.LGBMRanker``, except `objective`.
+
+    Attributes
+    ----------
+    loss_ : Loss
+        The loss object that was trained on.
+
+    Examples
+    --------
+    >>> import numpy as np, fastloss as fl, fastloss.lightgbm
+    >>> X = np.random.default_rng(0).normal(size=(1000, 2))
+    >>> y = (X[:, 0] == X[:, 0].reshape(200, 5).max(axis=1).repeat(5)).astype(float)
+    >>> model = fl.lightgbm.LGBMRanker(loss=fl.GroupSoftmax(), n_estimators=20, verbose=-1)
+    >>> scores = model.fit(X, y, group=np.full(200, 5)).predict(X)
+    >>> bool(fl.group_softmax(scores, y, group=np.full(200, 5)) < 0.5)
+    True
+    """
+
+    def __init__(self, loss: Loss | str = "group_softmax", *, curvature: str = "auto", **kwargs: Any) -> None:
         self.loss = loss
         self.curvature = curvature
         super().__init__(**kwargs)

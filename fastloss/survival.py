@@ -270,6 +270,32 @@ def _breslow(z: np.ndarray, times: np.ndarray, w: np.ndarray) -> tuple[np.ndarra
     return np.abs(times[ends])[some][::-1], np.cumsum(jumps[some][::-1])
 
 
+def survival_of_hazard(z: Any, hazard: Any, times: Any, strata: Any = None) -> np.ndarray:
+    """Return exp(-H(t) exp(z)) of a cumulative hazard (times, H), or of one for each stratum."""
+    z = np.asarray(z, np.float64)
+    at = np.atleast_1d(_call.real_array(times, "times"))
+    if not isinstance(hazard, dict):
+        return _survival(z, hazard, at)
+    if strata is None:
+        raise ValueError("the model was fitted with strata: pass those of the rows")
+    codes = np.asarray(strata)
+    if codes.shape != z.shape:
+        raise ValueError(f"strata must hold one element per row, shape {z.shape}; got shape {codes.shape}")
+    found = np.empty((len(z), len(at)))
+    for label in np.unique(codes).tolist():
+        if label not in hazard:
+            raise ValueError(f"strata holds {label!r}, which the model has not seen")
+        found[codes == label] = _survival(z[codes == label], hazard[label], at)
+    return found
+
+
+def _survival(z: np.ndarray, hazard: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> np.ndarray:
+    known, cumulative = hazard
+    until = np.append(0.0, cumulative)[np.searchsorted(known, at, side="right")]
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return np.asarray(np.exp(-np.where(until == 0, 0.0, until * np.exp(z)[:, None])))
+
+
 # ----------------------------------------------------------------------------------------------------------- AFT
 
 DISTRIBUTIONS = ("normal", "logistic", "extreme")

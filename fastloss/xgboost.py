@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
-__all__ = ["XGBClassifier", "XGBRegressor", "metric", "objective"]
+__all__ = ["XGBClassifier", "XGBRanker", "XGBRegressor", "metric", "objective"]
 
 # The objective of XGBoost whose raw scores are its predictions: what is written into a model trained on another loss.
 NO_LINK = "reg:squarederror"
@@ -158,7 +158,7 @@ class _XGBoost(_boosters.LossEstimator):
             params["objective"] = NO_LINK
             params["disable_default_eval_metric"] = True  # it does not know the link of these scores
             params["base_score"] = self.init_score_.tolist() if len(self.init_score_) > 1 else float(*self.init_score_)
-            if self.loss_.kind != "pointwise":
+            if self.loss_.kind != "pointwise" and len(self.init_score_) > 1:
                 params["num_class"] = len(self.init_score_)
         return params
 
@@ -218,7 +218,8 @@ class _XGBoost(_boosters.LossEstimator):
         elif self.base_score is not None:
             self.init_score_ = np.broadcast_to(np.asarray(self.base_score, np.float64), (self._n_outputs(),))
         targets = [fit.targets, *fit.eval_targets]
-        training = _boosters.Training(self.loss_, self.curvature, targets, SCORES_PER_THREAD)
+        groups = self._groups(fit, options)
+        training = _boosters.Training(self.loss_, self.curvature, targets, SCORES_PER_THREAD, groups)
         if eval_set is not None:
             options["eval_set"] = [(x, label) for (x, _), label in zip(eval_set, training.labels[1:], strict=True)]
 
@@ -232,6 +233,7 @@ class _XGBoost(_boosters.LossEstimator):
         finally:
             self._training, self.objective = None, objective_of_user
         self._Booster.set_attr(fastloss=_boosters.record(self.loss_, getattr(self, "_labels", None)))
+        self._take_baseline(X, fit)
         return self
 
     def _load_model_attributes(self, config: dict[str, Any]) -> None:
@@ -282,6 +284,24 @@ class _Classifier(_XGBoost, _boosters.Classification):
 
 class _Regressor(_XGBoost, _boosters.Regression):
     pass
+
+
+class _Ranker(_XGBoost, _boosters.Ranking):
+    def _groups(self, fit: _boosters.Fit, options: dict[str, Any]) -> list[Any] | None:
+        groups = []
+        for prefix, n in (("", [fit.targets]), ("eval_", fit.eval_targets)):
+            found = [options.pop(prefix + name, None) for name in ("group", "qid")]
+            if all(each is not None for each in found):
+                raise ValueError(f"pass {prefix}group or {prefix}qid, not both")
+            given = found[0] if found[0] is not None else found[1]
+            sets = [given] if not prefix else list(given or [None] * len(n))
+            if len(sets) != len(n):
+                raise ValueError(f"{prefix}group holds {len(sets)} lists, and there are {len(n)} sets")
+            groups += [
+                _boosters.group_sizes(each, len(target), f"{prefix}group" + (f"[{i}]" if prefix else ""))
+                for i, (each, target) in enumerate(zip(sets, n, strict=True))
+            ]
+        return groups
 
 
 class XGBClassifier(_Classifier, xgboost.XGBClassifier):  # type: ignore[misc, unused-ignore]
@@ -402,6 +422,45 @@ class XGBRegressor(_Regressor, xgboost.XGBRegressor):  # type: ignore[misc, unus
         self.loss = loss
         self.curvature = curvature
         super().__init__(**kwargs)
+
+
+class XGBRanker(_Ranker, xgboost.XGBRanker):  # type: ignore[misc, unused-ignore]
+    """
+    XGBoost's ranker, trained on a loss of groups of rows.
+
+    `fit` takes ``group=``, sizes of consecutive groups or the id of each row's, or ids as ``qid=``, and ``eval_group=``
+    or ``eval_qid=`` for `eval_set`. Sample weights are those of rows. Predictions are raw scores, the higher the
+    better.
+
+    Parameters
+    ----------
+    loss : Loss or str, default "group_softmax"
+        `fastloss.GroupSoftmax` or `fastloss.PairwiseLogistic`, or the name of one.
+    curvature : {"auto", "exact", "psd", "majorize"}, default "auto"
+        The Hessian that trees are grown with.
+    **kwargs
+        The parameters of ``xgboost.XGBRanker``, except `objective`.
+
+    Attributes
+    ----------
+    loss_ : Loss
+        The loss object that was trained on.
+
+    Examples
+    --------
+    >>> import numpy as np, fastloss as fl, fastloss.xgboost
+    >>> X = np.random.default_rng(0).normal(size=(1000, 2))
+    >>> y = (X[:, 0] == X[:, 0].reshape(200, 5).max(axis=1).repeat(5)).astype(float)
+    >>> model = fl.xgboost.XGBRanker(loss=fl.GroupSoftmax(), n_estimators=20)
+    >>> scores = model.fit(X, y, group=np.full(200, 5)).predict(X)
+    >>> bool(fl.group_softmax(scores, y, group=np.full(200, 5)) < 0.5)
+    True
+    """
+
+    def __init__(self, loss: Loss | str = "group_softmax", *, curvature: str = "auto", **kwargs: Any) -> None:
+        self.loss = loss
+        self.curvature = curvature
+        xgboost.XGBModel.__init__(self, **kwargs)  # the ranker's own wants one of XGBoost's objectives
 
 
 # How XGBoost's own objectives get from their base_score, a probability or a mean, to a raw score.

@@ -197,3 +197,153 @@ def test_errors_of_fits(data):
         LossRegressor(fl.CoxPH()).fit(X, np.where(np.arange(len(X)) == 3, 0.0, y))
     with pytest.raises(ValueError, match="NaN"):
         LossRegressor(fl.CoxPH()).fit(np.where(X[0, 0] == X, np.nan, X), y)
+
+
+# ---------------------------------------------------------------------------------------------------- boosters
+
+TIMES = [fl.CoxPH(), fl.CoxPH("breslow"), fl.AFT("extreme"), fl.AFT("normal", 0.5)]
+
+
+def booster(library, loss, **more):
+    module = pytest.importorskip(f"fastloss.{library}")
+    if library == "lightgbm":
+        return module.LGBMRegressor(loss=loss, n_estimators=25, verbose=-1, **more)
+    if library == "xgboost":
+        return module.XGBRegressor(loss=loss, n_estimators=25, learning_rate=0.1, max_depth=3, **more)
+    return module.CatBoostRegressor(loss=loss, iterations=25, verbose=0, allow_writing_files=False, **more)
+
+
+def agreement(model, X, y):
+    risk = model.predict(X)
+    return fl.concordance_index(y, risk if isinstance(model.loss_, fl.CoxPH) else -risk)
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+@pytest.mark.parametrize("loss", [*TIMES, fl.AFT("logistic", None)], ids=str)
+def test_boosted_times(data, library, loss):
+    X, y, weight, _ = data
+    model = booster(library, loss).fit(X, y, sample_weight=weight)
+    assert agreement(model, X, y) > 0.72
+    curves = model.predict_survival_function(X[:7], [0.0, 1.0, 20.0, 300.0])
+    assert curves.shape == (7, 4)
+    assert (np.diff(curves, axis=1) <= 0).all()
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict_survival_function(X, [5.0]), model.predict_survival_function(X, [5.0]))
+    assert clone(model).get_params()["loss"] == loss
+    structured = np.array([(each > 0, abs(each)) for each in y], dtype=[("event", bool), ("time", float)])
+    assert np.array_equal(booster(library, loss).fit(X, structured, sample_weight=weight).predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_boosted_bounds(data, library):
+    X, y, _, _ = data
+    bounds = np.stack([np.abs(y), np.where(y > 0, np.abs(y), np.inf)], axis=1)
+    loss = fl.AFT("normal", 1.0)
+    of_times, of_bounds = (booster(library, loss).fit(X, target).predict(X) for target in (y, bounds))
+    assert np.array_equal(of_times, of_bounds)
+    bounds[:, 0] *= 0.9
+    assert np.isfinite(booster(library, loss).fit(X, bounds).predict(X)).all()
+
+
+def test_trees_of_xgboosts_own_cox():
+    """XGBoost's survival:cox has Breslow's ties: without ties and with the exact Hessian, its trees."""
+    xgboost = pytest.importorskip("xgboost")
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(800, 4)).astype(np.float32)
+    y = fl.survival_target(rng.exponential(size=800) * np.exp(-X[:, 0]), rng.random(800) < 0.7)
+    own = xgboost.XGBRegressor(
+        objective="survival:cox", n_estimators=10, learning_rate=0.1, max_depth=3, base_score=1.0
+    )
+    ours = booster("xgboost", fl.CoxPH("breslow"), curvature="exact").set_params(n_estimators=10)
+    theirs = np.log(own.fit(X, y).predict(X))
+    assert ours.fit(X, y).predict(X) == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_early_stopping_on_times(library):
+    X, y, _, _ = study(1000, seed=2)
+    stopping = {}
+    if library == "lightgbm":
+        lightgbm = pytest.importorskip("lightgbm")
+        model = booster(library, fl.CoxPH()).set_params(n_estimators=500)
+        stopping = {"callbacks": [lightgbm.early_stopping(5, verbose=False)]}
+    else:
+        model = booster(library, fl.CoxPH(), early_stopping_rounds=5).set_params(n_estimators=500)
+        stopping = {"verbose": False}
+    model.fit(X[:700], y[:700], eval_set=[(X[700:], y[700:])], **stopping)
+    rounds = model.best_iteration_ if library == "lightgbm" else model.best_iteration
+    assert 0 < rounds < 490
+    history = model.evals_result_ if library == "lightgbm" else model.evals_result()
+    (name,) = history
+    raw = model.predict(X[700:])
+    assert min(history[name]["cox_ph"]) == pytest.approx(fl.cox_ph(raw, y[700:]), rel=1e-4)
+
+
+def test_native_objective():
+    lightgbm = pytest.importorskip("lightgbm")
+    import fastloss.lightgbm
+
+    X, y, weight, _ = study(500)
+    parameters = {"objective": fastloss.lightgbm.objective(fl.CoxPH()), "metric": "None", "verbose": -1}
+    trained = lightgbm.train(parameters, lightgbm.Dataset(X, y, weight=weight), num_boost_round=25)
+    model = booster("lightgbm", fl.CoxPH(), learning_rate=0.1).fit(X, y, sample_weight=weight)
+    assert trained.predict(X) == pytest.approx(model.predict(X))
+
+
+def test_catboost_takes_what_is_of_single_rows(data):
+    X, y, weight, _ = data
+    model = booster("catboost", fl.AFT("extreme")).fit(X, y, sample_weight=weight)
+    assert agreement(model, X, y) > 0.7
+    assert model.predict_survival_function(X[:2], [1.0, 9.0]).shape == (2, 2)
+    for loss in (fl.CoxPH(), fl.AFT("normal", None), fl.GroupSoftmax()):
+        with pytest.raises(ValueError, match=r"use fastloss\.lightgbm or fastloss\.xgboost"):
+            booster("catboost", loss).fit(X, np.abs(y))
+
+
+@pytest.mark.parametrize("loss", TIMES, ids=str)
+def test_trees_of_scikit_learn(data, loss):
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    from fastloss.sklearn import hist_gradient_boosting_loss
+
+    X, y, weight, _ = data
+    model = HistGradientBoostingRegressor(loss=hist_gradient_boosting_loss(loss), max_iter=25, early_stopping=True)
+    model.set_params(scoring="loss", random_state=0).fit(X, y, sample_weight=weight)
+    risk = model.predict(X)
+    assert fl.concordance_index(y, risk if isinstance(loss, fl.CoxPH) else -risk) > 0.7
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(X), risk)
+    with pytest.raises(TypeError, match="groups of rows"):
+        hist_gradient_boosting_loss(fl.GroupSoftmax())
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+@pytest.mark.parametrize("loss", ["group_softmax", fl.PairwiseLogistic()], ids=str)
+def test_rankers(library, loss):
+    module = pytest.importorskip(f"fastloss.{library}")
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 9, 200)
+    X = rng.normal(size=(sizes.sum(), 4))
+    y = np.clip(np.round(X[:, 0] + 1 + 0.3 * rng.normal(size=len(X))), 0, 3)
+    weight = np.repeat(rng.choice([0.0, 1.0, 2.0], 200), sizes)
+    make = module.LGBMRanker if library == "lightgbm" else module.XGBRanker
+    quiet = {"verbose": -1} if library == "lightgbm" else {"learning_rate": 0.1}
+    model = make(loss=loss, n_estimators=25, **quiet)
+    silent = {} if library == "lightgbm" else {"verbose": False}
+    model.fit(X, y, group=sizes, sample_weight=weight, eval_set=[(X, y)], eval_group=[sizes], **silent)
+    scores = model.predict(X)
+    assert fl.pairwise_logistic(scores, y, group=sizes) < 0.7 * fl.pairwise_logistic(0 * scores, y, group=sizes)
+    ids = np.repeat(np.arange(200), sizes)
+    by_id = clone(model).fit(X, y, group=ids, sample_weight=weight)
+    assert np.array_equal(by_id.predict(X), scores)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(X), scores)
+    with pytest.raises(ValueError, match="group must be given"):
+        clone(model).fit(X, y)
+    with pytest.raises(ValueError, match=r"group adds up to|group must hold"):
+        clone(model).fit(X, y, group=sizes[:-1])
+    with pytest.raises(ValueError, match=r"eval_group\[0\] must be given|eval_group holds"):
+        clone(model).fit(X, y, group=sizes, eval_set=[(X, y)], **silent)
+    with pytest.raises(ValueError, match="knows nothing of groups"):
+        make(loss="huber").fit(X, y, group=sizes)
+    regressor = module.LGBMRegressor if library == "lightgbm" else module.XGBRegressor
+    with pytest.raises(ValueError, match="needs the groups of rows"):
+        regressor(loss=fl.GroupSoftmax()).fit(X, y)

@@ -116,6 +116,13 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
             f"{found.name} is a loss of ordered classes by one score, which scikit-learn does not have: use "
             "the regressors of fastloss.lightgbm or fastloss.xgboost"
         )
+    if found.kind == "segments":
+        if found._belongs == "group" or found.n_columns_ != 1:
+            raise TypeError(
+                f"{found!r} needs what scikit-learn's trees have no place for, groups of rows or several numbers a "
+                "row: use fastloss.lightgbm or fastloss.xgboost"
+            )
+        return _BoostedTimes(found, curvature)
     is_regression = isinstance(found, (_RegressionLoss, _LogLinkLoss))
     return (_BoostedRegression if is_regression else _BoostedClassification)(found, curvature)
 
@@ -220,6 +227,44 @@ class _BoostedRegression(BaseLoss):
         if not self.differentiable:
             _refuse_monotonic_leaves(self._loss)
         return np.float64(self._loss.init_score(y_true, sample_weight))
+
+
+class _BoostedTimes(_BoostedRegression):
+    """A loss of survival times: y holds those of events and, negative, of censoring; sorted once for each data set."""
+
+    def __init__(self, loss: Any, curvature: str) -> None:
+        super().__init__(loss, curvature)
+        self._known: list[tuple[Any, Any, Any]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_known": []}
+
+    def _prepared(self, y_true: Any, sample_weight: Any) -> Any:
+        for y, weight, prepared in self._known:
+            if _boosters.is_same(y, y_true) and _boosters.is_same(weight, sample_weight):
+                return prepared
+        prepared = self._loss.prepare(y_true, sample_weight)
+        self._known[:] = [(y_true, sample_weight, prepared), *self._known[:1]]  # those of training and of validation
+        return prepared
+
+    def __call__(self, y_true: Any, raw_prediction: Any, sample_weight: Any = None, n_threads: int = 1) -> float:
+        with num_threads(n_threads):
+            z, target = self._operands(y_true, raw_prediction)
+            return float(self._prepared(target, sample_weight)(z))
+
+    def gradient_hessian(
+        self,
+        y_true: Any,
+        raw_prediction: Any,
+        sample_weight: Any = None,
+        gradient_out: Any = None,
+        hessian_out: Any = None,
+        n_threads: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        z, target = self._operands(y_true, raw_prediction)
+        options = {"gradient_out": gradient_out, "hessian_out": hessian_out, "curvature": self._curvature}
+        with num_threads(n_threads):
+            return self._prepared(target, sample_weight).gradient_and_hessian(z, reduction="sum", **options)
 
 
 class _BoostedClassification(_BoostedRegression):

@@ -7,6 +7,7 @@ by coordinates, and many features take accelerated proximal steps.
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -20,8 +21,8 @@ from sklearn.utils.validation import check_consistent_length
 
 import fastloss as fl
 
-from .. import _call
 from .._resolve import resolve
+from ..survival import survival_of_hazard
 
 # Features beyond which no Hessian is formed.
 MOST_FEATURES = 400
@@ -193,7 +194,7 @@ def _of_cox(prepared: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
     layout = prepared.layout
     starts = np.append(layout.segment[:-1][layout.begins == 1], layout.n_rows)
     matrix = np.zeros((x.shape[1], x.shape[1]))
-    for first, end in zip(starts[:-1], starts[1:], strict=True):
+    for first, end in itertools.pairwise(starts):
         low, high = np.searchsorted(layout.segment, (first, end))
         rows = layout.order[first:end]
         w = np.ones(len(rows)) if layout.weight is None else layout.weight[first:end]
@@ -457,29 +458,3 @@ class OfRowsTogether:
             raise ValueError(f"{loss!r} needs to know the groups of rows: call it with predict(X) and group=")
         risk = self._scores(X) if isinstance(loss, fl.CoxPH) else -self._scores(X)
         return fl.concordance_index(y, risk, sample_weight)
-
-
-def survival_of_hazard(z: Any, hazard: Any, times: Any, strata: Any = None) -> np.ndarray:
-    """Return exp(-H(t) exp(z)) of a cumulative hazard (times, H), or of one for each stratum."""
-    z = np.asarray(z, np.float64)
-    at = np.atleast_1d(_call.real_array(times, "times"))
-    if not isinstance(hazard, dict):
-        return _survival(z, hazard, at)
-    if strata is None:
-        raise ValueError("the model was fitted with strata: pass those of the rows")
-    codes = np.asarray(strata)
-    if codes.shape != z.shape:
-        raise ValueError(f"strata must hold one element per row, shape {z.shape}; got shape {codes.shape}")
-    found = np.empty((len(z), len(at)))
-    for label in np.unique(codes).tolist():
-        if label not in hazard:
-            raise ValueError(f"strata holds {label!r}, which the model has not seen")
-        found[codes == label] = _survival(z[codes == label], hazard[label], at)
-    return found
-
-
-def _survival(z: np.ndarray, hazard: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> np.ndarray:
-    known, cumulative = hazard
-    until = np.append(0.0, cumulative)[np.searchsorted(known, at, side="right")]
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return np.asarray(np.exp(-np.where(until == 0, 0.0, until * np.exp(z)[:, None])))
