@@ -13,7 +13,11 @@ import pytest
 import fastloss as fl
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-NEEDS = {"boosters": ("lightgbm", "xgboost", "catboost"), "sklearn": ("sklearn", "threadpoolctl")}
+NEEDS = {
+    "boosters": ("lightgbm", "xgboost", "catboost"),
+    "sklearn": ("sklearn", "threadpoolctl"),
+    "survival": ("lightgbm",),
+}
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="needs the documentation")
 
