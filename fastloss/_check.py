@@ -303,6 +303,8 @@ class Problem:
             y = cls.of_domain(loss.target_domain, len(loss.columns), rng) if target is None else cls.take(target, 60)
             y = y.astype(np.float32).astype(np.float64)
             return cls(loss.init_score(y) + rng.normal(0, 0.7, (len(y), len(loss.columns))), y, "columns")
+        if getattr(loss, "kind", None) == "segments":
+            raise ValueError(f"{loss!r} is a loss of rows that belong together; of single rows it can be checked")
         if n_classes is None and isinstance(loss, RowwiseLoss):
             n_classes = 3
         if n_classes is not None:

@@ -334,6 +334,40 @@ class PreparedLoss:
         """Value, gradient and the Hessian's diagonal: ``(value, gradient, hessian)``."""
         return self._call(VALUE | GRADIENT | HESSIAN, prediction, reduction, curvature, gradient_out, hessian_out)
 
+    def hessian_vector_product(
+        self, prediction: ArrayLike, vector: ArrayLike, *, reduction: str = "mean"
+    ) -> np.ndarray:
+        """
+        The product of the whole Hessian, of all rows with all rows, and a vector; of `CoxPH` and `GroupSoftmax`.
+
+        Parameters
+        ----------
+        prediction, vector : array_like of shape (n,)
+        reduction : {"mean", "sum", "none"}
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In float64.
+
+        Raises
+        ------
+        NotImplementedError
+            If the loss is another.
+        """
+        _call.check_choice("reduction", reduction, _call.REDUCTIONS)
+        z, v = (_call.real_array(each, name) for each, name in ((prediction, "prediction"), (vector, "vector")))
+        for name, each in (("prediction", z), ("vector", v)):
+            if each.shape != (self.n_rows,):
+                raise ValueError(f"{name} must have shape ({self.n_rows},), as the target says, got {each.shape}")
+        layout = self.layout
+        rows = np.arange(self.n_rows) if layout.order is None else layout.order
+        product = np.zeros(self.n_rows)
+        if len(rows):
+            with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+                product[rows] = self.loss._product(layout, z[rows], v[rows])
+        return product / layout.total if reduction == "mean" else product
+
 
 def _writable(out: np.ndarray | None) -> np.ndarray | None:
     """Return `out`, or an array of a type that kernels write in its place."""
@@ -517,6 +551,10 @@ class RowsTogether(_kernels.SegmentLoss):
         return self._prepared(target, sample_weight, belongs)._call(
             VALUE | GRADIENT | HESSIAN, prediction, reduction, curvature, gradient_out, hessian_out
         )
+
+    def _product(self, layout: Layout, z: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """The Hessian of the sum times a vector, in the layout's order."""
+        raise NotImplementedError(f"{self.name} has no product of the whole Hessian")
 
     def predict_proba(self, z: ArrayLike) -> Any:
         """

@@ -225,6 +225,11 @@ class _Problem:
             raise TypeError(
                 f"{loss.name} is a loss of sets, whose elements lie in many chunks: it does not split into chunks"
             )
+        if getattr(loss, "kind", None) == "segments":
+            raise TypeError(
+                f"{loss.name} is a loss of rows that belong together, which lie in many chunks: it does not split into "
+                "chunks"
+            )
         if not isinstance(loss, (PointwiseLoss, RowwiseLoss)):
             raise TypeError(f"loss must be a loss object of fastloss, not {loss!r}")
         self.rowwise = isinstance(loss, RowwiseLoss)

@@ -81,6 +81,16 @@ class GroupSoftmax(_GroupLoss):
     def __init__(self) -> None:
         super().__init__("group_softmax", {}, ())
 
+    def _product(self, layout: Layout, z: np.ndarray, v: np.ndarray) -> np.ndarray:
+        sizes = np.diff(layout.segment)
+        first, sizes = layout.segment[:-1][sizes > 0], sizes[sizes > 0]
+        chosen = layout.lower if layout.weight is None or layout.lower is None else layout.lower * layout.weight
+        assert chosen is not None
+        e = np.exp(z - np.repeat(np.maximum.reduceat(z, first), sizes))
+        p = e / np.repeat(np.add.reduceat(e, first), sizes)
+        mean = np.repeat(np.add.reduceat(p * v, first), sizes)
+        return np.asarray(np.repeat(np.add.reduceat(chosen, first), sizes) * p * (v - mean))
+
     def _checked(self, target: np.ndarray) -> tuple[np.ndarray, str]:
         return ~((target >= 0) & np.isfinite(target)), "must be finite and >= 0"
 

@@ -212,6 +212,19 @@ class CoxPH(RowsTogether):
             left_out,
         )
 
+    def _product(self, layout: Layout, z: np.ndarray, v: np.ndarray) -> np.ndarray:
+        assert layout.begins is not None
+        assert layout.n_events is not None
+        w = np.ones(len(z)) if layout.weight is None else layout.weight
+        starts = np.append(np.flatnonzero(layout.begins), layout.n_segments)
+        product = np.empty(len(z))
+        for low, high in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+            rows = slice(int(layout.segment[low]), int(layout.segment[high]))
+            segment = layout.segment[low : high + 1] - layout.segment[low]
+            stratum = _Stratum(z[rows] + np.log(w[rows]), w[rows], segment, layout.n_events[low:high], self.ties)
+            product[rows] = stratum.product(v[rows])
+        return product
+
     def baseline_hazard(
         self,
         prediction: ArrayLike,
@@ -251,6 +264,60 @@ class CoxPH(RowsTogether):
             label: _breslow(z[code.reshape(-1) == i], times[code.reshape(-1) == i], w[code.reshape(-1) == i])
             for i, label in enumerate(labels.tolist())
         }
+
+
+class _Stratum:
+    """
+    The softmaxes of the events of a stratum, in logarithms, so that no score is lost to a larger one.
+
+    `log_e` holds those of w exp(z), in the order of a `Layout`. There is one softmax for each event, or with Breslow's
+    ties one for each time: in the k-th of d, events of its time count 1 - k / d.
+    """
+
+    def __init__(self, log_e: np.ndarray, w: np.ndarray, segment: np.ndarray, n_events: np.ndarray, ties: str) -> None:
+        self.log_e, self.n_times = log_e, len(segment) - 1
+        self.some = np.flatnonzero(n_events > 0)
+        self.d, self.first, self.end = n_events[self.some], segment[self.some], segment[self.some + 1]
+        self.time_of_row = np.repeat(np.arange(self.n_times), np.diff(segment))
+        self.is_event = np.arange(len(log_e)) < np.repeat(segment[:-1] + n_events, np.diff(segment))
+        each = self.d if ties == "efron" else np.ones_like(self.d)
+        self.time = np.repeat(np.arange(len(self.some)), each)
+        self.part = 1 - (np.arange(len(self.time)) - np.repeat(np.cumsum(each) - each, each)) / each[self.time]
+        of_events = np.bincount(self.time_of_row[self.is_event], w[self.is_event], self.n_times)[self.some]
+        self.log_amount = np.log((of_events / each)[self.time])
+        self.log_risk = self.sums(log_e)
+
+    def sums(self, log_x: np.ndarray) -> np.ndarray:
+        """Return the logarithm of each softmax's sum over the rows at risk, of x whose logarithms are given."""
+        others = np.where(self.is_event, -np.inf, log_x)
+        of_events = np.full(self.n_times, -np.inf)
+        np.logaddexp.at(of_events, self.time_of_row[self.is_event], log_x[self.is_event])
+        before = np.append(-np.inf, np.logaddexp.accumulate(log_x))[self.first]
+        at_time = np.full(self.n_times, -np.inf)
+        np.logaddexp.at(at_time, self.time_of_row, others)
+        rest = np.logaddexp(before, at_time[self.some])[self.time]
+        return np.asarray(np.logaddexp(rest, of_events[self.some][self.time] + np.log(self.part)))
+
+    def spread(self, log_x: np.ndarray) -> np.ndarray:
+        """Return e times what x of all softmaxes adds up to for each row that is at risk in them."""
+        whole, parts = np.full((2, self.n_times), -np.inf)
+        np.logaddexp.at(whole, self.some[self.time], log_x)
+        np.logaddexp.at(parts, self.some[self.time], log_x + np.log(self.part))
+        whole = np.logaddexp.accumulate(whole[::-1])[::-1]
+        after = np.append(whole[1:], -np.inf)
+        of_row = np.where(self.is_event, np.logaddexp(after, parts)[self.time_of_row], whole[self.time_of_row])
+        return np.asarray(np.exp(self.log_e + of_row))
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        """Return the Hessian times v: the sum of p (v - p v) over all softmaxes."""
+        if not len(self.some):
+            return np.zeros(len(v))
+        inverse = self.log_amount - self.log_risk
+        found = v * self.spread(inverse)
+        for sign in (1.0, -1.0):
+            log_v = np.log(np.maximum(sign * v, 0.0))
+            found -= sign * self.spread(inverse + self.sums(self.log_e + log_v) - self.log_risk)
+        return np.asarray(found)
 
 
 def _breslow(z: np.ndarray, times: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -313,6 +313,27 @@ def test_scores_of_any_size():
     assert gradient[[0, 2]] == pytest.approx(fl.CoxPH().gradient([0.0, 1.0], [1.0, 3.0], reduction="sum"))
 
 
+@pytest.mark.parametrize("loss", [fl.CoxPH(), fl.CoxPH("breslow"), fl.GroupSoftmax()], ids=str)
+@pytest.mark.parametrize("spread", [1.0, 200.0])
+def test_product_of_the_whole_hessian(loss, spread):
+    z, target, weight, belongs = problem(loss, 60, 11, spread)
+    prepared = loss.prepare(target, weight, **belongs)
+    rng = np.random.default_rng(0)
+    columns = [prepared.hessian_vector_product(z, one, reduction="sum") for one in np.eye(60)]
+    _, diagonal = prepared.gradient_and_hessian(z, reduction="sum")
+    close(np.diag(columns), diagonal, 1 + diagonal, 1e-11)
+    close(np.array(columns), np.array(columns).T, 1.0, 1e-11)
+    v = rng.normal(size=60)
+    close(prepared.hessian_vector_product(z, v, reduction="sum"), v @ columns, 1 + np.abs(v @ columns), 1e-11)
+    close(prepared.hessian_vector_product(z, np.ones(60)), 0, 1.0, 1e-11)
+    if spread == 1:
+        step = 1e-4 * v
+        slope = (prepared.gradient(z + step) - prepared.gradient(z - step)) / 2e-4
+        close(prepared.hessian_vector_product(z, v), slope, 1.0, 1e-7)
+    with pytest.raises(NotImplementedError):
+        fl.PairwiseLogistic().prepare([1.0, 0.0], group=[2]).hessian_vector_product([0.0, 0.0], [1.0, 1.0])
+
+
 def test_one_event_and_none():
     assert fl.cox_ph([3.0], [1.0], reduction="sum") == 0
     assert fl.cox_ph([3.0, 1.0], [-1.0, -2.0]) == 0

@@ -347,3 +347,33 @@ def test_rankers(library, loss):
     regressor = module.LGBMRegressor if library == "lightgbm" else module.XGBRegressor
     with pytest.raises(ValueError, match="needs the groups of rows"):
         regressor(loss=fl.GroupSoftmax()).fit(X, y)
+
+
+def test_where_there_is_no_place_for_them(data):
+    from fastloss.sklearn import LossClassifier, loss_scorer
+
+    X, y, _, _ = data
+    with pytest.raises(ValueError, match="use LossRegressor"):
+        LossClassifier(loss=fl.CoxPH()).fit(X, y > 0)
+    with pytest.raises(ValueError, match="of which there is no scorer"):
+        loss_scorer(fl.CoxPH())
+    with pytest.raises(ValueError, match="rows that belong together"):
+        fl.check_objective(lambda z, y: (z, y), fl.CoxPH())
+    dask = pytest.importorskip("dask.array")
+    import fastloss.dask
+
+    with pytest.raises(TypeError, match="does not split into chunks"):
+        fastloss.dask.value(fl.CoxPH(), dask.from_array(y), dask.from_array(y))
+
+
+def test_torch(data):
+    torch = pytest.importorskip("torch")
+    import fastloss.torch
+
+    _, y, _, _ = data
+    z = np.random.default_rng(0).normal(size=len(y))
+    prediction = torch.tensor(z, requires_grad=True)
+    value = fastloss.torch.apply(fl.CoxPH(), prediction, torch.tensor(y))
+    value.backward()
+    assert float(value.detach()) == fl.cox_ph(z, y)
+    assert np.array_equal(prediction.grad.numpy(), fl.CoxPH().gradient(z, y))

@@ -93,6 +93,11 @@ def loss_scorer(
     found = resolve(loss)
     if found.kind == "columns":
         raise ValueError(f"{found!r} is a loss of several numbers a row, which no method of a model returns")
+    if found.kind == "segments":
+        raise ValueError(
+            f"{found!r} is a loss of survival times or groups, of which there is no scorer: LossRegressor.score is the "
+            "concordance index, or call fastloss.concordance_index"
+        )
     is_regression = isinstance(found, (_RegressionLoss, _LogLinkLoss))
     if response_method is None:
         chosen: Any = "predict" if is_regression else ("decision_function", "predict_proba")
