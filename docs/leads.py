@@ -262,6 +262,36 @@ LEADS = {
         ("Dice", "Tversky"),
         "overlap",
     ),
+    "CoxPH": Lead(
+        "Of each event, how surprising it is that it came to this row among all that were still at risk: the baseline "
+        "hazard drops out, and only the order of times counts.",
+        "Times to an event, some of them censored, and the question is who has it first, or what multiplies the risk.",
+        "Hazards cross, or the time itself is wanted, or it is known to lie in an interval.",
+        ("AFT",),
+        "at-a-glance",
+    ),
+    "AFT": Lead(
+        "The likelihood of a time whose logarithm is spread around its place in a known way; what is censored counts "
+        "with the probability of what is known of it.",
+        "Times are to be predicted, or were seen in intervals: between two visits, before the first one.",
+        "Nothing is known of the distribution, and the order is enough.",
+        ("CoxPH", "LogNormalNLL", "WeibullNLL"),
+        "at-a-glance",
+    ),
+    "GroupSoftmax": Lead(
+        "Cross-entropy over the rows of a group, of any size: conditional logit, and ListNet in ranking.",
+        "One of some alternatives was chosen, each with features of its own; or the best of a list is to be on top.",
+        "All groups have the same columns: that is CrossEntropy.",
+        ("PairwiseLogistic", "CrossEntropy"),
+        "at-a-glance",
+    ),
+    "PairwiseLogistic": Lead(
+        "Logistic loss of the differences of all pairs of rows of a group that are not equally relevant: RankNet.",
+        "Relevances say which of two belongs first, and not by how much.",
+        "Groups are large: a group of m rows has m^2 pairs.",
+        ("GroupSoftmax",),
+        "at-a-glance",
+    ),
     "SoftF1": Lead(
         "One minus the F-score of a batch, made smooth.",
         "Labels that are judged by F1 or F-beta, in batches large enough to hold some of each.",

@@ -259,6 +259,25 @@ def test_trees_of_xgboosts_own_cox():
     assert ours.fit(X, y).predict(X) == pytest.approx(theirs, abs=1e-5)
 
 
+@pytest.mark.parametrize("distribution", ["normal", "logistic"])
+def test_trees_of_xgboosts_own_aft(distribution):
+    """On events and all kinds of bounds. (Its gradients of extreme values are cut off at 15.)"""
+    xgboost = pytest.importorskip("xgboost")
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(800, 4)).astype(np.float32)
+    times = rng.exponential(size=800) * np.exp(-X[:, 0])
+    bounds = np.stack([times, np.where(rng.random(800) < 0.7, times, np.inf)], axis=1)
+    bounds[:100, 0] *= 0.8
+    bounds[100:150, 0] = 0
+    bounds = bounds.astype(np.float32)
+    data = xgboost.DMatrix(X, label_lower_bound=bounds[:, 0], label_upper_bound=bounds[:, 1])
+    parameters = {"objective": "survival:aft", "max_depth": 3, "eta": 0.1, "base_score": 1.0}
+    parameters |= {"aft_loss_distribution": distribution, "aft_loss_distribution_scale": 1.2}
+    theirs = xgboost.train(parameters, data, 10).predict(data)
+    ours = booster("xgboost", fl.AFT(distribution, 1.2), curvature="exact", base_score=0.0).set_params(n_estimators=10)
+    assert ours.fit(X, bounds).predict(X) == pytest.approx(theirs, rel=1e-4)
+
+
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
 def test_early_stopping_on_times(library):
     X, y, _, _ = study(1000, seed=2)
