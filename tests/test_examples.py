@@ -16,6 +16,7 @@ NEEDS = {
     "plot_digits_keras": ["tensorflow"],
     "plot_digits_torch": ["torch"],
     "plot_sensor_sequence": ["statsmodels"],
+    "plot_survival": ["lightgbm", "statsmodels"],
 }
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
