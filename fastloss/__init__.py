@@ -161,6 +161,7 @@ from .survival import AFT, CoxPH, aft, concordance_index, cox_ph, survival_targe
 if TYPE_CHECKING:
     from . import reference
     from ._check import check_objective
+    from ._streaming import streaming
 
 __version__ = "0.1.0"
 
@@ -291,6 +292,7 @@ __all__ = [
     "squared_error",
     "squared_hinge",
     "squared_log_error",
+    "streaming",
     "student_t_nll",
     "survival_target",
     "tukey",
@@ -351,6 +353,10 @@ if not TYPE_CHECKING:  # it would give a type to every misspelled name
             from ._check import check_objective
 
             return check_objective
+        if name == "streaming":
+            from ._streaming import streaming
+
+            return streaming
         raise AttributeError(f"module 'fastloss' has no attribute {name!r}")
 
 

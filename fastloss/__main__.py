@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import fastloss as fl
-from fastloss import _bench, _compare
+from fastloss import _bench, _compare, _score
 
 MISSING_LIBRARY = 2
 INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
@@ -21,6 +21,7 @@ LIBRARIES = {
     "bench": ("matplotlib", "rich"),
     "compare": ("matplotlib", "pandas", "rich", "scipy", "sklearn", "threadpoolctl"),
     "demo": ("rich", "scipy", "sklearn", "threadpoolctl"),
+    "score": ("pyarrow",),
 }
 
 
@@ -68,6 +69,7 @@ COMMANDS = {
     "compare": (_compare.run, "compare what losses do to a model's predictions, on your data", _compare.arguments),
     "demo": (demo, "fit a linear model with each loss on real data, and check every kernel against NumPy", None),
     "info": (info, "show version, instruction sets, threads and compiler", None),
+    "score": (_score.run, "evaluate a loss of predictions in files of any size", _score.arguments),
 }
 
 
@@ -89,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 (a comparison failed), 2 (bad input, no library), 130 (Ctrl-C)."""
+    """Run one command; its exit code: 0, 1 (comparison failed, no row counts), 2 (bad input, no library), 130 (Ctrl-C)."""
     options = parser().parse_args(argv)
     if options.command is None:
         parser().print_help()

@@ -72,6 +72,7 @@ class Prepared:
         self.outputs = outputs
         self.shape = given.shape
         self.axis = axis
+        self.dtype: np.dtype | None = None  # of a stream's predictions
         self.given_target, self.given_weight = target, weight
         nothing: np.ndarray | None = None
         self.prediction = self.target = self.weight = self.pos_weight = self.vector = nothing
@@ -264,6 +265,48 @@ def prepare_full_hessian(
     call.weight = None if w is None else np.ascontiguousarray(w).reshape(-1, 1)
     call.vector, call.gradient = v, computed
     call.buffers = [None, moved, None]
+    return call
+
+
+def prepare_stream(
+    loss: Any, prediction: ArrayLike, target: ArrayLike, axis: Any, sample_weight: ArrayLike | None
+) -> Prepared:
+    """
+    Prepare a block of a stream: elements, or rows, one after another in C order, whatever the arrays' memory order.
+
+    Every array has the shape (1, elements), (rows, classes, 1) or (rows, 1). A block of nothing has no prediction.
+    """
+    given = prediction_array(prediction, "prediction")
+    call = prepare(loss, 0, given, target, axis, sample_weight, "sum", "exact", None, None)
+    if given.size == 0:
+        return call
+    z, call.dtype = computable(given)
+    t, w, pos_weight = call.given_target, call.given_weight, loss.parameters.get("pos_weight")
+    if loss.kind in ("rowwise", "columns"):
+        along: tuple[int, ...] = (checked_axis(axis, given, "prediction"),)
+        t, _ = _row_targets(loss, t, given.shape, along[0], w)
+    elif loss.kind == "setwise":
+        every = _checked_axes(axis, given)
+        along = tuple(number for number in range(given.ndim) if number not in every)
+    else:
+        call.prediction = np.ascontiguousarray(z).reshape(1, -1)
+        pos_weight = pos_weight if isinstance(pos_weight, np.ndarray) else None
+        call.target, call.weight, call.pos_weight = (
+            None if each is None else np.ascontiguousarray(np.broadcast_to(each, given.shape)).reshape(1, -1)
+            for each in (t, w, pos_weight)
+        )
+        return call
+
+    def rows(array: np.ndarray | None) -> np.ndarray | None:
+        if array is None:
+            return None
+        if loss.kind != "setwise" and array.shape != given.shape:
+            return np.ascontiguousarray(array).reshape(-1, 1)
+        last = np.moveaxis(np.broadcast_to(array, given.shape), along, range(-len(along), 0))
+        n_classes = math.prod(last.shape[last.ndim - len(along) :])
+        return np.ascontiguousarray(last).reshape(-1, n_classes, 1)
+
+    call.prediction, call.target, call.weight = rows(z), rows(t), rows(w)
     return call
 
 

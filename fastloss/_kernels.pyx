@@ -306,10 +306,19 @@ cdef ptrdiff_t items_of_block(const fl_job *job) noexcept:
     if 0 < size < 256 and job.prediction.classes > item_size(job.prediction.type):
         # Where a class of neighbouring rows lies in one piece, more of them, if there is enough for all threads.
         size *= max(1, min(n_rows // size // 16, 256 // size))
+    return round_block(size, n_rows)
+
+
+cpdef ptrdiff_t block_items(ptrdiff_t n_classes, ptrdiff_t n_items) noexcept:
+    """Elements of a block, or rows whose classes lie side by side."""
+    return round_block(BLOCK // n_classes, n_items)
+
+
+cdef ptrdiff_t round_block(ptrdiff_t size, ptrdiff_t n_items) noexcept:
     if size >= 256:
         return size // 256 * 256
     if size < LONG_BLOCK_ROWS:
-        return LONG_BLOCK_ROWS if n_rows >= 8 * LONG_BLOCK_ROWS else 1
+        return LONG_BLOCK_ROWS if n_items >= 8 * LONG_BLOCK_ROWS else 1
     return size
 
 
@@ -378,7 +387,66 @@ cdef int run_passes(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept:
     return DONE
 
 
-cdef int run(fl_job *job, const fl_loss *loss, int threads) noexcept:
+# What a stream has added up so far: numbers of the weights, then the partial of the first pass, as if it were one block.
+cdef enum:
+    STREAM_WEIGHT_SUM, STREAM_LARGEST_WEIGHT, STREAM_WEIGHT_UNIT, STREAM_SUMS
+
+# How a piece of a stream is run; `state` NULL: no stream.
+ctypedef struct Stream:
+    double *state
+    ptrdiff_t block  # elements or rows
+    bint only_check
+
+
+cdef int check_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, double *state) noexcept:
+    """Look at all targets and weights, and keep the largest weight; nothing is added up. Sets are looked at on the way."""
+    cdef int status
+    cdef ptrdiff_t b
+    cdef bint on_the_way = loss.check == NULL
+    job.check_target = loss.target != FL_NO_TARGET
+    blocks.width = loss.passes[0].width(job) if on_the_way else FL_CHECK_NUMBERS
+    blocks.bad = <ptrdiff_t *>(blocks.partials + blocks.n * blocks.width)
+    status = run_pass(loss.passes[0].block if on_the_way else loss.check, job, blocks)
+    if status != DONE or on_the_way:
+        return status
+    for b in range(blocks.n):
+        state[STREAM_LARGEST_WEIGHT] = max(state[STREAM_LARGEST_WEIGHT],
+                                           blocks.partials[b * blocks.width + FL_LARGEST_WEIGHT])
+    return DONE
+
+
+cdef int run_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, const Stream *stream) noexcept:
+    """Go on with the sums of a stream, in the order in which a run over all of it would add them up."""
+    cdef double *state = stream.state
+    cdef int status
+    cdef ptrdiff_t b, i
+    job.weight_unit = state[STREAM_WEIGHT_UNIT]
+    job.domain = loss.domain
+    if stream.only_check:
+        return check_piece(job, loss, blocks, state)
+    job.check_target = 0
+    if loss.check != NULL and (job.weight.data != NULL or (loss.target == FL_CLASS_TARGET and not job.soft)):
+        blocks.width = FL_CHECK_NUMBERS
+        blocks.bad = <ptrdiff_t *>(blocks.partials + blocks.n * blocks.width)
+        status = run_pass(loss.check, job, blocks)
+        if status != DONE:
+            return status
+        for b in range(blocks.n):
+            state[STREAM_WEIGHT_SUM] += blocks.partials[b * blocks.width + FL_WEIGHT_SUM]
+    else:
+        state[STREAM_WEIGHT_SUM] += <double>blocks.items
+    blocks.width = 1 if loss.passes[0].width == NULL else loss.passes[0].width(job)
+    blocks.bad = <ptrdiff_t *>(blocks.partials + blocks.n * blocks.width)
+    job.check_target = 1  # as in a run: a block looks at its targets if nobody has
+    status = run_pass(loss.passes[0].block, job, blocks)
+    if status == DONE:
+        for b in range(blocks.n):
+            for i in range(blocks.width):
+                state[STREAM_SUMS + i] += blocks.partials[b * blocks.width + i]
+    return status
+
+
+cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream) noexcept:
     """Take a job through check and passes of its loss. The GIL is held, and released while blocks are computed."""
     cdef Blocks blocks
     cdef char on_stack[STACK_BYTES]
@@ -386,7 +454,7 @@ cdef int run(fl_job *job, const fl_loss *loss, int threads) noexcept:
     cdef ptrdiff_t width = FL_CHECK_NUMBERS, shared = 0, needed
     cdef int i, status
     blocks.items = job.n_outer * job.n_inner
-    blocks.size = items_of_block(job)
+    blocks.size = items_of_block(job) if stream == NULL else stream.block
     blocks.n = (blocks.items + blocks.size - 1) // blocks.size
     blocks.threads = threads if threads < blocks.n else <int>blocks.n
     blocks.scratch_size = 0 if loss.scratch == NULL else (loss.scratch(job) + 63) // 64 * 64
@@ -404,19 +472,19 @@ cdef int run(fl_job *job, const fl_loss *loss, int threads) noexcept:
     job.shared = blocks.scratch + blocks.scratch_size * blocks.threads
     blocks.partials = <double *>(job.shared + shared)
     job.float_state = fl_float_state()
-    status = run_passes(job, loss, &blocks)
+    status = run_passes(job, loss, &blocks) if stream == NULL else run_piece(job, loss, &blocks, stream)
     fl_set_float_state(job.float_state)
     if memory != on_stack:
         PyMem_RawFree(memory)
     return status
 
 
-cdef int execute(fl_job *job, const fl_loss *loss) except -1:
+cdef int execute(fl_job *job, const fl_loss *loss, const Stream *stream=NULL) except -1:
     """Run a job on as many threads as pay. DONE, BAD_TARGET or BAD_WEIGHT; everything else is an exception."""
     cdef int threads = 1, status
     if job.n_outer * job.n_inner * elements_of_row(job) >= PARALLEL_ELEMENTS:
         threads = choose_threads()
-    status = run(job, loss, threads)
+    status = run(job, loss, threads, stream)
     if status == NO_MEMORY:
         raise MemoryError
     return -1 if status == STOPPED else status
@@ -948,6 +1016,39 @@ cdef class Loss:
             if status != DONE:
                 return status
         return DONE
+
+    def _add_piece(self, piece, double[::1] state not None, ptrdiff_t block, bint mean, bint only_check):
+        """Check a piece of a stream, or add it to what the stream holds; see `_streaming.py`."""
+        cdef fl_job job
+        cdef Stream stream
+        cdef int status
+        new_job(&job, FL_VALUE)
+        describe_all(&job, piece)
+        job.fresh = True
+        job.mean = mean and self.loss64.kind != FL_SETWISE
+        self.fill(&job)
+        stream.state = &state[0]
+        stream.block = block
+        stream.only_check = only_check
+        status = execute(&job, self.kernel(&job), &stream)
+        if status != DONE:
+            _complaints.raise_bad_element(self, "target" if status == BAD_TARGET else "sample_weight", piece.shape,
+                                          piece.given_target, piece.axis, piece.given_weight)
+
+    def _values_of_sets(self, double[::1] state not None, bint single):
+        """The value of each set of a stream."""
+        cdef fl_job job
+        cdef ptrdiff_t n = (state.shape[0] - STREAM_SUMS) // 3
+        values, terms = np.empty(n), np.empty(3 * n)
+        cdef double[::1] of_sets = values, shared = terms
+        new_job(&job, FL_VALUE)
+        job.prediction.type = FL_F32 if single else FL_F64
+        self.fill(&job)
+        job.n_classes = n
+        job.set_values = &of_sets[0]
+        job.shared = <char *>&shared[0]
+        self.kernel(&job).passes[0].combine(&job, &state[STREAM_SUMS], 1)
+        return values
 
     cdef bint lay_plain(self, fl_job *job, object prediction, object target, object axis, object sample_weight,
                         int reduced, object gradient, object hessian) noexcept:

@@ -41,6 +41,9 @@ weight = np.ones((4, 2))
 number = fl.linear_cross_entropy(logits, weight, classes, label_smoothing=0.1)
 number, (of_x, of_weight, of_bias) = fl.linear_cross_entropy_value_and_gradient(logits, weight, classes, [0.0] * 4)
 
+running = fl.streaming(loss, reduction="sum").update(logits, classes)
+number = running.update_from([(logits, classes)]).value() + running.weight_sum
+
 assert_type(fl.get_num_threads(), int)
 fl.set_num_threads(None)
 with fl.num_threads(1):
