@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; its exit code: 0, 1 (comparison failed, no row counts), 2 (bad input, no library), 130 (Ctrl-C)."""
+    """Run one command; its exit code: 0, 1 (comparison failed, no rows), 2 (bad input, no library), 130 (Ctrl-C)."""
     options = parser().parse_args(argv)
     if options.command is None:
         parser().print_help()

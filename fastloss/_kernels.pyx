@@ -387,7 +387,7 @@ cdef int run_passes(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept:
     return DONE
 
 
-# What a stream has added up so far: numbers of the weights, then the partial of the first pass, as if it were one block.
+# What a stream has added up so far: numbers of the weights, then the partial of the first pass, as of a single block.
 cdef enum:
     STREAM_WEIGHT_SUM, STREAM_LARGEST_WEIGHT, STREAM_WEIGHT_UNIT, STREAM_SUMS
 
@@ -399,7 +399,7 @@ ctypedef struct Stream:
 
 
 cdef int check_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, double *state) noexcept:
-    """Look at all targets and weights, and keep the largest weight; nothing is added up. Sets are looked at on the way."""
+    """Look at all targets and weights, and keep the largest weight; sets are looked at on the way."""
     cdef int status
     cdef ptrdiff_t b
     cdef bint on_the_way = loss.check == NULL

@@ -1,8 +1,8 @@
 """Losses of more than fits into memory: block by block, with the result of the whole.
 
-A kernel adds up its values in blocks of a size that follows from the shape alone, and the blocks' sums in their order. A stream
-is cut at the same places, whatever the blocks that it comes in: what is left of one waits for the next. So the sums are those
-of one call with all of it, to the last bit.
+A kernel adds up its values in blocks of a size that follows from the shape alone, and the blocks' sums in their order.
+A stream is cut at the same places, whatever the blocks that it comes in: what is left of one waits for the next. So the
+sums are those of one call with all of it, to the last bit.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Streaming:
     """
     A loss of data that comes in blocks: from files, memory maps, Arrow batches or a network. `fl.streaming` makes it.
 
-    Memory holds one block, and what is left of the one before. The result is that of one call with all of the data, bit for bit,
-    however they are cut into blocks (C order; classes along the last axis).
+    Memory holds one block, and what is left of the one before. The result is that of one call with all of the data, bit
+    for bit, however they are cut into blocks (C order; classes along the last axis).
 
     Attributes
     ----------
@@ -125,8 +125,8 @@ class Streaming:
         Raises
         ------
         ValueError, TypeError
-            What a call of the loss raises, with the place in this block; and if a block is unlike those before. Nothing of
-            the block has been added up then.
+            What a call of the loss raises, with the place in this block; and if a block is unlike those before. Nothing
+            of the block has been added up then.
         """
         blocks = list(self._cut(prediction, target, sample_weight))
         try:
@@ -401,8 +401,8 @@ def streaming(loss: Any, *, reduction: str = "mean", axis: Any = None) -> Stream
 
     Notes
     -----
-    The value is that of one call with all blocks, bit for bit: a stream is cut where the kernels cut the whole. (Weights whose
-    largest is below 1e-10 or above 1e10, met after others: up to rounding.)
+    The value is that of one call with all blocks, bit for bit: a stream is cut where the kernels cut the whole. (Weights
+    whose largest is below 1e-10 or above 1e10, met after others: up to rounding.)
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""`fl.streaming`: whatever the blocks, the bits of one call with all of them; flat memory; nothing added of a bad block."""
+"""`fl.streaming`: the bits of one call with all blocks; flat memory; nothing of a bad block is added."""
 
 import copy
 import itertools
