@@ -129,7 +129,7 @@ class BuildKernels(build_ext):
         with ThreadPoolExecutor(self.parallel or os.cpu_count()) as pool:
             for objects in pool.map(compile_one, jobs):
                 ext.extra_objects += objects
-        ext.include_dirs = ["csrc", numpy.get_include()]
+        ext.include_dirs = ["csrc", "fastloss/include", numpy.get_include()]
         ext.depends = []
         self.force = True
         super().build_extension(ext)
@@ -222,10 +222,13 @@ setup(
         Extension(
             "fastloss._kernels",
             ["fastloss/_kernels.pyx"],
-            depends=["setup.py", *sorted(map(str, Path("csrc").rglob("*.[ch]"))), "csrc/losses.def"],
+            depends=[
+                *("setup.py", "csrc/losses.def", *sorted(map(str, Path("csrc").rglob("*.[ch]")))),
+                *sorted(map(str, Path("fastloss/include").iterdir())),
+            ],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
         )
     ],
     cmdclass={"build_ext": BuildKernels},
-    options={"build_ext": {"cython_c_in_temp": True}},
+    options={"build_ext": {"cython_c_in_temp": True, "cython_include_dirs": "fastloss/include"}},
 )

@@ -14,6 +14,7 @@ array([-0.25,  0.75])
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -251,6 +252,7 @@ __all__ = [
     "gaussian_crps",
     "gaussian_nll",
     "generalized_cross_entropy",
+    "get_include",
     "get_num_threads",
     "group_softmax",
     "hinge",
@@ -339,6 +341,20 @@ def config() -> dict[str, Any]:
     True
     """
     return {"version": __version__, "threads": get_num_threads(), **_kernels.config()}
+
+
+def get_include() -> str:
+    """
+    Return the folder of `fastloss_api.h` and `fastloss_api.pxd`, by which other extensions compute losses.
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> import os
+    >>> sorted(os.listdir(fl.get_include()))
+    ['fastloss_api.h', 'fastloss_api.pxd']
+    """
+    return os.path.join(os.path.dirname(__file__), "include")
 
 
 if not TYPE_CHECKING:  # it would give a type to every misspelled name

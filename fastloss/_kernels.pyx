@@ -12,14 +12,34 @@ are combined in their order.
 import os
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_New
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython.parallel cimport prange, threadid
 from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport NAN, copysign, fabs, frexp, ldexp
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memset, strcmp
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint64_t
+from libc.string cimport memset, strcmp, strncpy
 
 cimport numpy as cnp
+from fastloss_api cimport (
+    FASTLOSS_API_VERSION,
+    FASTLOSS_BAD_ARRAY,
+    FASTLOSS_BAD_SIZE,
+    FASTLOSS_BAD_TARGET,
+    FASTLOSS_BAD_WEIGHT,
+    FASTLOSS_DONE,
+    FASTLOSS_NO_CURVATURE,
+    FASTLOSS_NO_LOSS,
+    FASTLOSS_NO_MEMORY,
+    fastloss_api,
+    fastloss_array,
+    fastloss_call,
+    fastloss_info,
+    fastloss_loss,
+    fastloss_matrix,
+)
 
 import numpy as np
 
@@ -27,8 +47,12 @@ from . import _arrays, _call, _complaints, _parameters, _threads, _traits
 
 cnp.import_array()
 
-cdef extern from "Python.h":
+cdef extern from "Python.h" nogil:
     int PyErr_CheckSignals()  # declared without `except`: what is allocated is freed before the error goes on
+    ctypedef struct PyThreadState:
+        pass
+    PyThreadState *PyEval_SaveThread()
+    void PyEval_RestoreThread(PyThreadState *)
 
 cdef extern from "fastloss.h" nogil:
     enum: FL_BOOL, FL_I8, FL_U8, FL_I16, FL_U16, FL_I32, FL_U32, FL_I64, FL_U64, FL_F32, FL_F64, FL_F16, FL_BF16
@@ -217,6 +241,7 @@ cdef enum:
 ctypedef struct Blocks:
     ptrdiff_t items, size, n, width, scratch_size
     int threads
+    bint with_gil  # the caller holds it: it is released while blocks are computed, and signals are looked at
     char *scratch
     double *partials
     ptrdiff_t *bad
@@ -239,24 +264,28 @@ cdef void run_block_on_thread(fl_block block, const fl_job *job, const Blocks *b
 
 
 cdef void run_blocks(fl_block block, const fl_job *job, const Blocks *blocks, ptrdiff_t start,
-                     ptrdiff_t stop) noexcept:
+                     ptrdiff_t stop) noexcept nogil:
     cdef ptrdiff_t b
-    # Here, not around the call: where Cython does not know who holds the GIL, it asks Python, and CPython before 3.12
+    cdef PyThreadState *caller = NULL
+    # By hand, not `with nogil`: where Cython does not know who holds the GIL, it asks Python, and CPython before 3.12
     # gives the wrong answer once there has been a sub-interpreter in the process.
-    with nogil:
-        if blocks.threads == 1:
-            for b in range(start, stop):
-                run_block(block, job, blocks, b, blocks.scratch)
-        else:
-            for b in prange(start, stop, num_threads=blocks.threads, schedule="static"):
-                run_block_on_thread(block, job, blocks, b, blocks.scratch + threadid() * blocks.scratch_size)
+    if blocks.with_gil:
+        caller = PyEval_SaveThread()
+    if blocks.threads == 1:
+        for b in range(start, stop):
+            run_block(block, job, blocks, b, blocks.scratch)
+    else:
+        for b in prange(start, stop, num_threads=blocks.threads, schedule="static"):
+            run_block_on_thread(block, job, blocks, b, blocks.scratch + threadid() * blocks.scratch_size)
+    if blocks.with_gil:
+        PyEval_RestoreThread(caller)
 
 
-cdef int run_pass(fl_block block, fl_job *job, const Blocks *blocks) noexcept:
+cdef int run_pass(fl_block block, fl_job *job, const Blocks *blocks) noexcept nogil:
     """Run all blocks of a pass. STOPPED if KeyboardInterrupt, or whatever a signal's handler raises, has ended it."""
     cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, blocks), b, first_weight = -1
     while start < blocks.n:
-        if start > 0 and PyErr_CheckSignals() < 0:
+        if start > 0 and blocks.with_gil and PyErr_CheckSignals() < 0:
             return STOPPED
         run_blocks(block, job, blocks, start, min(start + at_once, blocks.n))
         start += at_once
@@ -272,23 +301,23 @@ cdef int run_pass(fl_block block, fl_job *job, const Blocks *blocks) noexcept:
     return BAD_WEIGHT
 
 
-cdef ptrdiff_t elements_of_row(const fl_job *job) noexcept:
+cdef ptrdiff_t elements_of_row(const fl_job *job) noexcept nogil:
     """Numbers to calculate for each row."""
     return job.n_classes * (job.n_classes + 1) // 2 if job.full == FL_PACKED else job.n_classes
 
 
-cdef ptrdiff_t blocks_at_once(const fl_job *job, const Blocks *blocks) noexcept:
+cdef ptrdiff_t blocks_at_once(const fl_job *job, const Blocks *blocks) noexcept nogil:
     """Blocks between two looks at the signals: Ctrl-C must not have to wait for a call that takes seconds."""
     cdef ptrdiff_t at_once = INTERRUPTIBLE // (blocks.size * elements_of_row(job))
     return blocks.threads * (at_once if at_once > 1 else 1)
 
 
-cdef ptrdiff_t item_size(int type) noexcept:
+cdef ptrdiff_t item_size(int type) noexcept nogil:
     """Bytes of a real number."""
     return 8 if type == FL_F64 else 4 if type == FL_F32 else 2
 
 
-cdef bint goes_around_caches(const fl_job *job) noexcept:
+cdef bint goes_around_caches(const fl_job *job) noexcept nogil:
     """Whether outputs are too large to be found in the caches by whoever reads them next."""
     cdef ptrdiff_t elements = job.n_outer * job.n_classes * job.n_inner, outputs = 0
     if job.gradient.data != NULL and job.gradient.data != job.prediction.data:
@@ -298,7 +327,7 @@ cdef bint goes_around_caches(const fl_job *job) noexcept:
     return outputs > 0 and (outputs + item_size(job.prediction.type)) * elements >= last_level_cache // 2
 
 
-cdef ptrdiff_t items_of_block(const fl_job *job) noexcept:
+cdef ptrdiff_t items_of_block(const fl_job *job) noexcept nogil:
     """Elements or rows of a block; of segments, what was made a block of."""
     cdef ptrdiff_t size = BLOCK // job.n_classes, n_rows = job.n_outer * job.n_inner
     if job.segments != NULL:
@@ -309,12 +338,12 @@ cdef ptrdiff_t items_of_block(const fl_job *job) noexcept:
     return round_block(size, n_rows)
 
 
-cpdef ptrdiff_t block_items(ptrdiff_t n_classes, ptrdiff_t n_items) noexcept:
+cpdef ptrdiff_t block_items(ptrdiff_t n_classes, ptrdiff_t n_items) noexcept nogil:
     """Elements of a block, or rows whose classes lie side by side."""
     return round_block(BLOCK // n_classes, n_items)
 
 
-cdef ptrdiff_t round_block(ptrdiff_t size, ptrdiff_t n_items) noexcept:
+cdef ptrdiff_t round_block(ptrdiff_t size, ptrdiff_t n_items) noexcept nogil:
     if size >= 256:
         return size // 256 * 256
     if size < LONG_BLOCK_ROWS:
@@ -322,7 +351,7 @@ cdef ptrdiff_t round_block(ptrdiff_t size, ptrdiff_t n_items) noexcept:
     return size
 
 
-cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept:
+cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept nogil:
     """Whether targets and weights are gone through before the first pass; what of them, the job says."""
     cdef ptrdiff_t bytes_of_all = job.n_outer * job.n_classes * job.n_inner * item_size(job.prediction.type)
     # Float targets are checked on the way where nothing can be spoilt, or where reading them twice would cost too much.
@@ -335,7 +364,7 @@ cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept:
     return loss.check != NULL and (job.weight.data != NULL or by_class or check_first)
 
 
-cdef int run_check(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept:
+cdef int run_check(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept nogil:
     """Check, and add up the weights: in another unit if the scale of those of a mean is out of all proportion."""
     cdef double largest
     cdef ptrdiff_t b
@@ -356,7 +385,7 @@ cdef int run_check(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept:
         job.weight_unit = ldexp(1, max(-1000, min(-exponent, 1000)))
 
 
-cdef int run_passes(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept:
+cdef int run_passes(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept nogil:
     cdef int status, i
     cdef const fl_pass *each
     job.weight_unit = 1
@@ -398,7 +427,7 @@ ctypedef struct Stream:
     bint only_check
 
 
-cdef int check_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, double *state) noexcept:
+cdef int check_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, double *state) noexcept nogil:
     """Look at all targets and weights, and keep the largest weight; sets are looked at on the way."""
     cdef int status
     cdef ptrdiff_t b
@@ -415,7 +444,7 @@ cdef int check_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, double *s
     return DONE
 
 
-cdef int run_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, const Stream *stream) noexcept:
+cdef int run_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, const Stream *stream) noexcept nogil:
     """Go on with the sums of a stream, in the order in which a run over all of it would add them up."""
     cdef double *state = stream.state
     cdef int status
@@ -446,13 +475,14 @@ cdef int run_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, const Strea
     return status
 
 
-cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream) noexcept:
-    """Take a job through check and passes of its loss. The GIL is held, and released while blocks are computed."""
+cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream, bint with_gil) noexcept nogil:
+    """Take a job through check and passes of its loss. A GIL that is held is released while blocks are computed."""
     cdef Blocks blocks
     cdef char on_stack[STACK_BYTES]
     cdef char *memory = on_stack
     cdef ptrdiff_t width = FL_CHECK_NUMBERS, shared = 0, needed
     cdef int i, status
+    blocks.with_gil = with_gil
     blocks.items = job.n_outer * job.n_inner
     blocks.size = items_of_block(job) if stream == NULL else stream.block
     blocks.n = (blocks.items + blocks.size - 1) // blocks.size
@@ -484,7 +514,7 @@ cdef int execute(fl_job *job, const fl_loss *loss, const Stream *stream=NULL) ex
     cdef int threads = 1, status
     if job.n_outer * job.n_inner * elements_of_row(job) >= PARALLEL_ELEMENTS:
         threads = choose_threads()
-    status = run(job, loss, threads, stream)
+    status = run(job, loss, threads, stream, True)
     if status == NO_MEMORY:
         raise MemoryError
     return -1 if status == STOPPED else status
@@ -715,6 +745,24 @@ cdef enum:
     MAX_SETS = 4096
 
 
+# A loss, as the function table knows it.
+ctypedef struct Handle:
+    PyObject *owner  # of what the pointers point to
+    const fl_loss *loss32
+    const fl_loss *loss64
+    const double *coefficients  # for float64, then for float32
+    ptrdiff_t room
+    int n_coefficients
+    ptrdiff_t n_columns  # that a row must have; 0: any number
+    double largest_weight
+    int fisher  # the kernels' curvature for it, or -1
+    const double *class_weight
+    const double *class_weight_near_one
+    double label_smoothing
+    bint has_ignore_index
+    long long ignore_index
+
+
 cdef double nearest_float32(double c) noexcept:
     """The coefficient for float32 kernels: at least the smallest normal number, at most the largest, unless it is 0."""
     return c if c == 0 else copysign(min(max(fabs(c), <double>FLT_MIN), <double>FLT_MAX), c)
@@ -878,6 +926,65 @@ cdef class Loss:
         """A subclass may have forgotten to call our __init__: then there is no kernel."""
         if self.name is None:
             raise TypeError(f"{type(self).__name__}.__init__ has not been called")
+        return 0
+
+    def low_level(self, outputs="value", *, columns=None, dtype="float64"):
+        """
+        The address of a C function that computes this loss: for ctypes, Numba and every language that calls C.
+
+        Its signature is ``int64 (int64 n, void *z, void *t, void *w, void *out)``: n rows of the prediction,
+        contiguous; the targets; one weight a row or element, or NULL. It needs no GIL, may be called from any thread,
+        and uses one. It returns 0, or i + 1 if target i is bad, -(i + 1) if weight i is, and -2**63 for anything else.
+
+        Parameters
+        ----------
+        outputs : {"value", "gradient", "hessian"} or sequence of them
+            What is written to `out`, one after another in this order: values w l, one a row or element, and w times the
+            derivatives, which have the shape of the prediction.
+        columns : int, optional
+            Classes of a row of logits. Losses of single predictions have one column unless you say so.
+        dtype : {"float64", "float32"}
+            Of all arrays, but for class indices, which are int64.
+
+        Returns
+        -------
+        int
+            The address, with the attribute `function`, the same for ctypes. It is valid as long as the process lives.
+
+        Raises
+        ------
+        ValueError
+            If the loss has no such output, or needs to know its columns.
+        RuntimeError
+            If there have been 1024 different ones in this process.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastloss as fl
+        >>> huber = fl.Huber().low_level("gradient")
+        >>> z, t, out = np.array([0.0, 3.0]), np.array([0.5, 0.0]), np.empty(2)
+        >>> huber.function(2, z.ctypes.data, t.ctypes.data, None, out.ctypes.data)
+        0
+        >>> out
+        array([-0.5,  1. ])
+        """
+        from ._low_level import low_level
+
+        return low_level(self, outputs, columns, dtype)
+
+    cdef int describe_to(self, Handle *handle) except -1:
+        """What the function table needs of a loss."""
+        self.check_ready()
+        if self.has_weight_array:
+            raise ValueError("pos_weight must be a single number here")
+        if self.loss64.kind == FL_SEGMENTS:
+            raise ValueError(f"{self!r} is a loss of rows that belong together, for which there is no place here")
+        handle.loss32, handle.loss64 = self.loss32, self.loss64
+        handle.coefficients, handle.room, handle.n_coefficients = self.coefficients, self.room, self.n_coefficients
+        handle.n_columns = self.n_columns if self.loss64.kind == FL_COLUMNS else 0
+        handle.largest_weight = self.largest_weight
+        handle.fisher = self.curvature_of("fisher")
         return 0
 
     cdef const fl_loss *kernel(self, const fl_job *job) noexcept:
@@ -1352,6 +1459,16 @@ cdef class RowwiseLoss(Loss):
     cdef int family(self) except -1:
         return FL_ROWWISE
 
+    cdef int describe_to(self, Handle *handle) except -1:
+        Loss.describe_to(self, handle)
+        if self.class_weight is not None:
+            handle.class_weight = <const double *>cnp.PyArray_DATA(<cnp.ndarray>self.class_weight)
+            handle.class_weight_near_one = <const double *>cnp.PyArray_DATA(<cnp.ndarray>self.class_weight_near_one)
+            handle.n_columns = cnp.PyArray_SIZE(<cnp.ndarray>self.class_weight)
+        handle.label_smoothing = self.label_smoothing
+        handle.has_ignore_index, handle.ignore_index = self.has_ignore_index, self.ignore_index
+        return 0
+
     cdef bint scale_drops_out(self, const fl_job *job) noexcept:
         return job.mean and not job.soft
 
@@ -1712,3 +1829,281 @@ def unary(str name not None, x, out):
         lay(&job.value, out, job.prediction.type, 0)
     execute(&job, function(name, FL_UNARY, job.prediction.type != FL_F64))
     return out
+
+
+# ------------------------------------------------------------------------------------------- the function table for C
+
+cdef bint describe_for_c(fl_array *out, const fastloss_array *given, bint only_reals, bint has_rows) noexcept nogil:
+    """An array of the caller's, rows first; False if its type may not be."""
+    out.data = <char *>given.data
+    out.type = given.type
+    out.outer = out.inner = given.row_stride
+    out.classes = given.column_stride
+    if not has_rows:
+        out.inner = given.column_stride
+    if given.data == NULL:
+        return True
+    return given.type == FL_F32 or given.type == FL_F64 or (not only_reals and FL_BOOL <= given.type <= FL_F64)
+
+
+cdef int arrays_of_call(const Handle *handle, const fastloss_call *call, fl_job *job) noexcept nogil:
+    """Describe the arrays; FASTLOSS_DONE, or what is wrong with them."""
+    cdef int kind = handle.loss64.kind
+    cdef bint rows = kind == FL_ROWWISE or kind == FL_COLUMNS
+    cdef int type = call.prediction.type
+    if call.prediction.data == NULL or call.target.data == NULL:
+        return FASTLOSS_BAD_ARRAY
+    if not (
+        describe_for_c(&job.prediction, &call.prediction, True, rows)
+        and describe_for_c(&job.target, &call.target, False, rows)
+        and describe_for_c(&job.weight, &call.weight, False, rows)
+        and describe_for_c(&job.value, &call.value, True, rows)
+        and describe_for_c(&job.gradient, &call.gradient, True, rows)
+        and describe_for_c(&job.hessian, &call.hessian, True, rows)
+    ):
+        return FASTLOSS_BAD_ARRAY
+    if kind == FL_ROWWISE and not call.target_is_by_column and not FL_I8 <= call.target.type <= FL_U64:
+        return FASTLOSS_BAD_ARRAY
+    if job.value.data != NULL and (job.value.type != type or kind == FL_SETWISE):
+        return FASTLOSS_BAD_ARRAY
+    if job.gradient.data != NULL and job.gradient.type != type and type == FL_F32:
+        return FASTLOSS_BAD_ARRAY
+    if job.hessian.data != NULL and job.hessian.type != type and type == FL_F32:
+        return FASTLOSS_BAD_ARRAY
+    return FASTLOSS_DONE
+
+
+cdef int options_of_call(const Handle *handle, const fastloss_call *call, fl_job *job) noexcept nogil:
+    """Shape, outputs, parameters; FASTLOSS_DONE, or what is wrong with them."""
+    cdef const fl_loss *loss = handle.loss64
+    cdef bint single = call.prediction.type == FL_F32
+    cdef ptrdiff_t n = call.n_columns
+    if call.n_rows < 0 or n < 1 or (handle.n_columns and n != handle.n_columns):
+        return FASTLOSS_BAD_SIZE
+    if loss.kind == FL_ROWWISE and call.target_is_by_column and handle.has_ignore_index:
+        return FASTLOSS_BAD_ARRAY
+    if not FL_EXACT <= call.curvature <= FL_FISHER or (call.curvature == FL_FISHER and handle.fisher < 0):
+        return FASTLOSS_NO_CURVATURE
+    job.n_outer, job.n_classes, job.n_inner = call.n_rows, 1, 1
+    if loss.kind == FL_ROWWISE or loss.kind == FL_COLUMNS:
+        job.n_classes = n
+        job.soft = loss.kind == FL_ROWWISE and call.target_is_by_column
+    elif n == 1:  # one run of elements
+        job.n_outer, job.n_inner = 1, call.n_rows
+        job.prediction.inner, job.target.inner = call.prediction.row_stride, call.target.row_stride
+        job.weight.inner, job.value.inner = call.weight.row_stride, call.value.row_stride
+        job.gradient.inner, job.hessian.inner = call.gradient.row_stride, call.hessian.row_stride
+    else:
+        job.n_inner = n
+    job.want = (FL_GRADIENT if job.gradient.data != NULL else 0) | (FL_HESSIAN if job.hessian.data != NULL else 0)
+    if job.value.data != NULL or job.want == 0:
+        job.want |= FL_VALUE
+    job.curvature = handle.fisher if call.curvature == FL_FISHER else call.curvature
+    job.mean = call.mean != 0 and loss.kind != FL_SETWISE
+    job.coefficients = handle.coefficients + (handle.room if single else 0)
+    job.n_coefficients = handle.n_coefficients
+    job.class_weight = handle.class_weight_near_one if job.mean and not job.soft else handle.class_weight
+    job.label_smoothing = handle.label_smoothing
+    job.has_ignore_index, job.ignore_index = handle.has_ignore_index, handle.ignore_index
+    if single and handle.largest_weight > FLT_MAX and not (job.mean and not job.soft):
+        return FASTLOSS_BAD_ARRAY
+    return FASTLOSS_DONE
+
+
+cdef int evaluate_call(const fastloss_loss *loss, fastloss_call *call) noexcept nogil:
+    cdef const Handle *handle = <const Handle *>loss
+    cdef fl_job job
+    cdef double set_value = 0
+    cdef int status, threads = 1
+    if handle == NULL:
+        return FASTLOSS_NO_LOSS
+    if call.size < sizeof(fastloss_call):
+        return FASTLOSS_BAD_SIZE
+    call.place, call.weight_sum, call.value_sum = -1, 0, NAN if call.mean else 0
+    memset(&job, 0, sizeof(fl_job))
+    job.scale = 1
+    job.set_values = &set_value
+    status = arrays_of_call(handle, call, &job)
+    if status == FASTLOSS_DONE:
+        status = options_of_call(handle, call, &job)
+    if status != FASTLOSS_DONE or call.n_rows == 0:
+        return status
+    # A Hessian comes with its gradient, or not at all.
+    if job.want & FL_HESSIAN and not job.want & FL_GRADIENT:
+        return FASTLOSS_BAD_ARRAY
+    if call.threads > 0:
+        threads = call.threads
+    elif job.n_outer * job.n_inner * job.n_classes >= PARALLEL_ELEMENTS:
+        threads = 1 if fl_threads_lost() or fl_in_parallel() else fl_max_threads()
+    status = run(&job, handle.loss32 if job.prediction.type == FL_F32 else handle.loss64, threads, NULL, False)
+    if status == BAD_TARGET or status == BAD_WEIGHT:
+        call.place = job.bad
+        return FASTLOSS_BAD_TARGET if status == BAD_TARGET else FASTLOSS_BAD_WEIGHT
+    if status != DONE:
+        return FASTLOSS_NO_MEMORY
+    call.value_sum = set_value if handle.loss64.kind == FL_SETWISE else job.total
+    call.weight_sum = job.weight_sum
+    return FASTLOSS_DONE
+
+
+cdef fastloss_loss *new_handle(Loss loss) except NULL:
+    cdef Handle *handle = <Handle *>PyMem_RawMalloc(sizeof(Handle))
+    if handle == NULL:
+        raise MemoryError
+    memset(handle, 0, sizeof(Handle))
+    try:
+        loss.describe_to(handle)
+    except BaseException:
+        PyMem_RawFree(handle)
+        raise
+    handle.owner = <PyObject *>loss
+    Py_INCREF(loss)
+    return <fastloss_loss *>handle
+
+
+cdef void tell(object error, char *message, size_t size):
+    if message != NULL and size > 0:
+        text = str(error).encode()
+        strncpy(message, <const char *>text, size)
+        message[size - 1] = 0
+
+
+cdef fastloss_loss *loss_of_object(void *loss, char *message, size_t size) noexcept with gil:
+    try:
+        if not isinstance(<object>loss, Loss):
+            raise TypeError(f"a loss of fastloss is needed, not {type(<object>loss).__name__}")
+        return new_handle(<Loss>loss)
+    except Exception as error:
+        tell(error, message, size)
+    return NULL
+
+
+cdef fastloss_loss *find_loss(const char *text, char *message, size_t size) noexcept with gil:
+    try:
+        from ._resolve import parse_loss
+
+        return new_handle(parse_loss((<bytes>text).decode()))
+    except Exception as error:
+        tell(error, message, size)
+    return NULL
+
+
+cdef void release_loss(fastloss_loss *loss) noexcept with gil:
+    if loss != NULL:
+        Py_DECREF(<object>(<Handle *>loss).owner)
+        PyMem_RawFree(loss)
+
+
+cdef int info_of_loss(const fastloss_loss *loss, fastloss_info *info) noexcept nogil:
+    cdef const Handle *handle = <const Handle *>loss
+    if handle == NULL:
+        return FASTLOSS_NO_LOSS
+    if info.size < sizeof(fastloss_info):
+        return FASTLOSS_BAD_SIZE
+    info.name = handle.loss64.name
+    info.kind = handle.loss64.kind
+    info.n_columns = handle.n_columns
+    return FASTLOSS_DONE
+
+
+cdef const char *message_of_status(int status) noexcept nogil:
+    if status == FASTLOSS_DONE: return "done"
+    if status == FASTLOSS_BAD_TARGET: return "a target is no class of the prediction, or outside the loss's domain"
+    if status == FASTLOSS_BAD_WEIGHT: return "a weight is negative or not finite"
+    if status == FASTLOSS_NO_MEMORY: return "there is not enough memory"
+    if status == FASTLOSS_BAD_SIZE: return "the size of the structure, or a number of rows or columns, is wrong"
+    if status == FASTLOSS_BAD_ARRAY: return "an array is missing, or has a type that it cannot have"
+    if status == FASTLOSS_NO_CURVATURE: return "the loss has no Hessian of that kind"
+    if status == FASTLOSS_NO_LOSS: return "there is no such loss"
+    return "unknown status"
+
+
+cdef bytes _isa_in_c = isa.encode()
+cdef fastloss_api table
+table.size = sizeof(fastloss_api)
+table.version = FASTLOSS_API_VERSION
+table.isa = _isa_in_c
+table.find = find_loss
+table.from_object = loss_of_object
+table.release = release_loss
+table.info = info_of_loss
+table.evaluate = evaluate_call
+table.message = message_of_status
+_c_api = PyCapsule_New(&table, "fastloss._kernels._c_api", NULL)
+
+
+# Functions of (n, z, t, w, out) alone: each has a number, by which it finds its loss. They are made here, not at run
+# time, because memory that can be written and executed is not to be had everywhere.
+cdef extern from *:
+    """
+    typedef int64_t (*fl_flat)(ptrdiff_t, const void *, const void *, const void *, void *);
+    static int64_t (*fl_run_flat)(int, ptrdiff_t, const void *, const void *, const void *, void *);
+    #define FL_FLAT(i) static int64_t fl_flat_##i(ptrdiff_t n, const void *z, const void *t, const void *w, void *out) \
+    { return fl_run_flat(0x##i, n, z, t, w, out); }
+    #define FL_NAME(i) fl_flat_##i,
+    #define FL_16(X, i) X(i##0) X(i##1) X(i##2) X(i##3) X(i##4) X(i##5) X(i##6) X(i##7) \
+                        X(i##8) X(i##9) X(i##a) X(i##b) X(i##c) X(i##d) X(i##e) X(i##f)
+    #define FL_256(X, i) FL_16(X, i##0) FL_16(X, i##1) FL_16(X, i##2) FL_16(X, i##3) FL_16(X, i##4) FL_16(X, i##5) \
+        FL_16(X, i##6) FL_16(X, i##7) FL_16(X, i##8) FL_16(X, i##9) FL_16(X, i##a) FL_16(X, i##b) FL_16(X, i##c) \
+        FL_16(X, i##d) FL_16(X, i##e) FL_16(X, i##f)
+    FL_256(FL_FLAT, 0) FL_256(FL_FLAT, 1) FL_256(FL_FLAT, 2) FL_256(FL_FLAT, 3)
+    static const fl_flat fl_flats[1024] = {
+        FL_256(FL_NAME, 0) FL_256(FL_NAME, 1) FL_256(FL_NAME, 2) FL_256(FL_NAME, 3)};
+    """
+    int64_t (*fl_run_flat)(int, ptrdiff_t, const void *, const void *, const void *, void *) noexcept nogil
+    void *fl_flats[1024]
+
+# What is known to the function of a number.
+ctypedef struct Flat:
+    const fastloss_loss *loss
+    int want, type, kind
+    ptrdiff_t n_columns
+
+cdef Flat flats[1024]
+cdef int n_flats = 0
+
+
+cdef int64_t run_flat(int number, ptrdiff_t n, const void *z, const void *t, const void *w,
+                      void *out) noexcept nogil:
+    cdef const Flat *flat = &flats[number]
+    cdef ptrdiff_t size = 4 if flat.type == FL_F32 else 8, k = flat.n_columns
+    cdef bint rows = flat.kind == FL_ROWWISE or flat.kind == FL_COLUMNS
+    cdef char *to = <char *>out
+    cdef int status
+    cdef fastloss_call call
+    memset(&call, 0, sizeof(fastloss_call))
+    call.size = sizeof(fastloss_call)
+    call.n_rows, call.n_columns, call.threads = n, k, 1
+    call.prediction = fastloss_matrix(z, k, flat.type)
+    call.target = fastloss_matrix(t, 1 if rows else k, FL_I64 if flat.kind == FL_ROWWISE else flat.type)
+    call.weight = fastloss_matrix(w, 1 if rows else k, flat.type)
+    if flat.want & FL_VALUE:
+        call.value = fastloss_matrix(to, 1 if rows else k, flat.type)
+        to += n * size * (1 if rows else k)
+    if flat.want & FL_GRADIENT:
+        call.gradient = fastloss_matrix(to, k, flat.type)
+        to += n * size * k
+    if flat.want & FL_HESSIAN:
+        call.hessian = fastloss_matrix(to, k, flat.type)
+    status = evaluate_call(flat.loss, &call)
+    if status == FASTLOSS_BAD_TARGET:
+        return call.place + 1
+    if status == FASTLOSS_BAD_WEIGHT:
+        return -call.place - 1
+    return 0 if status == FASTLOSS_DONE else INT64_MIN
+
+
+fl_run_flat = run_flat
+
+
+def _new_flat(Loss loss not None, int want, ptrdiff_t n_columns, bint single):
+    """The address of a function of a number that nobody has yet; see `_low_level.py`, which holds a lock."""
+    global n_flats
+    if n_flats == 1024:
+        raise RuntimeError("there are 1024 addresses of losses in this process, and no more can be made")
+    cdef Flat *flat = &flats[n_flats]
+    flat.loss = new_handle(loss)
+    flat.want, flat.n_columns, flat.kind = want, n_columns, loss.loss64.kind
+    flat.type = FL_F32 if single else FL_F64
+    n_flats += 1
+    return <size_t>fl_flats[n_flats - 1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import re
 from typing import Any
 
 import fastloss as fl
@@ -93,3 +95,51 @@ def resolve(loss: Any) -> Any:
         constructor = (classes.get(name) or functions[name]).__name__
         raise TypeError(f"loss must be an object or a name: pass {constructor}() instead of {name}")
     raise TypeError(f"loss must be a loss object, such as fastloss.Huber(), or a name, not {type(loss).__name__}")
+
+
+def parse_loss(text: str) -> Any:
+    """
+    Return the loss that a name, or a constructor with literal parameters, stands for. Nothing is evaluated.
+
+    Parameters
+    ----------
+    text : str
+        ``huber``, ``Huber`` or ``Huber(delta=2)``.
+
+    Returns
+    -------
+    loss object
+
+    Raises
+    ------
+    ValueError
+        If it is no such thing, or the loss refuses a parameter.
+
+    Examples
+    --------
+    >>> from fastloss._resolve import parse_loss
+    >>> parse_loss("Quantile(q=0.9)")
+    Quantile(q=0.9)
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = ast.Constant(None)
+    call = tree if isinstance(tree, ast.Call) else None
+    name = call.func if call else tree
+    if isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and name.value.id in ("fl", "fastloss"):
+        name = ast.Name(name.attr)
+    if not isinstance(name, ast.Name):
+        raise ValueError(f"a name or a call such as Huber(delta=2) is needed, got {text!r}")
+    loss = resolve(name.id)
+    if call is None:
+        return loss
+    try:
+        positional = [ast.literal_eval(each) for each in call.args]
+        named = {each.arg: ast.literal_eval(each.value) for each in call.keywords if each.arg is not None}
+        if len(named) < len(call.keywords):
+            raise ValueError("** is not taken")
+        return type(loss)(*positional, **named)
+    except (ValueError, TypeError, SyntaxError) as error:
+        words = re.sub(r"^malformed node.*", "parameters must be plain numbers, words or lists", str(error))
+        raise ValueError(f"{name.id}: {words.replace('__init__() ', '')}") from None

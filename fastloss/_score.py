@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
 import importlib
 import itertools
@@ -20,7 +19,7 @@ import numpy as np
 
 import fastloss as fl
 
-from ._resolve import resolve
+from ._resolve import parse_loss
 
 NOTHING_COUNTED, BAD_INPUT = 1, 2
 AT_ONCE = 1 << 20  # numbers that are read together
@@ -29,57 +28,6 @@ FORMATS = (".npy", ".csv", ".tsv", ".txt", ".parquet")
 
 class BadInput(Exception):
     """What is wrong with an option or a file."""
-
-
-# ---------------------------------------------------------------------------------------------- the loss
-
-
-def parse_loss(text: str) -> Any:
-    """
-    Return the loss that a name, or a constructor with literal parameters, stands for. Nothing is evaluated.
-
-    Parameters
-    ----------
-    text : str
-        ``huber``, ``Huber`` or ``Huber(delta=2)``.
-
-    Returns
-    -------
-    loss object
-
-    Raises
-    ------
-    BadInput
-        If it is no such thing, or the loss refuses a parameter.
-
-    Examples
-    --------
-    >>> from fastloss._score import parse_loss
-    >>> parse_loss("Quantile(q=0.9)")
-    Quantile(q=0.9)
-    """
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        tree = None
-    call = tree if isinstance(tree, ast.Call) else None
-    name = call.func if call else tree
-    if isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and name.value.id in ("fl", "fastloss"):
-        name = ast.Name(name.attr)
-    if not isinstance(name, ast.Name):
-        raise BadInput(f"--loss must be a name or a call such as Huber(delta=2), got {text!r}")
-    try:
-        loss = resolve(name.id)
-        if call is None:
-            return loss
-        positional = [ast.literal_eval(each) for each in call.args]
-        named = {each.arg: ast.literal_eval(each.value) for each in call.keywords if each.arg is not None}
-        if len(named) < len(call.keywords):
-            raise ValueError("** is not taken")
-        return type(loss)(*positional, **named)
-    except (ValueError, TypeError, SyntaxError) as error:
-        text = re.sub(r"^malformed node.*", "parameters must be plain numbers, words or lists", str(error))
-        raise BadInput(f"--loss {name.id}: {text.replace('__init__() ', '')}") from None
 
 
 # --------------------------------------------------------------------------------------------- the files
@@ -362,6 +310,13 @@ def score(loss: Any, readers: dict[str, Reader], reduction: str, show: Callable[
         show(first.part_read())
 
 
+def _loss(text: str) -> Any:
+    try:
+        return parse_loss(text)
+    except ValueError as error:
+        raise BadInput(f"--loss: {error}") from None
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     file = "FILE[:COLUMN,...]"
@@ -378,7 +333,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the loss; return the exit code: 0, 1 (no row counts), 2 (bad input)."""
     given = {"prediction": options.prediction, "target": options.target, "sample_weight": options.weight}
     try:
-        loss = parse_loss(options.loss)
+        loss = _loss(options.loss)
         with contextlib.ExitStack() as files:
             readers = {
                 name: open_reader(f"--{name.removeprefix('sample_')}", path, files)

@@ -401,8 +401,8 @@ def streaming(loss: Any, *, reduction: str = "mean", axis: Any = None) -> Stream
 
     Notes
     -----
-    The value is that of one call with all blocks, bit for bit: a stream is cut where the kernels cut the whole. (Weights
-    whose largest is below 1e-10 or above 1e10, met after others: up to rounding.)
+    The value is that of one call with all blocks, bit for bit: a stream is cut where the kernels cut the whole.
+    (Weights whose largest is below 1e-10 or above 1e10, met after others: up to rounding.)
 
     Examples
     --------

@@ -41,8 +41,13 @@ def test_version_agrees_everywhere():
 def test_package_holds_type_information_and_no_sources():
     names = {entry.name for entry in importlib.resources.files("fastloss").iterdir()}
     assert {"py.typed", "_kernels.pyi"} <= names
-    shipped = {path.suffix for path in importlib.metadata.files("fastloss")}
-    assert not shipped & {".c", ".h", ".pyx", ".o"}
+    sources = [
+        path.as_posix()
+        for path in importlib.metadata.files("fastloss")
+        if path.suffix in {".c", ".h", ".pyx", ".pxd", ".o"}
+    ]
+    public = [f"fastloss/include/fastloss_api.{kind}" for kind in ("h", "pxd")]  # what get_include() promises
+    assert sorted(sources) == public
 
 
 def test_licenses_come_with_what_they_cover():

@@ -10,6 +10,7 @@ import pytest
 import fastloss as fl
 from fastloss import _score
 from fastloss.__main__ import main
+from fastloss._resolve import parse_loss
 
 RNG = np.random.default_rng(0)
 Z, T, W = RNG.normal(size=(3, 3000))
@@ -103,27 +104,27 @@ def test_without_pyarrow(run, tmp_path, monkeypatch):
     ],
 )
 def test_losses_in_words(text, loss):
-    assert _score.parse_loss(text) == loss
+    assert parse_loss(text) == loss
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("hubber", "did you mean 'huber'"),
-        ("Huber(delta=-1)", "--loss Huber: delta must be finite and > 0, got -1"),
+        ("Huber(delta=-1)", "Huber: delta must be finite and > 0, got -1"),
         ("Huber(width=1)", "unexpected keyword argument 'width'"),
         ("Huber(delta=__import__('os').getpid())", "parameters must be plain numbers"),
         ("Huber(**{'delta': 1})", "\\*\\* is not taken"),
-        ("__import__('os').getpid()", "must be a name or a call such as"),
-        ("os.getpid()", "must be a name or a call such as"),
-        ("Huber(", "must be a name or a call such as"),
-        ("", "must be a name or a call such as"),
-        ("(" * 10000, "must be a name or a call such as"),
+        ("__import__('os').getpid()", "a name or a call such as"),
+        ("os.getpid()", "a name or a call such as"),
+        ("Huber(", "a name or a call such as"),
+        ("", "a name or a call such as"),
+        ("(" * 10000, "a name or a call such as"),
     ],
 )
 def test_losses_that_are_none(text, complaint):
-    with pytest.raises(_score.BadInput, match=complaint):
-        _score.parse_loss(text)
+    with pytest.raises(ValueError, match=complaint):
+        parse_loss(text)
 
 
 def test_bad_files(run, tmp_path, monkeypatch):
