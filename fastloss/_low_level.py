@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import _kernels
+import fastloss._kernels as _kernels
+
 from ._arrays import check_choice
 
 OUTPUTS = {"value": 1, "gradient": 2, "hessian": 4}

@@ -197,7 +197,7 @@ class ParquetReader(Reader):
         return np.stack(arrays, axis=1)
 
     def part_read(self) -> float:
-        return self.n_read / max(1, self.n_rows)
+        return float(self.n_read / max(1, self.n_rows))
 
 
 def _is_number(cell: str) -> bool:

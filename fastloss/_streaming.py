@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _kernels
+import fastloss._kernels as _kernels
+
 from ._arrays import as_array, broadcast
 from ._call import prepare_stream
 from ._complaints import warn_mean_of_nothing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,19 @@ except ModuleNotFoundError as error:
 # Has types for some of its functions only.
 da: Any = dask.array
 
-__all__ = ["gradient_and_hessian", "value", "value_and_gradient"]
+__all__ = ["LossClassifier", "LossRegressor", "gradient_and_hessian", "value", "value_and_gradient"]
+
+if TYPE_CHECKING:
+    from ._dask_linear import LossClassifier, LossRegressor
+else:
+
+    def __getattr__(name: str) -> Any:
+        # They need scikit-learn, and the losses do not.
+        if name in ("LossClassifier", "LossRegressor"):
+            from . import _dask_linear
+
+            return getattr(_dask_linear, name)
+        raise AttributeError(f"module 'fastloss.dask' has no attribute {name!r}")
 
 
 def value(
