@@ -351,6 +351,11 @@ cdef ptrdiff_t round_block(ptrdiff_t size, ptrdiff_t n_items) noexcept nogil:
     return size
 
 
+cdef int domain_of(const fl_job *job, const fl_loss *loss) noexcept nogil:
+    """The domain of targets; of classes, with the number of the last one."""
+    return loss.domain + (job.n_coefficients if loss.domain == FL_CLASSES else 0)
+
+
 cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept nogil:
     """Whether targets and weights are gone through before the first pass; what of them, the job says."""
     cdef ptrdiff_t bytes_of_all = job.n_outer * job.n_classes * job.n_inner * item_size(job.prediction.type)
@@ -358,7 +363,7 @@ cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept nogil:
     cdef bint by_class = loss.target == FL_CLASS_TARGET and not job.soft
     cdef bint float_targets = not by_class and loss.domain != FL_ANY
     cdef bint check_first = float_targets and not job.fresh and bytes_of_all <= CHECK_FIRST_BYTES
-    job.domain = loss.domain + (job.n_coefficients if loss.domain == FL_CLASSES else 0)
+    job.domain = domain_of(job, loss)
     # A pointwise target is looked at with its weight, a row of probabilities is long.
     job.check_target = float_targets and (check_first or loss.target == FL_REAL_TARGET)
     return loss.check != NULL and (job.weight.data != NULL or by_class or check_first)
@@ -450,7 +455,7 @@ cdef int run_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, const Strea
     cdef int status
     cdef ptrdiff_t b, i
     job.weight_unit = state[STREAM_WEIGHT_UNIT]
-    job.domain = loss.domain
+    job.domain = domain_of(job, loss)
     if stream.only_check:
         return check_piece(job, loss, blocks, state)
     job.check_target = 0
