@@ -250,6 +250,7 @@ class PreparedLoss:
         if given.shape != shape:
             raise ValueError(f"prediction must have shape {shape}, as the target says, got {given.shape}")
         z, dtype = _arrays.computable(given)
+        z = _arrays.widened(z)
         outputs = _call._outputs(given, dtype, (layout.n_values,), (want, reduction, gradient_out, hessian_out))
         if layout.total == 0:
             for array in outputs.arrays:
