@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 __all__ = [
     "absolute_error",
     "absolute_percentage_error",
+    "aft",
     "all_threshold",
     "barron",
     "beta_nll",
-    "aft",
     "binary_cross_entropy",
     "binary_focal",
     "brier",

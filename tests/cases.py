@@ -1556,6 +1556,8 @@ def fixed_inputs(kind, shape, dtype):
         "soft": u,
         "count": np.floor(u * 8),
         "positive": u + 0.0625,
+        "share": u * 0.9375 + 0.03125,
+        "ordered": np.floor(u * (n_classes + 1)),
         "index": u,
         "probability": u / max(4, 2 ** int(n_classes - 1).bit_length() / 2),
     }[kind]

@@ -151,6 +151,10 @@ def data_of(case, n=300):
         "set": lambda: rng.random(shape),
         "count": lambda: rng.poisson(2.0, shape).astype(float),
         "positive": lambda: rng.exponential(size=shape),
+        "share": lambda: rng.uniform(0.01, 0.99, shape),
+        "ordered": lambda: rng.integers(0, 3, shape).astype(float),
+        "residual": lambda: rng.normal(size=shape),
+        "above -1": lambda: rng.exponential(size=shape),
     }[case.domain.removesuffix(" row")]()
     w = rng.exponential(size=shape) * (rng.random(shape) < 0.8)
     return z, t, w
@@ -168,11 +172,11 @@ class Case:
         return getattr(fl, self.case.constructor)(**self.parameters)
 
 
-EACH = [pytest.param(Case(case, {}), id=case.constructor) for case in cases.TABLE]
+EACH = [pytest.param(Case(case, {}), id=case.constructor) for case in cases.TABLE if not case.together]
 EACH += [
     pytest.param(Case(case, case.parameters[-1]), id=f"{case.constructor} with parameters")
     for case in cases.TABLE
-    if case.parameters[-1] and not any(isinstance(each, np.ndarray) or each is cases.CLASS_WEIGHT
+    if case.parameters[-1] and not case.together and not any(isinstance(each, np.ndarray) or each is cases.CLASS_WEIGHT
                                        for each in case.parameters[-1].values())
 ]  # fmt: skip
 
@@ -184,7 +188,7 @@ def test_the_bits_of_python(in_c, case, dtype):
     z, t, w = data_of(case)
     if case.domain == "class" and t.ndim == 1 and loss.name == "kl_divergence":
         t = fl.softmax(data_of(case)[0])
-    z = z.astype(dtype)
+    z = np.abs(z).astype(dtype) if case.domain == "above -1" else z.astype(dtype)
     t = t if t.dtype.kind == "i" else t.astype(dtype)
     for mean, weights, memory in ((False, None, "C"), (True, w, "C"), (True, None, "F"), (False, w, "F")):
         of_user = np.asarray(z, order=memory)
@@ -374,3 +378,9 @@ def test_numba():
     status, total = step(z, t, out)
     assert status == 0
     assert total == pytest.approx((fl.Huber().gradient(z, t, reduction="sum") ** 2).sum())
+
+
+@pytest.mark.parametrize("loss", [fl.CoxPH(), fl.GroupSoftmax()], ids=repr)
+def test_rows_that_belong_together_are_refused(loss):
+    with pytest.raises(ValueError, match="is a loss of rows that belong together"):
+        loss.low_level()

@@ -39,12 +39,14 @@ LEFT_OUT += "float64 test_interrupt under_load same_bits".split()
 TESTS = [
     *(f"tests/test_{name}.py" for name in (
         "columns", "fisher", "halves", "init_score", "inputs", "isa", "labels", "layouts", "linear", "memory",
-        "objects", "options", "errors", "full_hessian", "sets", "signals", "threads", "weights",
+        "objects", "options", "ordinal", "errors", "full_hessian", "roads", "segments", "sets", "signals", "streaming",
+        "threads", "weights",
     )),
     *("-k", f"not ({' or '.join(LEFT_OUT)}) or python_threads or test_outside_the_domain"),
 ]  # fmt: skip
 # Modules that are Python on top of the losses, with tests of their own.
-AROUND = "_bench/* _compare/* sklearn/* _boosters.py _check.py _demo.py __main__.py catboost.py dask.py lightgbm.py"
+AROUND = "_bench/* _compare/* sklearn/* _boosters.py _check.py _dask_linear.py _demo.py _low_level.py _score.py"
+AROUND += " __main__.py catboost.py combined.py dask.py lightgbm.py"
 AROUND = [f"*/fastloss/{name}" for name in f"{AROUND} torch.py xgboost.py reference.py _resolve.py".split()]
 
 

@@ -63,7 +63,7 @@ LOSSES = {
     "tiles.h": f"cross_entropy | {ROWS} dice multiclass_hinge",
     "rows_long.h": f"cross_entropy | {ROWS}",
     "rows_full.h": "focal | cross_entropy",
-    "columns.h": "gaussian_nll | quantiles log_normal_nll zero_inflated_poisson_nll",
+    "columns.h": "gaussian_nll | quantiles rising_quantiles log_normal_nll zero_inflated_poisson_nll",
     "weights.h": f"cross_entropy | {POINTWISE} dice gaussian_nll",
     "special.h": "gamma_nll | gaussian_crps",
     "ranks.h": "multiclass_hinge | multiclass_zero_one",
@@ -74,12 +74,17 @@ LOSSES = {
     " generalized_cross_entropy kl_divergence focal",
     "location_scale.inc.h": "gaussian_nll gaussian_crps | laplace_nll student_t_nll log_normal_crps",
     "margin.inc.h": "modified_huber | hinge squared_hinge epsilon_insensitive",
+    "quantiles.inc.h": "quantiles | rising_quantiles",
+    "student_t_nll.inc.h": "student_t_nll free_student_t_nll",
     "sigmoid.inc.h": "sigmoid log_sigmoid",
     "softmax.inc.h": "softmax log_softmax logsumexp",
 }
 # Other formulas that a formula's file needs.
 NEEDS = {"binary_focal": "binary_cross_entropy", "quantiles": "quantile"}
 OF_TWO = {"log_sigmoid": "sigmoid", "log_softmax": "softmax", "logsumexp": "softmax"}
+OF_TWO |= {"rising_quantiles": "quantiles", "free_student_t_nll": "student_t_nll"}
+# What the harness does not run: losses of rows that belong together.
+ELSEWHERE = tuple(f"{name}.inc.h" for name in "aft cox_ph group_softmax pairwise_logistic".split())
 
 
 class Mutant(NamedTuple):
@@ -465,12 +470,7 @@ class Workshop:
         """A losses.def of only these."""
         files = dict.fromkeys(OF_TWO.get(loss, loss) for loss in losses)
         files = dict.fromkeys(f for loss in files for f in (*NEEDS.get(loss, "").split(), loss))
-        names = set(losses)
-        if "sigmoid" in files:
-            names |= {"sigmoid", "log_sigmoid"}
-        if "softmax" in files:
-            names |= {"softmax", "log_softmax", "logsumexp"}
-        names |= set(files) - {"sigmoid", "softmax"}
+        names = {*losses, *files, *(loss for loss, file in OF_TWO.items() if file in files)}
         text = "#ifdef FL_FORMULAS\n" + "".join(f'#include "losses/{f}.inc.h"\n' for f in files) + "#else\n"
         text += "".join(f"LOSS({name})\n" for name in sorted(names)) + "#endif\n"
         (self.csrc / "losses.def").write_text(text)
@@ -622,7 +622,9 @@ def main():
     parser.add_argument("--show", help="FILE:LINE: list mutants and stop")
     options = parser.parse_args()
 
-    files = DRIVERS + sorted(f"losses/{path.name}" for path in (CSRC / "losses").glob("*.h"))
+    files = DRIVERS + sorted(
+        f"losses/{path.name}" for path in (CSRC / "losses").glob("*.h") if path.name not in ELSEWHERE
+    )
     if options.file:
         files = [file for file in files if Path(file).name in options.file]
     mutants = [mutant for file in files for mutant in mutants_of(file)]

@@ -203,7 +203,7 @@ def hinge_curvatures(parameters, z, t, dtype):
 
 @functools.cache
 def recorder(constructor):
-    """The class, with what it passes to the kernels kept in `passed`."""
+    """The class, with what it passes to the kernels kept in `passed`, and the name of its kernel in `kernel_name`."""
     cls = getattr(fl, constructor)
     kinds = (_kernels.PointwiseLoss, _kernels.RowwiseLoss, _kernels.ColumnLoss, _kernels.SetLoss)
     base = next(b for b in kinds if issubclass(cls, b))
@@ -211,7 +211,7 @@ def recorder(constructor):
     class Recorder(base):
         def __init__(self, kernel, parameters, coefficients=(), **options):
             super().__init__(kernel, parameters, coefficients, **options)
-            self.passed = coefficients
+            self.passed, self.kernel_name = coefficients, kernel
 
     return type(constructor, (cls, Recorder), {})
 
@@ -275,7 +275,7 @@ class Table:
             x if x is not None and np.any(~(x[..., 0] > x[..., 1])) else None for x in (value, gradient, *hessians)
         ]
         header += [x.size // 2 if x is not None else 0 for x in outputs]
-        header += [int(fixed)]
+        header += [int(fixed), len(coefficients)]
         file = self.file(loss, header[1])
         file.write(np.array(header, np.int64).tobytes())
         file.write(loss.encode().ljust(32, b"\0"))
@@ -617,22 +617,23 @@ def add_sets(table, case, given, kind, dtype, n, n_sets, weighted):
 @np.errstate(all="ignore")
 def add_columns(table, case, parameters, dtype, n):
     """Several numbers a row. Of the packed Hessian the diagonal is known."""
-    if not table.wants(case.function, dtype):
+    loss = recorder(case.constructor)(**parameters)
+    kernel = loss.kernel_name
+    if not table.wants(kernel, dtype):
         return
-    loss = case.build(parameters)
     parts = [cases.draw_columns(case, loss, (n,), dtype, spread) for spread in ("normal", "small", "wide")]
     z, t = (np.concatenate(x) for x in zip(*parts, strict=True))
     value, gradient, exact = (
         intervals(*bound, dtype) for bound in cases.expected_of_columns(case, loss, parameters, z, t)
     )
-    passed = {"coefficients": recorder(case.constructor)(**parameters).passed}
+    passed = {"coefficients": loss.passed}
     known = {"value": value, "gradient": gradient, "hessians": (exact, None, None)}
-    table.add(case.function, ROWS, dtype, z, t, wants=ALL_WANTS, **known, **passed)
+    table.add(kernel, ROWS, dtype, z, t, wants=ALL_WANTS, **known, **passed)
     i, j = np.triu_indices(z.shape[1])
     packed = np.where((i == j)[:, np.newaxis], exact[:, i], np.array(UNKNOWN))
     vector = np.random.default_rng(9).normal(size=z.shape).astype(dtype)
-    table.add(case.function, PACKED, dtype, z, t, wants=(GRADIENT,), hessians=(packed, None, None), **passed)
-    table.add(case.function, PRODUCT, dtype, z, t, wants=(GRADIENT,), extra=vector, **passed)
+    table.add(kernel, PACKED, dtype, z, t, wants=(GRADIENT,), hessians=(packed, None, None), **passed)
+    table.add(kernel, PRODUCT, dtype, z, t, wants=(GRADIENT,), extra=vector, **passed)
 
 
 def fixed_rows(kind, n, n_classes, dtype):
@@ -682,12 +683,21 @@ def add_fixed(table, dtype):
     for name in ("sigmoid", "log_sigmoid"):
         add(name, POINTWISE, z, None, wants=(VALUE,))
     add("zero_one", POINTWISE, z, t[:, 0], wants=(VALUE,))
+    for case in cases.OWN:
+        for given in case.parameters:
+            passed = recorder(case.constructor)(**given).passed
+            z, t = fixed_rows("real", 600, 1, dtype)
+            if case.domain == "above -1":
+                z, t = np.abs(z), np.abs(t)
+            elif case.domain == "ordered":
+                t = np.floor(t / 8 * len(passed)) + (len(passed) + 1) // 2
+            add(case.function, POINTWISE, z, t[:, 0], wants=ALL_WANTS, coefficients=passed)
     for case in cases.COLUMNS:
         for given in case.parameters:
-            coefficients = recorder(case.constructor)(**given).passed
-            z, t = fixed_rows(case.domain.removesuffix(" row"), 300, len(case.build(given).columns), dtype)
+            loss = recorder(case.constructor)(**given)
+            z, t = fixed_rows(case.domain.removesuffix(" row"), 300, len(loss.columns), dtype)
             for kind, wants in ((ROWS, ALL_WANTS), (PACKED, (GRADIENT,))):
-                add(case.function, kind, z, t[:, 0], wants=wants, coefficients=coefficients)
+                add(loss.kernel_name, kind, z, t[:, 0], wants=wants, coefficients=loss.passed)
     for case in cases.SETS:
         for given in case.parameters:
             coefficients = recorder(case.constructor)(**cases.resolve(given)).passed
