@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from ._algebra import Factor
+from ._bounded import Box
 from ._objective import Kinks, MeanLoss, RankKinks, Scores
 
 # How much nearer than the tolerance the products of slack and dual variable come to 0: the last steps are cheap.
@@ -199,16 +200,17 @@ class _Given(Scores):
 
 
 def interior(
-    mean: MeanLoss, theta: np.ndarray, l1: np.ndarray, l2: np.ndarray, limits: np.ndarray, tol: float, progress: Any
+    mean: MeanLoss, theta: np.ndarray, problem: Any, tol: float, progress: Any
 ) -> tuple[np.ndarray, float, float, float, str]:
     """
-    Minimise a loss of `Kinks` or `RankKinks` with both penalties; return what `Fit` is made of.
+    Minimise a loss of `Kinks` or `RankKinks` with both penalties, between bounds; return what `Fit` is made of.
 
     Mehrotra's predictor and corrector; each step solves the normal equations of the coefficients, as Newton's method
     does.
     """
     scores = mean.scores
     assert isinstance(scores, (Kinks, RankKinks))
+    l1, l2, limits, bounds = problem.l1, problem.l2, problem.limits * tol, problem.bounds
     n_rows, shape = mean.n_rows, mean.shape
     everything = slice(0, n_rows)
     weight = np.ones((n_rows, 1)) if scores.weight is None else scores.weight[:, None].astype(np.float64)
@@ -220,23 +222,32 @@ def interior(
         _, product = mean.with_scores(_Given(scores, v, None, z)).value_and_gradient(at)
         return product * mean.total
 
-    transposed(nothing, theta)
     spread = scores.spread
+    if bounds is not None:
+        theta = Box.inside(theta, bounds, spread)
+    transposed(nothing, theta)
+    offset = 0.0 if scores.offset is None else scores.offset.astype(np.float64)
     rows: list[Any]
     if isinstance(scores, Kinks):
         target = scores.target_of(everything, mean.x.dtype).astype(np.float64).reshape(n_rows, -1)
         parts, slope, constants = scores.parts(target)
-        rows = [AbsoluteValues(np.broadcast_to(weight * height, z.shape), spread, z - kink) for kink, height in parts]
-        kinks = [kink for kink, _ in parts]
+        rows = [
+            AbsoluteValues(np.broadcast_to(weight * height, z.shape), spread, z + offset - kink)
+            for kink, height in parts
+        ]
+        kinks = [kink - offset for kink, _ in parts]
     else:
         slope, constants = -1.0 * (scores.target[:, None] == np.arange(shape[0])), 0.0
-        rows = [Maxima(weight, spread, scores.target, scores.loss.parameters["margin"], z)]
-        kinks = [0.0]
+        rows = [Maxima(weight, spread, scores.target, scores.loss.parameters["margin"], z + offset)]
+        kinks = [0.0 - offset]
+    constant = float(np.sum(np.broadcast_to(weight * (constants + slope * offset), z.shape)))
     slope = np.broadcast_to(weight * slope, z.shape)
-    constant = float(np.sum(np.broadcast_to(weight * constants, z.shape)))
     amount = np.broadcast_to(l1 * mean.total, shape)
     of_coef = AbsoluteValues(amount, spread, theta)
-    groups: list[Any] = [*rows, of_coef] if np.any(l1) else rows
+    has_l1 = bool(np.any(l1))
+    box = None if bounds is None else Box(mean.total, spread, bounds, theta)
+    others: list[Any] = [of_coef] if has_l1 else []
+    groups: list[Any] = [*rows, *others] if box is None else [*rows, *others, box]
     whole = sum(group.total for group in groups)
     ridge = l2 * mean.total
     goal_of_fit = max(MARGIN * tol, 64 * float(np.finfo(mean.x.dtype).eps))
@@ -247,8 +258,10 @@ def interior(
             break
         curvature = sum(group.at(z - kink) for group, kink in zip(rows, kinks, strict=True))
         added = np.broadcast_to(ridge, shape).copy()
-        if groups is not rows:
+        if has_l1:
             added += of_coef.at(theta)
+        if box is not None:
+            added += box.at()
         given = _Given(scores, nothing, np.asarray(curvature), z)
         blocks = mean.with_scores(given).hessian(theta, "exact") * mean.total
         index = np.arange(blocks.shape[1])
@@ -258,18 +271,18 @@ def interior(
         for attempt in range(1 if converged else 2):
             v = slope + sum(group.aim(goal, corrected) for group in rows)
             gradient = transposed(np.asarray(v), now) + ridge * now
-            if groups is not rows:
-                gradient += of_coef.aim(goal, corrected)
+            for group in groups[len(rows) :]:
+                gradient += group.aim(goal, corrected)
             flat = gradient.reshape(len(blocks), -1)
             step = -np.stack([factor.solve(g) for factor, g in zip(factors, flat, strict=True)]).reshape(shape)
             if scores.is_coupled:
                 # The same for all classes makes no difference to the loss, and there is nothing that would hold it.
-                same = slice(mean.n_features if groups is not rows else 0, None)
+                same = slice(mean.n_features if len(groups) > len(rows) else 0, None)
                 step[:, same] -= step[:, same].mean(axis=0)
             transposed(nothing, step)
             share = min(group.move(z) for group in rows)
-            if groups is not rows:
-                share = min(share, of_coef.move(step))
+            for group in groups[len(rows) :]:
+                share = min(share, group.move(step))
             if attempt == 0 and not converged:
                 before = sum(group.products(0.0) for group in groups) / whole
                 share = min(1.0, share)
@@ -284,8 +297,10 @@ def interior(
         left = sum(group.products(0.0) for group in groups) / whole
         v = slope + sum(group.weight * group.u for group in rows)
         gradient = transposed(np.asarray(v), theta) + ridge * theta
-        if groups is not rows:
+        if has_l1:
             gradient += amount * of_coef.u
+        if box is not None:
+            gradient += box.force
         violation = float(np.max(np.abs(gradient) / np.maximum(limits * mean.total, 1e-300)))
         value = constant + float(np.vdot(slope, z)) + 0.5 * float(np.sum(ridge * theta**2))
         value += sum(group.value(z - kink) for group, kink in zip(rows, kinks, strict=True))
@@ -294,8 +309,10 @@ def interior(
         # Of several minima all of these steps but the last few know only the neighbourhood: those lead to its centre.
         centred += converged
         gap = sum(group.gap(z - kink) for group, kink in zip(rows, kinks, strict=True))
-        if groups is not rows:
+        if has_l1:
             gap += of_coef.gap(theta)
+        if box is not None:
+            gap += box.gap
         # And what the rest of the gradient may bring: as far as L2 lets it, or about as far as theta is from 0.
         rest = np.abs(gradient) / mean.total
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -306,7 +323,8 @@ def interior(
             converged, goal_of_fit = True, left
         if centred == CENTRING:
             break
-    theta = np.where(of_coef.is_zero, 0.0, theta) if groups is not rows else theta
+    theta = np.where(of_coef.is_zero, 0.0, theta) if has_l1 else theta
+    theta = theta if box is None else box.rounded(theta)
     stopped = "" if converged else "max_iter is reached" if progress.is_over else "its steps have become too short"
     return theta, value / mean.total, violation, gap, stopped
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import compute_class_weight
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
@@ -35,7 +36,9 @@ from .. import _call
 from .._kernels import RowwiseLoss, SetLoss
 from .._labels import encode
 from .._resolve import HasLoss, resolve
-from ._objective import Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores, TwoClasses, columns_of
+from ._bounded import Bounds, clipped
+from ._objective import Columns, Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores, TwoClasses, columns_of
+from ._options import checked_bounds, checked_offset, checked_penalty_weight, level
 from ._solvers import MOST_NEWTON, OUT_OF_STEPS, SOLVERS, Fit, Problem, Progress, choose, solve, width_of
 from ._together import OfRowsTogether
 
@@ -64,6 +67,9 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         tol: float,
         warm_start: bool,
         verbose: int,
+        penalty_weight: Any,
+        bounds: Any,
+        positive: bool,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -75,6 +81,9 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         self.tol = tol
         self.warm_start = warm_start
         self.verbose = verbose
+        self.penalty_weight = penalty_weight
+        self.bounds = bounds
+        self.positive = positive
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -129,18 +138,32 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         return weight
 
     def _minimise(
-        self, x: Any, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, one_hot: bool
+        self,
+        x: Any,
+        loss: Any,
+        target: np.ndarray,
+        weight: np.ndarray | None,
+        n_outputs: int,
+        one_hot: bool,
+        offset: Any = None,
     ) -> np.ndarray:
         """Fit, set `n_iter_` and `loss_curve_`, and return coefficients with the intercepts in the last column."""
         l1, l2 = self._checked_penalty()
+        n_features = x.shape[1]
+        penalty_weight = checked_penalty_weight(self.penalty_weight, n_features)
+        bounds = checked_bounds(self.bounds, self.positive, n_features)
+        offset = checked_offset(offset, x.shape[0], n_outputs, x.dtype)
+        factor = np.ones(n_features) if penalty_weight is None else penalty_weight
         # Weights count relative to each other.
         if weight is not None:
             weight = weight / weight.dtype.type(np.max(weight))
         few = _few_rows(len(target), weight)
         some = np.ascontiguousarray(target[few])
         weight_of_some = None if weight is None else np.ascontiguousarray(weight[few])
-        start = self._start(loss, target, weight, some, weight_of_some, n_outputs, one_hot)
-        spread, magnitude = _of_constant(loss, some, weight_of_some, start, n_outputs, one_hot, x.dtype)
+        offset_of_some = None if offset is None else offset[few]
+        start = self._start(loss, target, weight, some, weight_of_some, n_outputs, one_hot, offset, offset_of_some)
+        at_start = start if offset_of_some is None else start + offset_of_some
+        spread, magnitude = _of_constant(loss, some, weight_of_some, at_start, n_outputs, one_hot, x.dtype)
         columns = columns_of(x, weight, bool(self.fit_intercept))
         theta = np.zeros((n_outputs, x.shape[1] + bool(self.fit_intercept)))
         if self.fit_intercept:
@@ -153,18 +176,22 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             if self.fit_intercept:
                 theta[:, -1] = intercept
         stages = _stages(loss, target, weight, n_outputs, one_hot, spread, float(self.tol), is_warm)
+        for scores, _ in stages:
+            scores.offset = offset
         rounded = loss.traits.has_kinks
         # The penalty is that of the coefficients of X as it is.
         of_intercept = np.zeros(int(self.fit_intercept))
         problem = Problem(
             stages=stages,
-            l1=np.append(l1 / columns.spread, of_intercept),
-            l2=np.append(l2 / np.square(columns.spread), of_intercept),
+            l1=np.append(l1 * factor / columns.spread, of_intercept),
+            l2=np.append(l2 * factor / np.square(columns.spread), of_intercept),
             limits=np.asarray(magnitude)[:, None] * np.ones(theta.shape[1]),
             solver=self.solver,
             rounded=rounded,
-            ridge=l2 if l1 == 0 else 0.0,
+            ridge=l2 * factor[0] if l1 == 0 and bounds is None and np.all(factor == factor[0]) else 0.0,
+            bounds=self._bounds_of_coordinates(bounds, columns, loss),
         )
+        theta = clipped(theta, problem.bounds)
         progress = Progress(self.max_iter, self.verbose)
         small = x.shape[0] * x.shape[1] * n_outputs < ONE_THREAD
         with _one_blas_thread, _threads(1 if small else fl.get_num_threads()) as executor:
@@ -177,17 +204,38 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             # An element of X that is not finite makes the gradient so, also in a row of weight 0.
             mean.examine = lambda: assert_all_finite(x, input_name="X")
             fit = solve(mean, problem, theta, float(self.tol), progress)
-        coef, intercept = columns.coefficients(fit.theta[:, : x.shape[1]], 0.0, x.dtype)
+        coef, intercept = columns.coefficients(fit.theta[:, :n_features], 0.0, x.dtype)
+        if bounds is not None:
+            # Also where a column is constant and makes no difference.
+            coef = np.clip(coef, *bounds).astype(x.dtype)
+            intercept = -coef @ columns.centre
         theta = np.column_stack([coef, fit.theta[:, x.shape[1] :] + intercept[:, None]]) if self.fit_intercept else coef
         if n_outputs > 1 and isinstance(loss, RowwiseLoss):
             # The same for all classes makes no difference.
-            free = slice(None) if self.penalty is None else slice(x.shape[1], None)
+            free = np.ones(theta.shape[1], bool)
+            free[:n_features] = (factor == 0) | (l1 + l2 == 0) if bounds is None else np.all(np.isinf(bounds), axis=0)
             theta[:, free] -= theta[:, free].mean(axis=0)
         self.n_iter_ = max(1, len(progress.curve))
         self.loss_curve_ = progress.curve
         if fit.stopped:
             _warn(type(self).__name__, fit, self.n_iter_, self.penalty, x.dtype)
         return np.asarray(theta, dtype=np.float64)
+
+    def _bounds_of_coordinates(self, bounds: Bounds | None, columns: Columns, loss: Any) -> Bounds | None:
+        if bounds is None:
+            return None
+        if loss.traits.has_kinks and np.any(bounds[0] == bounds[1]):
+            j = int(np.argmax(bounds[0] == bounds[1]))
+            raise ValueError(
+                f"bounds of feature {j} are the same, {bounds[0][j]}, and a fit of {loss.name} moves between bounds: "
+                f"leave out the feature, and add what it contributes to offset"
+            )
+        spread = np.where(columns.moves, columns.spread, 1.0)
+        none = np.full(int(self.fit_intercept), np.inf)
+        low, high = (
+            np.where(columns.moves, end * spread, sign * np.inf) for end, sign in zip(bounds, (-1, 1), strict=True)
+        )
+        return np.append(low, -none), np.append(high, none)
 
     def _start(
         self,
@@ -198,11 +246,14 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         weight_of_some: np.ndarray | None,
         n_outputs: int,
         one_hot: bool,
+        offset: np.ndarray | None,
+        offset_of_some: np.ndarray | None,
     ) -> np.ndarray:
         """
         The constant scores of least loss, or 0 without an intercept.
 
-        Of labels and of means, where few events decide, it is that of all rows, else that of `some`.
+        Of labels and of means, where few events decide, it is that of all rows, else that of `some`. With an offset it
+        is near.
         """
         if not self.fit_intercept:
             return np.zeros(n_outputs)
@@ -218,6 +269,8 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         else:
             columns = target[:, None] == np.arange(n_outputs) if one_hot else target.reshape(len(target), -1)
             of_some = some[:, None] == np.arange(n_outputs) if one_hot else some.reshape(len(some), -1)
+            if loss.target_domain == "any" and offset_of_some is not None:
+                of_some, offset = of_some - offset_of_some, None
             scores = np.empty(n_outputs)
             for k in range(n_outputs):
                 if loss.target_domain == "any":
@@ -234,13 +287,15 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             # A class that does not occur has a score of minus infinity, from where there is no way back.
             most = math.log(len(target)) + 2
             scores = np.clip(scores, -most, most)
-        return np.asarray(scores, dtype=np.float64)
+        return np.asarray(scores, dtype=np.float64) - level(offset, weight, loss.traits.link)
 
-    def _scores(self, x: Any) -> np.ndarray:
+    def _scores(self, x: Any, offset: Any = None) -> np.ndarray:
         check_is_fitted(self)
         x = self._checked_features(x, reset=False)
         scores: np.ndarray = safe_sparse_dot(x, self.coef_.T, dense_output=True) + self.intercept_
-        return scores
+        n_outputs = scores.shape[1] if scores.ndim == 2 else 1
+        added = checked_offset(offset, x.shape[0], n_outputs, scores.dtype)
+        return scores if added is None else scores + added.reshape(scores.shape)
 
 
 @functools.cache
@@ -430,6 +485,13 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         Whether to start from the coefficients of the last fit.
     verbose : int, default 0
         Whether to print each iteration.
+    penalty_weight : float or array_like of shape (n_features,), optional
+        What multiplies the penalty of each feature; finite and >= 0. A feature of weight 0 is not penalised.
+    bounds : (low, high), optional
+        The least and the largest value of the coefficients: numbers, or arrays of one a feature; None and infinities
+        are no bound. The same for all rows of `coef_`, and never for the intercept.
+    positive : bool, default False
+        Whether no coefficient may be negative: ``bounds=(0, inf)``.
 
     Attributes
     ----------
@@ -517,6 +579,9 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         tol: float = 1e-6,
         warm_start: bool = False,
         verbose: int = 0,
+        penalty_weight: Any = None,
+        bounds: Any = None,
+        positive: bool = False,
     ) -> None:
         super().__init__(
             loss,
@@ -529,6 +594,9 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
             tol=tol,
             warm_start=warm_start,
             verbose=verbose,
+            penalty_weight=penalty_weight,
+            bounds=bounds,
+            positive=positive,
         )
         self.class_weight = class_weight
 
@@ -540,7 +608,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
             tags.classifier_tags.multi_label = not isinstance(resolve(self.loss), (RowwiseLoss, *clipped))
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> LossClassifier:
         """
         Fit the model.
 
@@ -552,6 +620,8 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
             Labels, or probabilities of K classes or K labels.
         sample_weight : array_like of shape (n,), optional
             >= 0. A row of weight 0 counts nowhere.
+        offset : array_like of shape (n,) or (n, n_classes), optional
+            What is added to the scores of each row: one number for one score (two classes), else one for each score.
 
         Returns
         -------
@@ -583,7 +653,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         elif self.class_weight is not None:
             raise ValueError("class_weight needs class labels as y; for probabilities use sample_weight")
         loss, target = _for_two_classes(loss, target, n_outputs, X.dtype)
-        theta = self._minimise(X, loss, target, weight, n_outputs, one_hot)
+        theta = self._minimise(X, loss, target, weight, n_outputs, one_hot, offset)
         self.classes_ = classes
         # A function of two scores in one; what belongs to a column of y is always one.
         self._is_multilabel = target.ndim == 2 and not isinstance(loss, RowwiseLoss)
@@ -637,7 +707,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
                 return np.where(totals > 0, totals.sum() / (len(classes) * totals), 0.0)
         return np.asarray(compute_class_weight(self.class_weight, classes=classes, y=classes[codes]))
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any, offset: Any = None) -> np.ndarray:
         """
         Return the scores.
 
@@ -645,16 +715,18 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         ----------
         X : {array_like, sparse matrix} of shape (n, n_features)
             Features.
+        offset : array_like of shape (n,) or (n, n_classes), optional
+            What is added to the scores, as in `fit`.
 
         Returns
         -------
         ndarray of shape (n,) or (n, n_classes)
             One score per row for two classes.
         """
-        scores = self._scores(X)
+        scores = self._scores(X, offset)
         return scores.ravel() if scores.shape[1] == 1 else scores
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, offset: Any = None) -> np.ndarray:
         """
         Return the class of the largest score, or for each label whether its score is positive.
 
@@ -662,20 +734,22 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         ----------
         X : {array_like, sparse matrix} of shape (n, n_features)
             Features.
+        offset : array_like of shape (n,) or (n, n_classes), optional
+            What is added to the scores, as in `fit`.
 
         Returns
         -------
         ndarray of shape (n,), or (n, K) for K labels in columns
             In the second case 0 and 1.
         """
-        scores = self._scores(X)
+        scores = self._scores(X, offset)
         if self._is_multilabel:
             return (scores > 0).astype(int)
         chosen = (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
         return np.asarray(self.classes_[chosen])
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator, unused-ignore]
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any, offset: Any = None) -> np.ndarray:
         """
         Return the probabilities at which the loss is least.
 
@@ -685,6 +759,8 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         ----------
         X : {array_like, sparse matrix} of shape (n, n_features)
             Features.
+        offset : array_like of shape (n,) or (n, n_classes), optional
+            What is added to the scores, as in `fit`.
 
         Returns
         -------
@@ -692,7 +768,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
             Rows sum to 1, unless labels came in columns. With a loss of labels those of more than two classes are
             divided by their sum.
         """
-        scores = self._scores(X)
+        scores = self._scores(X, offset)
         loss: Any = resolve(self.loss)
         by_row = isinstance(loss, RowwiseLoss)
         if by_row:
@@ -709,7 +785,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         probability = np.where(nothing, 1.0, probability)
         return np.asarray(probability / np.where(nothing, probability.shape[1], total))
 
-    def predict_log_proba(self, X: Any) -> np.ndarray:
+    def predict_log_proba(self, X: Any, offset: Any = None) -> np.ndarray:
         """
         Return the logarithms of the probabilities.
 
@@ -717,6 +793,8 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         ----------
         X : {array_like, sparse matrix} of shape (n, n_features)
             Features.
+        offset : array_like of shape (n,) or (n, n_classes), optional
+            What is added to the scores, as in `fit`.
 
         Returns
         -------
@@ -724,9 +802,31 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
             As for `predict_proba`.
         """
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self.predict_proba(X)))
+            return np.asarray(np.log(self.predict_proba(X, offset)))
 
     predict_log_proba = available_if(_has_probabilities)(predict_log_proba)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> float:
+        """
+        Return the share of rows whose class is predicted, of several labels all of them.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features.
+        y : array_like of shape (n,) or (n, K)
+            What is true.
+        sample_weight : array_like of shape (n,), optional
+            >= 0.
+        offset : array_like of shape (n,) or (n, n_classes), optional
+            What is added to the scores, as in `fit`.
+
+        Returns
+        -------
+        float
+            Greater is better; at most 1.
+        """
+        return float(accuracy_score(y, self.predict(X, offset), sample_weight=sample_weight))
 
 
 def _for_two_classes(loss: Any, target: np.ndarray, n_outputs: int, dtype: Any) -> tuple[Any, np.ndarray]:
@@ -780,6 +880,13 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         Whether to start from the coefficients of the last fit.
     verbose : int, default 0
         Whether to print each iteration.
+    penalty_weight : float or array_like of shape (n_features,), optional
+        What multiplies the penalty of each feature; finite and >= 0. A feature of weight 0 is not penalised.
+    bounds : (low, high), optional
+        The least and the largest value of the coefficients: numbers, or arrays of one a feature; None and infinities
+        are no bound. The same for all rows of `coef_`, and never for the intercept.
+    positive : bool, default False
+        Whether no coefficient may be negative: ``bounds=(0, inf)``.
 
     Attributes
     ----------
@@ -861,6 +968,9 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         tol: float = 1e-6,
         warm_start: bool = False,
         verbose: int = 0,
+        penalty_weight: Any = None,
+        bounds: Any = None,
+        positive: bool = False,
     ) -> None:
         super().__init__(
             loss,
@@ -873,6 +983,9 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
             tol=tol,
             warm_start=warm_start,
             verbose=verbose,
+            penalty_weight=penalty_weight,
+            bounds=bounds,
+            positive=positive,
         )
 
     def __sklearn_tags__(self) -> Any:
@@ -883,7 +996,16 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         tags.target_tags.multi_output = not tags.target_tags.positive_only
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, strata: Any = None, group: Any = None) -> LossRegressor:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        offset: Any = None,
+        *,
+        strata: Any = None,
+        group: Any = None,
+    ) -> LossRegressor:
         """
         Fit the model.
 
@@ -895,6 +1017,8 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
             What to predict.
         sample_weight : array_like of shape (n,), optional
             >= 0. A row of weight 0 counts nowhere.
+        offset : array_like of shape (n,) or (n, n_targets), optional
+            What is added to the scores, in the shape of `y`: with a log link, for example, the logarithm of exposures.
         strata : array_like of shape (n,), optional
             Of `fastloss.CoxPH`: the stratum of each row.
         group : array_like, optional
@@ -918,7 +1042,7 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         """
         loss = resolve(self.loss)
         if loss.kind == "segments":
-            self._fit_together(X, y, sample_weight, strata, group)
+            self._fit_together(X, y, sample_weight, offset, strata, group)
             return self
         if strata is not None or group is not None:
             raise TypeError(f"{loss!r} has no strata and no groups")
@@ -947,14 +1071,14 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
                 _call.raise_first("y", y, outside, rule)
         weight = self._checked_weight(X, sample_weight)
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        theta = self._minimise(X, loss, np.ascontiguousarray(y), weight, n_outputs, one_hot=False)
+        theta = self._minimise(X, loss, np.ascontiguousarray(y), weight, n_outputs, one_hot=False, offset=offset)
         coef = np.ascontiguousarray(theta[:, : X.shape[1]], dtype=X.dtype)
         intercept = (theta[:, -1] if self.fit_intercept else np.zeros(n_outputs)).astype(X.dtype)
         self.coef_: np.ndarray = coef[0] if y.ndim == 1 else coef
         self.intercept_: Any = float(intercept[0]) if y.ndim == 1 else intercept
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, offset: Any = None) -> np.ndarray:
         """
         Return the predictions: the scores, or their exponentials where the loss has a log link.
 
@@ -962,30 +1086,36 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         ----------
         X : {array_like, sparse matrix} of shape (n, n_features)
             Features.
+        offset : array_like of shape (n,) or (n, n_targets), optional
+            What is added to the scores, as in `fit`.
 
         Returns
         -------
         ndarray of shape (n,) or (n, n_targets)
             In the shape of `y`.
         """
-        return np.asarray(resolve(self.loss).inverse_link(self._time_scores(X)))
+        return np.asarray(resolve(self.loss).inverse_link(self._time_scores(X, offset)))
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> float:
         """
-        Return how good predictions are: R^2, or of losses of survival times the concordance index.
+        Return the share of the variance of `y` that is explained, R2, or of survival times the concordance index.
 
         Parameters
         ----------
         X : {array_like, sparse matrix} of shape (n, n_features)
             Features.
         y : array_like of shape (n,) or (n, n_targets)
-            Targets.
+            What is true.
         sample_weight : array_like of shape (n,), optional
+            >= 0.
+        offset : array_like of shape (n,) or (n, n_targets), optional
+            What is added to the scores, as in `fit`.
 
         Returns
         -------
         float
+            Greater is better; at most 1.
         """
         if resolve(self.loss).kind == "segments":
-            return self._concordance(X, y, sample_weight)
-        return float(super().score(X, y, sample_weight))
+            return self._concordance(X, y, sample_weight, offset)
+        return float(r2_score(y, self.predict(X, offset), sample_weight=sample_weight))

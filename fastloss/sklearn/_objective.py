@@ -43,6 +43,8 @@ class Scores:
     """
 
     is_coupled = False
+    # What is added to the scores of each row, of shape (rows, outputs), before they come here.
+    offset: np.ndarray | None = None
 
     def __init__(self, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int) -> None:
         self.loss, self.target, self.weight, self.n_outputs = loss, target, weight, n_outputs
@@ -506,13 +508,17 @@ class MeanLoss:
                 mine += more
         return total
 
-    def _scores(self, x: Any, coef: np.ndarray, intercept: np.ndarray | None, out: np.ndarray) -> np.ndarray:
+    def _scores(
+        self, x: Any, coef: np.ndarray, intercept: np.ndarray | None, block: slice, out: np.ndarray
+    ) -> np.ndarray:
         if self.is_sparse:
             out = np.ascontiguousarray(x @ coef.T)
         else:
             np.matmul(x, coef.T, out=out)
         if intercept is not None:
             out += intercept
+        if self.scores.offset is not None:
+            out += self.scores.offset[block]
         return out
 
     def _split(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -536,7 +542,7 @@ class MeanLoss:
             with fl.num_threads(1), np.errstate(all="ignore"):
                 for block in span:
                     x, n = self.matrix(block), block.stop - block.start
-                    z = self._scores(x, coef, intercept, z_of_block[:n])
+                    z = self._scores(x, coef, intercept, block, z_of_block[:n])
                     gradient = gradient_of_block[:n]
                     value += self.scores.value_and_gradient(z, block, gradient)
                     if self.is_sparse:
@@ -563,7 +569,7 @@ class MeanLoss:
         of_columns /= self.columns.spread
 
     def value_of_constant(self, intercept: np.ndarray) -> float:
-        """The mean loss of scores that are the same for all rows: X is not read."""
+        """The mean loss of scores that are the same for all rows but for the offset: X is not read."""
 
         def job(span: list[slice]) -> list[np.ndarray]:
             value = np.zeros(1)
@@ -572,6 +578,8 @@ class MeanLoss:
                 for block in span:
                     n = block.stop - block.start
                     z[:] = intercept
+                    if self.scores.offset is not None:
+                        z[:n] += self.scores.offset[block]
                     value += self.scores.value_and_gradient(z[:n], block, gradient[:n])
             return [value]
 
@@ -587,7 +595,7 @@ class MeanLoss:
             with fl.num_threads(1), np.errstate(all="ignore"):
                 for block in span:
                     z = np.empty((block.stop - block.start, len(coef)), coef.dtype)
-                    z = self._scores(self.matrix(block), coef, intercept, z)
+                    z = self._scores(self.matrix(block), coef, intercept, block, z)
                     total += np.sum(self.scores.diagonal(z, block), dtype=np.float64)
             return [total]
 
@@ -612,7 +620,7 @@ class MeanLoss:
             with fl.num_threads(1), np.errstate(all="ignore"):
                 for block in span:
                     x, n = self.matrix(block), block.stop - block.start
-                    z = self._scores(x, coef, intercept, np.empty((n, n_outputs), coef.dtype))
+                    z = self._scores(x, coef, intercept, block, np.empty((n, n_outputs), coef.dtype))
                     h = self.scores.hessian(z, block, curvature).astype(dtype, copy=False)
                     if self.is_sparse:
                         x = self._centred(x.toarray()) if is_far else x.toarray()

@@ -54,8 +54,9 @@ def loss_scorer(
     Returns
     -------
     callable
-        ``scorer(estimator, X, y, sample_weight=None)``, a scorer as `sklearn.metrics.make_scorer` returns it: with
-        `set_score_request` for metadata routing, and for pickle. Greater is better.
+        ``scorer(estimator, X, y, sample_weight=None, offset=None)``, a scorer as `sklearn.metrics.make_scorer` returns
+        it: with `set_score_request` for metadata routing, and for pickle. Greater is better. An offset goes to the
+        method of the estimator that is asked, as `LossClassifier` and `LossRegressor` take it.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def loss_scorer(
     return _LossScorer(found, labels, chosen)
 
 
-def mean_loss(y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+def mean_loss(y_true: Any, y_pred: Any, sample_weight: Any = None, offset: Any = None) -> None:
     """Tell scikit-learn by its signature what a scorer can be sent."""
 
 
@@ -126,12 +127,21 @@ class _LossScorer(_BaseScorer):
         method = "" if not isinstance(self._response_method, str) else f", response_method={self._response_method!r}"
         return f"loss_scorer({self._loss!r}{labels}{method if self._response_method != 'predict' else ''})"
 
+    def __call__(
+        self, estimator: Any, X: Any, y_true: Any, *, sample_weight: Any = None, offset: Any = None, **kwargs: Any
+    ) -> float:
+        if offset is None:
+            return super().__call__(estimator, X, y_true, sample_weight=sample_weight, **kwargs)
+        return self._score(None, estimator, X, y_true, sample_weight=sample_weight, offset=offset, **kwargs)
+
     def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
         method = self._method_of(estimator)
         many_labels = np.ndim(y_true) == 2 and np.shape(y_true)[1] > 1
 
         # scikit-learn's caller picks columns by classes, which multilabel estimators have none of.
         def respond(method: str) -> Any:
+            if kwargs.get("offset") is not None:
+                return getattr(estimator, method)(X, offset=kwargs["offset"])
             return getattr(estimator, method)(X) if many_labels else method_caller(estimator, method, X)
 
         response = respond(method)

@@ -11,6 +11,7 @@ from scipy.linalg import LinAlgError, eigh
 from scipy.optimize import minimize
 
 from ._algebra import Factor
+from ._bounded import Bounds, boxed, clipped, ranges, smallest_subgradient
 from ._interior import interior, lasso
 from ._objective import SAMPLE_ROWS, Kinks, MeanLoss, RankKinks, Scores, columns_of
 
@@ -78,10 +79,17 @@ OUT_OF_DIGITS = "no step lowers the objective any further"
 
 
 class Objective:
-    """Mean loss + sum of l1 * abs(coef) + l2 / 2 * coef^2, each coordinate with amounts of its own."""
+    """Mean loss + sum of l1 * abs(coef) + l2 / 2 * coef^2, each coordinate with amounts and bounds of its own."""
 
     def __init__(
-        self, mean: MeanLoss, l1: np.ndarray, l2: np.ndarray, limits: np.ndarray, tol: float, scale: float
+        self,
+        mean: MeanLoss,
+        l1: np.ndarray,
+        l2: np.ndarray,
+        limits: np.ndarray,
+        tol: float,
+        scale: float,
+        bounds: Bounds | None = None,
     ) -> None:
         """
         `limits` times `tol`: how large each component of the gradient may be at the minimum.
@@ -89,7 +97,7 @@ class Objective:
         `l1` and `l2` of shape (coordinates,), zero for intercepts; `scale`: the value at a constant.
         """
         self.mean, self.limits, self.tol, self.scale = mean, limits * tol, tol, scale
-        self.l1, self.l2 = l1, l2
+        self.l1, self.l2, self.bounds = l1, l2, bounds
         self.epsilon = float(np.finfo(mean.x.dtype).eps)
         # The mean second derivative by a score, once it is known.
         self.curvature = 1.0
@@ -116,6 +124,8 @@ class Objective:
 
     def subgradient(self, theta: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         """The smallest subgradient, of a gradient of the smooth part."""
+        if self.bounds is not None:
+            return smallest_subgradient(theta, gradient, self.l1, *self.bounds)
         at_zero = np.sign(gradient) * np.maximum(np.abs(gradient) - self.l1, 0.0)
         smallest: np.ndarray = np.where(theta != 0, gradient + self.l1 * np.sign(theta), at_zero)
         return smallest
@@ -131,10 +141,17 @@ class Objective:
         """How far a convex objective is at most above its minimum, for the curvature that L2 gives it; or inf."""
         moving = np.append(self.mean.columns.moves, np.ones(int(self.mean.fit_intercept), bool))
         least = self.l2 + np.where(np.arange(len(self.l2)) < self.mean.n_features, 0.0, self.curvature)
-        squares = np.square(self.subgradient(theta, gradient)[:, moving])
+        slopes = self.subgradient(theta, gradient)[:, moving]
+        squares = np.square(slopes)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             each = np.where(squares > 0, squares / (2 * least[moving]), 0.0)
-        return float(np.sum(each))
+            if self.bounds is None:
+                return float(np.sum(each))
+            # Where only the L1 norm holds a coefficient: the norm at the minimum is at most the value over its amount.
+            flat = np.isinf(each)
+            size = max(abs(self.smooth(theta)[0]) + self.norm(theta), self.scale)
+            norm = size * float(np.max(np.where(flat, np.abs(slopes) / self.l1[moving], 0.0), initial=0.0))
+        return float(np.sum(np.where(flat, np.abs(slopes * theta[:, moving]), each))) + norm
 
     def goal(self, value: float) -> float:
         """How far above the minimum an end may be: a share of the value, or nothing beside that of a constant."""
@@ -226,10 +243,15 @@ def _newton_step(
             continue
     if factors is None:
         # Not a number somewhere: a step against the gradient may lead out.
-        return theta - gradient, -float(np.vdot(gradient, gradient))
+        return clipped(theta - gradient, objective.bounds), -float(np.vdot(gradient, gradient))
     flat, start = gradient.reshape(len(blocks), -1), theta.reshape(len(blocks), -1)
-    if np.any(objective.l1):
-        l1 = np.tile(objective.l1, start.shape[1] // len(objective.l1))
+    n_in_block = start.shape[1] // len(objective.l1)
+    l1 = np.tile(objective.l1, n_in_block)
+    if objective.bounds is not None:
+        low, high = (np.tile(each, n_in_block) for each in objective.bounds)
+        models = zip(blocks, flat, start, strict=True)
+        end = np.stack([boxed(block, block @ x - g, l1, (low, high), x) for block, g, x in models])
+    elif np.any(objective.l1):
         end = np.stack(
             [lasso(block, block @ x - g, l1, x.copy()) for block, g, x in zip(blocks, flat, start, strict=True)]
         )
@@ -329,7 +351,7 @@ def lbfgs(objective: Objective, theta: np.ndarray, progress: Progress) -> Fit:
     """
     mean = objective.mean
     scaling = diagonal_scaling(objective, theta)
-    if not np.any(objective.l1) and _preconditioner_is_cheap(objective):
+    if not np.any(objective.l1) and objective.bounds is None and _preconditioner_is_cheap(objective):
         if mean.n_sampled < SAMPLE_PER_COEFFICIENT * mean.shape[1]:
             # Features may be as good as uncorrelated; then it is over before the matrix would be there.
             fit = _lbfgs(objective, theta, progress, scaling, STEPS_BEFORE_PRECONDITIONER)
@@ -426,7 +448,7 @@ def _lbfgs(objective: Objective, theta: np.ndarray, progress: Progress, scaling:
 
     def position(u: np.ndarray) -> np.ndarray:
         v = u[:size] - u[size:] if split else u
-        return scaling.theta(length * v)
+        return clipped(scaling.theta(length * v), objective.bounds)
 
     def function(u: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal first, best, n_evaluations, since, of_since
@@ -467,14 +489,14 @@ def _lbfgs(objective: Objective, theta: np.ndarray, progress: Progress, scaling:
             raise _Stop
 
     start = scaling.coordinates(theta) / length
-    bounds = None
+    free = (l1 == 0).ravel()
+    factor = np.ones(theta.shape) if scaling.root is None else scaling.root / length
+    bounds = ranges(objective.bounds, factor, free, split)
     if split:
         start = np.concatenate([np.maximum(start, 0), np.maximum(-start, 0)])
-        free = (l1 == 0).ravel()
         # What is not penalised is free, and has no negative part.
         start[:size][free] -= start[size:][free]
         start[size:][free] = 0
-        bounds = [(None if each else 0.0, None) for each in free] + [(0.0, 0.0 if each else None) for each in free]
     options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": 0.0, "ftol": 4e-16, "maxcor": CORRECTIONS}
     try:
         with np.errstate(all="ignore"):
@@ -515,8 +537,14 @@ class Problem:
     limits: np.ndarray
     solver: str
     rounded: bool
-    # The amount of L2 if there is no other penalty, else 0.
+    # The amount of L2 if there is no other penalty, the same for all coefficients and no bound, else 0.
     ridge: float
+    # The least and the largest value of each coordinate.
+    bounds: Bounds | None = None
+
+    def objective(self, mean: MeanLoss, tol: float, scale: float) -> Objective:
+        """The objective over some rows, to a tolerance."""
+        return Objective(mean, self.l1, self.l2, self.limits, tol, scale, self.bounds)
 
 
 def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progress: Progress) -> Fit:
@@ -536,7 +564,7 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
         theta = of_few.theta
     name = choose(problem.solver, mean, bool(np.any(problem.l1)), problem.rounded)
     if isinstance(last.scores, (Kinks, RankKinks)) and name == "newton":
-        return Fit(*interior(last, theta, problem.l1, problem.l2, problem.limits * tol, tol, progress))
+        return Fit(*interior(last, theta, problem, tol, progress))
     fit: Fit | None = None
     n_sample = mean.n_sampled // SAMPLING
     if n_sample >= max(SAMPLE_PER_COEFFICIENT * width_of(mean), 1024) and mean.n_sampled * mean.n_features >= 1e6:
@@ -546,7 +574,7 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
             near = max(tol, 0.05 / np.sqrt(n_sample))
             proposed = solve(sample, problem, theta, near, Progress(progress.max_iter)).theta
             stages = [stage for stage in problem.stages if stage[1]]
-            first = Objective(mean.with_scores(stages[0][0]), problem.l1, problem.l2, problem.limits, tol, at_start)
+            first = problem.objective(mean.with_scores(stages[0][0]), tol, at_start)
             if not is_constant or first.smooth(proposed)[0] + first.norm(proposed) <= at_start:
                 fit = _through(mean, stages, problem, proposed, tol, progress, at_start)
     if fit is None or (fit.stopped and not progress.is_over):
@@ -567,13 +595,13 @@ def _through(
     for scores, _ in stages:
         is_last = scores is stages[-1][0]
         near = tol if is_last else max(tol, 1e-2)
-        objective = Objective(mean.with_scores(scores), problem.l1, problem.l2, problem.limits, near, abs(scale))
+        objective = problem.objective(mean.with_scores(scores), near, abs(scale))
         fit = SOLVERS[name](objective, theta, progress)
         if is_last and name == "lbfgs" and fit.stopped and not progress.is_over:
             # What is left is a matter of the curvature of all rows.
             if width_of(mean) <= MOST_NEWTON:
                 fit = newton(objective, fit.theta, progress)
-            elif not np.any(problem.l1):
+            elif not np.any(problem.l1) and problem.bounds is None:
                 fit = newton(objective, fit.theta, progress, conjugate_step(diagonal_scaling(objective, fit.theta)))
         if progress.is_over:
             return fit if is_last else Fit(fit.theta, fit.value, fit.violation, fit.gap, OUT_OF_STEPS)
@@ -620,9 +648,7 @@ def _of_few_rows(
     end = np.column_stack([columns.coordinates(moved, 0.0)[0], fit.theta[:, other.n_features :]])
     if mean.fit_intercept:
         end[:, -1] += intercept
-    objective = Objective(
-        mean.with_scores(problem.stages[-1][0]), problem.l1, problem.l2, problem.limits, tol, abs(scale)
-    )
+    objective = problem.objective(mean.with_scores(problem.stages[-1][0]), tol, abs(scale))
     value, gradient = objective.smooth(end)
     gap = fit.gap + max(value - fit.value, 0.0)
     if not problem.rounded:

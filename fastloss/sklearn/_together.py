@@ -364,6 +364,13 @@ def _proximal(scores: LinearScores, theta: np.ndarray, limit: float, max_iter: i
 # ------------------------------------------------------------------------------------------------- estimator
 
 
+def refuse(loss: Any, **options: Any) -> None:
+    """Raise the ValueError that names an option that is not None."""
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"{name} is not for {loss!r}: linear models of rows that belong together have none")
+
+
 class OfRowsTogether:
     """What `LossRegressor` does under losses of survival times and of groups."""
 
@@ -371,9 +378,16 @@ class OfRowsTogether:
     intercept_: Any
     scale_: float
 
-    def _fit_together(self: Any, X: Any, y: Any, sample_weight: Any, strata: Any, group: Any) -> Any:
+    def _fit_together(self: Any, X: Any, y: Any, sample_weight: Any, offset: Any, strata: Any, group: Any) -> Any:
         """Fit, and take down the baseline hazard of `CoxPH`."""
         loss: Any = resolve(self.loss)
+        refuse(
+            loss,
+            offset=offset,
+            penalty_weight=self.penalty_weight,
+            bounds=self.bounds,
+            positive=self.positive or None,
+        )
         l1, l2 = self._checked_penalty()
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
@@ -411,10 +425,12 @@ class OfRowsTogether:
             self.baseline_hazard_ = loss.baseline_hazard(z, y, sample_weight=sample_weight, strata=strata)
         return self
 
-    def _time_scores(self: Any, X: Any) -> np.ndarray:
+    def _time_scores(self: Any, X: Any, offset: Any = None) -> np.ndarray:
         """Scores as the loss takes them: with a fitted scale a second column."""
-        z = np.asarray(self._scores(X))
         loss: Any = resolve(self.loss)
+        if loss.kind == "segments":
+            refuse(loss, offset=offset)
+        z = np.asarray(self._scores(X, offset))
         if getattr(loss, "n_columns_", 1) == 1:
             return z
         return np.stack([z, np.full(len(z), math.log(self.scale_), z.dtype)], axis=1)
@@ -452,8 +468,9 @@ class OfRowsTogether:
             raise AttributeError(f"{loss!r} is not a loss of survival times, as fastloss.CoxPH is")
         return survival_of_hazard(self._scores(X), self.baseline_hazard_, times, strata)
 
-    def _concordance(self: Any, X: Any, y: Any, sample_weight: Any) -> float:
+    def _concordance(self: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> float:
         loss: Any = resolve(self.loss)
+        refuse(loss, offset=offset)
         if not isinstance(loss, (fl.AFT, fl.CoxPH)):
             raise ValueError(f"{loss!r} needs to know the groups of rows: call it with predict(X) and group=")
         risk = self._scores(X) if isinstance(loss, fl.CoxPH) else -self._scores(X)
