@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
 
 from ._boosting import hist_gradient_boosting_loss
 from ._calibration import TemperatureScaling, VectorScaling
+from ._cv import LossClassifierCV, LossRegressorCV
 from ._linear import LossClassifier, LossRegressor
 from ._metrics import (
     brier_score_loss,
@@ -36,7 +37,9 @@ from ._scorers import loss_scorer
 
 __all__ = [
     "LossClassifier",
+    "LossClassifierCV",
     "LossRegressor",
+    "LossRegressorCV",
     "OrdinalClassifier",
     "TemperatureScaling",
     "VectorScaling",

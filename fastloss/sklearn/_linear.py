@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -42,6 +42,9 @@ from ._options import checked_bounds, checked_offset, checked_penalty_weight, le
 from ._solvers import MOST_NEWTON, OUT_OF_STEPS, SOLVERS, Fit, Problem, Progress, choose, solve, width_of
 from ._together import OfRowsTogether
 
+if TYPE_CHECKING:
+    from ._inference import Inference
+
 PENALTIES = ("l1", "l2", "elasticnet")
 # Larger arrays are checked for nan and inf by the gradient, where they cannot hide, and not in a pass of their own.
 CHECKED_AT_ONCE = 1 << 20
@@ -49,6 +52,16 @@ CHECKED_AT_ONCE = 1 << 20
 ONE_THREAD = 1 << 18
 # Rows that the first intercept is computed of.
 ROWS_FOR_START = 1 << 14
+
+
+class Prepared(NamedTuple):
+    """What X is fitted to, as the solvers take it."""
+
+    loss: Any
+    target: np.ndarray
+    weight: np.ndarray | None
+    n_outputs: int
+    one_hot: bool
 
 
 class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
@@ -84,6 +97,11 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         self.penalty_weight = penalty_weight
         self.bounds = bounds
         self.positive = positive
+
+    # Of the rows that a fold is scored by, where a scorer knows of none.
+    _offset_of_fold: Any = None
+    # What partial_fit remembers.
+    _stream: Any = None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -129,12 +147,144 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             x = np.ascontiguousarray(x)
         return x
 
+    def fit_blocks(self, blocks: Any) -> Any:
+        """
+        Fit the model in passes over blocks of rows, of which there is one at a time in memory.
+
+        The same model as that of `fit` to all rows: every iteration goes through all blocks, and losses with kinks are
+        rounded over `tol` times the spread of the targets. Newton's method takes few passes; more than 1500
+        coefficients take L-BFGS, with more.
+
+        Parameters
+        ----------
+        blocks : iterable of (X, y), (X, y, weight) or (X, y, weight, offset)
+            Must start anew each time it is gone through, with the same rows: a list, or an object whose ``__iter__``
+            reads files. Each of X, y, weight and offset is as for `fit`; None is no weight and no offset.
+
+        Returns
+        -------
+        estimator
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            If `blocks` is an iterator, which ends after one pass, or a block is no such tuple.
+        ValueError
+            As `fit` does; or if passes find different numbers of rows.
+
+        Warns
+        -----
+        ConvergenceWarning
+            As for `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastloss.sklearn import LossRegressor
+        >>> class Rows:
+        ...     def __iter__(self):
+        ...         for seed in range(10):
+        ...             x = np.random.default_rng(seed).normal(size=(100, 2))
+        ...             yield x, 3 * x[:, 0] + 1
+        >>> model = LossRegressor("squared_error", penalty=None).fit_blocks(Rows())
+        >>> bool(np.allclose([*model.coef_, model.intercept_], [3, 0, 1], atol=1e-6))
+        True
+        """
+        from ._blocks import fit_blocks
+
+        fit_blocks(self, blocks)
+        self._stream = None
+        return self
+
+    def inference(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        offset: Any = None,
+        *,
+        covariance: str = "model",
+        clusters: Any = None,
+    ) -> Inference:
+        """
+        Return standard errors of the coefficients of the fitted model; printed, they are a table.
+
+        With the Hessian H and the penalty P of the summed objective, g_i the gradients of the rows (of the clusters)
+        and c a correction for small samples:
+
+        - "model": (H + P)<sup>-1</sup> H (H + P)<sup>-1</sup>, if the loss is a likelihood, times the dispersion that
+          the rows show (`SquaredError`, `Gamma`, `Tweedie`, `InverseGaussian`, with the expected Hessian).
+        - "robust": c (H + P)<sup>-1</sup> sum g_i g_i' (H + P)<sup>-1</sup>, c = n / (n - p), for any smooth loss.
+        - "cluster": the same with the sums of each cluster, c = G / (G - 1) (n - 1) / (n - p) for G clusters.
+
+        A penalty draws coefficients to 0, of which errors say nothing. The coefficients of all classes of a loss of
+        rows are known up to what is the same for all: their errors are those of distances from the mean of the classes.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features that the model was fitted to.
+        y : array_like of shape (n,) or (n, K)
+            Its targets.
+        sample_weight : array_like of shape (n,), optional
+            Numbers of rows.
+        offset : array_like, optional
+            As in `fit`.
+        covariance : {"model", "robust", "cluster"}, default "model"
+            As above.
+        clusters : array_like of shape (n,), optional
+            Labels of what rows belong to, for "cluster".
+
+        Returns
+        -------
+        Inference
+            With ``standard_errors``, ``z_values``, ``p_values``, ``confidence_interval(level)``, ``covariance``.
+
+        Raises
+        ------
+        ValueError
+            With an L1 norm or bounds, whose coefficients are no smooth function of the rows; for losses with kinks; for
+            "model" if the loss is no likelihood.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastloss.sklearn import LossRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(400, 2))
+        >>> y = rng.poisson(np.exp(X[:, 0] / 2))
+        >>> found = LossRegressor("poisson", penalty=None).fit(X, y).inference(X, y, covariance="robust")
+        >>> (found.p_values < 0.01).tolist()
+        [True, False, False]
+        """
+        from ._inference import inference
+
+        return inference(self, X, y, sample_weight, offset, covariance, clusters)
+
+    def _checked_data(self, x: Any, y: Any) -> Any:
+        """Check loss and parameters, and that there is a target; return X."""
+        self._checked_loss()
+        self._checked_penalty()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        return self._checked_features(x, reset=True)
+
+    def _checked_loss(self) -> Any:
+        """Return the loss, if it is one for this estimator."""
+        raise NotImplementedError
+
     def _checked_weight(self, x: Any, sample_weight: Any) -> np.ndarray | None:
         if sample_weight is None:
             return None
-        weight: np.ndarray = _check_sample_weight(sample_weight, x, dtype=x.dtype, ensure_non_negative=True)
+        weight = self._weight_of_rows(x, sample_weight)
         if not np.any(weight):
             raise ValueError("Sample weights must contain at least one non-zero number.")
+        return weight
+
+    @staticmethod
+    def _weight_of_rows(x: Any, sample_weight: Any) -> np.ndarray:
+        weight: np.ndarray = _check_sample_weight(sample_weight, x, dtype=x.dtype, ensure_non_negative=True)
         return weight
 
     def _minimise(
@@ -148,12 +298,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         offset: Any = None,
     ) -> np.ndarray:
         """Fit, set `n_iter_` and `loss_curve_`, and return coefficients with the intercepts in the last column."""
-        l1, l2 = self._checked_penalty()
-        n_features = x.shape[1]
-        penalty_weight = checked_penalty_weight(self.penalty_weight, n_features)
-        bounds = checked_bounds(self.bounds, self.positive, n_features)
         offset = checked_offset(offset, x.shape[0], n_outputs, x.dtype)
-        factor = np.ones(n_features) if penalty_weight is None else penalty_weight
         # Weights count relative to each other.
         if weight is not None:
             weight = weight / weight.dtype.type(np.max(weight))
@@ -163,7 +308,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         offset_of_some = None if offset is None else offset[few]
         start = self._start(loss, target, weight, some, weight_of_some, n_outputs, one_hot, offset, offset_of_some)
         at_start = start if offset_of_some is None else start + offset_of_some
-        spread, magnitude = _of_constant(loss, some, weight_of_some, at_start, n_outputs, one_hot, x.dtype)
+        spread, magnitude = of_constant(loss, some, weight_of_some, at_start, n_outputs, one_hot, x.dtype)
         columns = columns_of(x, weight, bool(self.fit_intercept))
         theta = np.zeros((n_outputs, x.shape[1] + bool(self.fit_intercept)))
         if self.fit_intercept:
@@ -175,28 +320,19 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             theta[:, : x.shape[1]], intercept = columns.coordinates(before, self.intercept_)
             if self.fit_intercept:
                 theta[:, -1] = intercept
-        stages = _stages(loss, target, weight, n_outputs, one_hot, spread, float(self.tol), is_warm)
+        stages = stages_of(loss, target, weight, n_outputs, one_hot, spread, float(self.tol), is_warm)
         for scores, _ in stages:
             scores.offset = offset
-        rounded = loss.traits.has_kinks
-        # The penalty is that of the coefficients of X as it is.
-        of_intercept = np.zeros(int(self.fit_intercept))
-        problem = Problem(
-            stages=stages,
-            l1=np.append(l1 * factor / columns.spread, of_intercept),
-            l2=np.append(l2 * factor / np.square(columns.spread), of_intercept),
-            limits=np.asarray(magnitude)[:, None] * np.ones(theta.shape[1]),
-            solver=self.solver,
-            rounded=rounded,
-            ridge=l2 * factor[0] if l1 == 0 and bounds is None and np.all(factor == factor[0]) else 0.0,
-            bounds=self._bounds_of_coordinates(bounds, columns, loss),
-        )
+        problem, free, bounds = self._problem(stages, columns, magnitude, loss)
         theta = clipped(theta, problem.bounds)
         progress = Progress(self.max_iter, self.verbose)
         small = x.shape[0] * x.shape[1] * n_outputs < ONE_THREAD
         with _one_blas_thread, _threads(1 if small else fl.get_num_threads()) as executor:
             mean = MeanLoss(x, stages[-1][0], bool(self.fit_intercept), executor, columns)
-            if choose(self.solver, mean, l1 > 0, rounded) == "newton" and width_of(mean) > 4 * MOST_NEWTON:
+            if (
+                choose(self.solver, mean, np.any(problem.l1), problem.rounded) == "newton"
+                and width_of(mean) > 4 * MOST_NEWTON
+            ):
                 raise ValueError(
                     f"solver 'newton' needs a matrix of {width_of(mean)} x {width_of(mean)} numbers for these features "
                     f"and classes: use 'lbfgs'"
@@ -204,21 +340,60 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             # An element of X that is not finite makes the gradient so, also in a row of weight 0.
             mean.examine = lambda: assert_all_finite(x, input_name="X")
             fit = solve(mean, problem, theta, float(self.tol), progress)
-        coef, intercept = columns.coefficients(fit.theta[:, :n_features], 0.0, x.dtype)
+        return self._finished(fit, progress, columns, free, bounds, loss, x.dtype)
+
+    def _problem(
+        self, stages: list[tuple[Scores, bool]], columns: Columns, magnitude: Any, loss: Any
+    ) -> tuple[Problem, np.ndarray, Bounds | None]:
+        """Return the problem in coordinates, which features have no penalty, and the bounds of coefficients."""
+        l1, l2 = self._checked_penalty()
+        n_features = len(columns.spread)
+        penalty_weight = checked_penalty_weight(self.penalty_weight, n_features)
+        factor = np.ones(n_features) if penalty_weight is None else penalty_weight
+        bounds = checked_bounds(self.bounds, self.positive, n_features)
+        # The penalty is that of the coefficients of X as it is.
+        of_intercept = np.zeros(int(self.fit_intercept))
+        problem = Problem(
+            stages=stages,
+            l1=np.append(l1 * factor / columns.spread, of_intercept),
+            l2=np.append(l2 * factor / np.square(columns.spread), of_intercept),
+            limits=np.asarray(magnitude)[:, None] * np.ones(n_features + len(of_intercept)),
+            solver=self.solver,
+            rounded=loss.traits.has_kinks,
+            ridge=l2 * factor[0] if l1 == 0 and bounds is None and np.all(factor == factor[0]) else 0.0,
+            bounds=self._bounds_of_coordinates(bounds, columns, loss),
+        )
+        return problem, (factor == 0) | (l1 + l2 == 0), bounds
+
+    def _finished(
+        self,
+        fit: Fit,
+        progress: Progress,
+        columns: Columns,
+        free: np.ndarray,
+        bounds: Bounds | None,
+        loss: Any,
+        dtype: Any,
+    ) -> np.ndarray:
+        """Set what a fit says of itself, and return its coefficients; `free`: which have no penalty."""
+        n_outputs, n_features = len(fit.theta), len(free)
+        coef, intercept = columns.coefficients(fit.theta[:, :n_features], 0.0, dtype)
         if bounds is not None:
             # Also where a column is constant and makes no difference.
-            coef = np.clip(coef, *bounds).astype(x.dtype)
+            coef = np.clip(coef, *bounds).astype(dtype)
             intercept = -coef @ columns.centre
-        theta = np.column_stack([coef, fit.theta[:, x.shape[1] :] + intercept[:, None]]) if self.fit_intercept else coef
+        theta = coef
+        if self.fit_intercept:
+            theta = np.column_stack([coef, fit.theta[:, n_features:] + intercept[:, None]])
         if n_outputs > 1 and isinstance(loss, RowwiseLoss):
             # The same for all classes makes no difference.
-            free = np.ones(theta.shape[1], bool)
-            free[:n_features] = (factor == 0) | (l1 + l2 == 0) if bounds is None else np.all(np.isinf(bounds), axis=0)
+            free = free if bounds is None else free & np.all(np.isinf(bounds), axis=0)
+            free = np.append(free, np.ones(theta.shape[1] - n_features, bool))
             theta[:, free] -= theta[:, free].mean(axis=0)
         self.n_iter_ = max(1, len(progress.curve))
         self.loss_curve_ = progress.curve
         if fit.stopped:
-            _warn(type(self).__name__, fit, self.n_iter_, self.penalty, x.dtype)
+            _warn(type(self).__name__, fit, self.n_iter_, self.penalty, dtype)
         return np.asarray(theta, dtype=np.float64)
 
     def _bounds_of_coordinates(self, bounds: Bounds | None, columns: Columns, loss: Any) -> Bounds | None:
@@ -248,6 +423,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         one_hot: bool,
         offset: np.ndarray | None,
         offset_of_some: np.ndarray | None,
+        n_rows: int | None = None,
     ) -> np.ndarray:
         """
         The constant scores of least loss, or 0 without an intercept.
@@ -285,7 +461,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
                     scores[k] = loss.init_score(of_some[:, k], weight_of_some)
         if loss.target_domain == "unit interval":
             # A class that does not occur has a score of minus infinity, from where there is no way back.
-            most = math.log(len(target)) + 2
+            most = math.log(n_rows or len(target)) + 2
             scores = np.clip(scores, -most, most)
         return np.asarray(scores, dtype=np.float64) - level(offset, weight, loss.traits.link)
 
@@ -294,6 +470,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         x = self._checked_features(x, reset=False)
         scores: np.ndarray = safe_sparse_dot(x, self.coef_.T, dense_output=True) + self.intercept_
         n_outputs = scores.shape[1] if scores.ndim == 2 else 1
+        offset = self._offset_of_fold if offset is None else offset
         added = checked_offset(offset, x.shape[0], n_outputs, scores.dtype)
         return scores if added is None else scores + added.reshape(scores.shape)
 
@@ -355,7 +532,7 @@ def _warn(estimator: str, fit: Fit, n_iter: int, penalty: str | None, dtype: Any
         f"{fit.violation:.2g} times what tol allows, the objective {fit.value:.6g} may be {fit.gap:.2g} above the "
         f"minimum. To mend it: {advice}",
         ConvergenceWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 
@@ -368,13 +545,13 @@ def _threads(n: int) -> Iterator[ThreadPoolExecutor | None]:
         yield executor
 
 
-def _scores_of(loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, one_hot: bool) -> Scores:
+def scores_of(loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, one_hot: bool) -> Scores:
     if isinstance(loss, RowwiseLoss):
         return (TwoClasses if n_outputs == 1 else Rows)(loss, target, weight, n_outputs)
     return (OneAgainstRest if one_hot else Scores)(loss, target, weight, n_outputs)
 
 
-def _stages(
+def stages_of(
     loss: Any,
     target: np.ndarray,
     weight: np.ndarray | None,
@@ -403,10 +580,10 @@ def _stages(
         while delta > 3 * bend:
             stages.append((Scores(fl.Huber(delta), target, weight, n_outputs), False))
             delta /= 5
-    return [*stages, (_scores_of(loss, target, weight, n_outputs, one_hot), True)]
+    return [*stages, (scores_of(loss, target, weight, n_outputs, one_hot), True)]
 
 
-def _of_constant(
+def of_constant(
     loss: Any,
     target: np.ndarray,
     weight: np.ndarray | None,
@@ -420,7 +597,7 @@ def _of_constant(
     z = np.empty((len(target), n_outputs), dtype)
     z[:] = start
     gradient = np.empty_like(z)
-    scores = _scores_of(loss, target, weight, n_outputs, one_hot)
+    scores = scores_of(loss, target, weight, n_outputs, one_hot)
     total = scores.total_weight(rows) or 1.0
     # At a kink it says nothing.
     magnitude: np.ndarray = np.ones(n_outputs)
@@ -640,25 +817,85 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
             If the minimum was not reached to `tol`: what stopped the fit, how far it may be above the minimum, and what
             would help.
         """
+        X = self._checked_data(X, y)
+        rows, classes = self._prepared(X, y, sample_weight)
+        theta = self._minimise(X, *rows, offset)
+        # A function of two scores in one; what belongs to a column of y is always one.
+        is_multilabel = rows.target.ndim == 2 and not isinstance(rows.loss, RowwiseLoss)
+        self._keep(theta, X.shape[1], X.dtype, classes, is_multilabel)
+        self._stream = None
+        return self
+
+    def _keep(self, theta: np.ndarray, n_features: int, dtype: Any, classes: np.ndarray, is_multilabel: bool) -> None:
+        self.classes_ = classes
+        self._is_multilabel = is_multilabel
+        self.coef_ = np.ascontiguousarray(theta[:, :n_features], dtype=dtype)
+        self.intercept_ = (theta[:, -1] if self.fit_intercept else np.zeros(len(theta))).astype(dtype)
+
+    def _prepared(self, x: Any, y: Any, sample_weight: Any) -> tuple[Prepared, np.ndarray]:
+        """Return what X, as it was checked, is fitted to, and the classes."""
         loss = self._checked_loss()
-        self._checked_penalty()
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        X = self._checked_features(X, reset=True)
-        weight = self._checked_weight(X, sample_weight)
-        target, n_outputs, one_hot, classes = self._checked_target(loss, X, y)
+        weight = self._checked_weight(x, sample_weight)
+        target, n_outputs, one_hot, classes = self._checked_target(loss, x, y)
         if target.ndim == 1 and self.class_weight is not None:
             of_class = self._weights_of_classes(classes, target, weight)
-            weight = of_class[target].astype(X.dtype) * (1 if weight is None else weight)
+            weight = of_class[target].astype(x.dtype) * (1 if weight is None else weight)
         elif self.class_weight is not None:
             raise ValueError("class_weight needs class labels as y; for probabilities use sample_weight")
-        loss, target = _for_two_classes(loss, target, n_outputs, X.dtype)
-        theta = self._minimise(X, loss, target, weight, n_outputs, one_hot, offset)
-        self.classes_ = classes
-        # A function of two scores in one; what belongs to a column of y is always one.
-        self._is_multilabel = target.ndim == 2 and not isinstance(loss, RowwiseLoss)
-        self.coef_ = np.ascontiguousarray(theta[:, : X.shape[1]], dtype=X.dtype)
-        self.intercept_ = (theta[:, -1] if self.fit_intercept else np.zeros(n_outputs)).astype(X.dtype)
+        loss, target = for_two_classes(loss, target, n_outputs, x.dtype)
+        return Prepared(loss, target, weight, n_outputs, one_hot), classes
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LossClassifier:
+        """
+        Fit the model to one more batch of rows, and to what is remembered of those before.
+
+        The first 1000 rows (10 for each coefficient, if that is more) are kept, and the model is that of `fit`. From
+        then on earlier rows are remembered by value, gradient and Hessian of their loss where the model was when they
+        came: memory does not grow. For the squared error the model stays that of `fit` to all rows; for other losses it
+        comes as near as the model at the time was to the last one [1]_. Losses with kinks are rounded over a tenth of
+        the spread of the targets by then.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features of the batch.
+        y : array_like of shape (n,) or (n, K)
+            As for `fit`.
+        classes : array_like of shape (n_classes,), optional
+            All classes: needed in the first call if `y` are labels, unless the model was fitted before.
+        sample_weight : array_like of shape (n,), optional
+            >= 0. Weights count relative to those of all batches.
+
+        Returns
+        -------
+        LossClassifier
+            The estimator itself. A `fit` or `fit_blocks` in between starts anew.
+
+        Raises
+        ------
+        ValueError
+            As for `fit`; if the first call has no classes; or if there are more than 1500
+            coefficients, for which `fit_blocks` has passes.
+
+        References
+        ----------
+        .. [1] Luo, Song (2020), Renewable estimation and incremental inference in generalized linear models with
+           streaming data sets, Journal of the Royal Statistical Society B 82 (1).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastloss.sklearn import LossClassifier
+        >>> model = LossClassifier("binary_cross_entropy", alpha=0.01)
+        >>> for seed in range(30):
+        ...     x = np.random.default_rng(seed).normal(size=(100, 2))
+        ...     model = model.partial_fit(x, x[:, 0] > 0, classes=[False, True])
+        >>> model.predict([[1.0, 0.0], [-1.0, 0.0]]).tolist()
+        [True, False]
+        """
+        from ._blocks import partial_fit
+
+        partial_fit(self, X, y, classes, sample_weight)
         return self
 
     def _checked_loss(self) -> Any:
@@ -829,7 +1066,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         return float(accuracy_score(y, self.predict(X, offset), sample_weight=sample_weight))
 
 
-def _for_two_classes(loss: Any, target: np.ndarray, n_outputs: int, dtype: Any) -> tuple[Any, np.ndarray]:
+def for_two_classes(loss: Any, target: np.ndarray, n_outputs: int, dtype: Any) -> tuple[Any, np.ndarray]:
     """Two class indices become 0.0 and 1.0, and cross-entropy of two classes that of one label, which is quicker."""
     if n_outputs > 1 or target.ndim == 2:
         return loss, target
@@ -1046,6 +1283,73 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
             return self
         if strata is not None or group is not None:
             raise TypeError(f"{loss!r} has no strata and no groups")
+        X = self._checked_data(X, y)
+        rows = self._prepared(X, y, sample_weight)
+        theta = self._minimise(X, *rows, offset)
+        self._keep(theta, X.shape[1], X.dtype, rows.target.ndim == 1)
+        self._stream = None
+        return self
+
+    def _keep(self, theta: np.ndarray, n_features: int, dtype: Any, is_vector: bool) -> None:
+        coef = np.ascontiguousarray(theta[:, :n_features], dtype=dtype)
+        intercept = (theta[:, -1] if self.fit_intercept else np.zeros(len(theta))).astype(dtype)
+        self.coef_: np.ndarray = coef[0] if is_vector else coef
+        self.intercept_: Any = float(intercept[0]) if is_vector else intercept
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossRegressor:
+        """
+        Fit the model to one more batch of rows, and to what is remembered of those before.
+
+        The first 1000 rows (10 for each coefficient, if that is more) are kept, and the model is that of `fit`. From
+        then on earlier rows are remembered by value, gradient and Hessian of their loss where the model was when they
+        came: memory does not grow. For the squared error the model stays that of `fit` to all rows; for other losses it
+        comes as near as the model at the time was to the last one [1]_. Losses with kinks are rounded over a tenth of
+        the spread of the targets by then.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features of the batch.
+        y : array_like of shape (n,) or (n, n_targets)
+            As for `fit`.
+        sample_weight : array_like of shape (n,), optional
+            >= 0. Weights count relative to those of all batches.
+
+        Returns
+        -------
+        LossRegressor
+            The estimator itself. A `fit` or `fit_blocks` in between starts anew.
+
+        Raises
+        ------
+        ValueError
+            As for `fit`; or if there are more than 1500 coefficients, for which `fit_blocks` has passes.
+
+        References
+        ----------
+        .. [1] Luo, Song (2020), Renewable estimation and incremental inference in generalized linear models with
+           streaming data sets, Journal of the Royal Statistical Society B 82 (1).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastloss.sklearn import LossRegressor
+        >>> model = LossRegressor("squared_error", penalty=None)
+        >>> for seed in range(30):
+        ...     x = np.random.default_rng(seed).normal(size=(100, 2))
+        ...     model = model.partial_fit(x, 3 * x[:, 0] + 1)
+        >>> bool(np.allclose(model.coef_, [3, 0], atol=1e-6))
+        True
+        """
+        from ._blocks import partial_fit
+
+        partial_fit(self, X, y, None, sample_weight)
+        return self
+
+    def _checked_loss(self) -> Any:
+        loss = resolve(self.loss)
+        if loss.kind == "segments":
+            raise ValueError(f"{loss!r} is a loss of rows that belong together, which only fit has a place for")
         if loss.kind == "columns":
             raise ValueError(f"{loss!r} is a loss of several numbers a row, and a linear model predicts one")
         if loss.target_domain == "classes":
@@ -1054,12 +1358,13 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
             raise ValueError(f"{loss!r} takes predictions > -1, and those of a linear model have no bound")
         if isinstance(loss, SetLoss) or loss.target_domain == "unit interval":
             raise ValueError(f"{loss!r} is a loss of labels or classes: use LossClassifier, or a loss of real numbers")
-        self._checked_penalty()
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        X = self._checked_features(X, reset=True)
-        y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y", ensure_min_samples=0)
-        check_consistent_length(X, y)
+        return loss
+
+    def _prepared(self, x: Any, y: Any, sample_weight: Any) -> Prepared:
+        """Return what X, as it was checked, is fitted to."""
+        loss = self._checked_loss()
+        y = check_array(y, ensure_2d=False, dtype=x.dtype, input_name="y", ensure_min_samples=0)
+        check_consistent_length(x, y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if y.ndim > 2:
@@ -1069,14 +1374,8 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
             outside = ~within(y)
             if outside.any():
                 _call.raise_first("y", y, outside, rule)
-        weight = self._checked_weight(X, sample_weight)
-        n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        theta = self._minimise(X, loss, np.ascontiguousarray(y), weight, n_outputs, one_hot=False, offset=offset)
-        coef = np.ascontiguousarray(theta[:, : X.shape[1]], dtype=X.dtype)
-        intercept = (theta[:, -1] if self.fit_intercept else np.zeros(n_outputs)).astype(X.dtype)
-        self.coef_: np.ndarray = coef[0] if y.ndim == 1 else coef
-        self.intercept_: Any = float(intercept[0]) if y.ndim == 1 else intercept
-        return self
+        weight = self._checked_weight(x, sample_weight)
+        return Prepared(loss, np.ascontiguousarray(y), weight, 1 if y.ndim == 1 else y.shape[1], False)
 
     def predict(self, X: Any, offset: Any = None) -> np.ndarray:
         """

@@ -564,7 +564,13 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
         theta = of_few.theta
     name = choose(problem.solver, mean, bool(np.any(problem.l1)), problem.rounded)
     if isinstance(last.scores, (Kinks, RankKinks)) and name == "newton":
-        return Fit(*interior(last, theta, problem, tol, progress))
+        try:
+            return Fit(*interior(last, theta, problem, tol, progress))
+        except LinAlgError:
+            if is_constant:
+                raise
+        # The centre of another problem may be too near to the bounds of this one.
+        return Fit(*interior(last, clipped(np.zeros_like(theta), problem.bounds), problem, tol, progress))
     fit: Fit | None = None
     n_sample = mean.n_sampled // SAMPLING
     if n_sample >= max(SAMPLE_PER_COEFFICIENT * width_of(mean), 1024) and mean.n_sampled * mean.n_features >= 1e6:
@@ -576,13 +582,13 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
             stages = [stage for stage in problem.stages if stage[1]]
             first = problem.objective(mean.with_scores(stages[0][0]), tol, at_start)
             if not is_constant or first.smooth(proposed)[0] + first.norm(proposed) <= at_start:
-                fit = _through(mean, stages, problem, proposed, tol, progress, at_start)
+                fit = through(mean, stages, problem, proposed, tol, progress, at_start)
     if fit is None or (fit.stopped and not progress.is_over):
-        fit = _through(mean, problem.stages, problem, theta, tol, progress, at_start)
+        fit = through(mean, problem.stages, problem, theta, tol, progress, at_start)
     return fit
 
 
-def _through(
+def through(
     mean: MeanLoss,
     stages: list[tuple[Scores, bool]],
     problem: Problem,
@@ -591,6 +597,7 @@ def _through(
     progress: Progress,
     scale: float,
 ) -> Fit:
+    """Minimise one stage after the other, each from where the one before ended; `scale`: the value at a constant."""
     name = choose(problem.solver, mean, bool(np.any(problem.l1)), problem.rounded)
     for scores, _ in stages:
         is_last = scores is stages[-1][0]
