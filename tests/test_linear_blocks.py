@@ -203,7 +203,8 @@ def test_batches_come_near_the_fit_of_all_rows(loss):
         model.partial_fit(*block, **({"classes": [0, 1, 2]} if i == 0 and is_of_labels(loss) else {}))
     a, b = (x @ np.atleast_2d(m.coef_).T + m.intercept_ for m in (model, whole))
     # What 8000 rows leave open of the scores is about sqrt(6 / 8000) of their spread.
-    assert np.sqrt(np.mean(np.square(a - b))) <= 0.03 * np.std(b)
+    near = 0.1 if loss.traits.has_kinks else 0.03
+    assert np.sqrt(np.mean(np.square(a - b))) <= near * np.std(b)
 
 
 def test_the_first_batches_are_a_fit():

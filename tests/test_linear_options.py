@@ -440,3 +440,13 @@ def test_separable_data_between_bounds_need_no_penalty():
     assert model.coef_[0, 0] == 2.5
     with pytest.warns(ConvergenceWarning):
         LossClassifier(penalty=None, bounds=(-1, None), max_iter=3).fit(x, y)
+
+
+def test_two_columns_of_classes_are_two_models():
+    x, y, _, _ = make(fl.CrossEntropy())
+    advice = "for several columns of classes fit a model to each, as scikit-learn's MultiOutputClassifier does"
+    for columns in (np.column_stack([y, y + 1]), np.column_stack([y, 1 - y]).astype(str)):
+        with pytest.raises(ValueError, match=advice):
+            LossClassifier().fit(x, columns)
+    with pytest.raises(ValueError, match="a linear model predicts one"):
+        LossRegressor(fl.GaussianNLL()).fit(x, np.column_stack([y, y]))

@@ -286,6 +286,7 @@ class MeanOfBatches(MeanOfParts):
         """The past, if there is one, and each batch."""
         if self.past.total > 0:
             yield self.past
+        assert isinstance(self.scores, Stage)
         for part in self.rows:
             yield part.with_scores(self.scores.make(part.scores.target, part.scores.weight))
 
@@ -388,7 +389,7 @@ def fit_blocks(model: Any, blocks: Any) -> Any:
     kind = _kind(model, first, dtype, classes)
     if classes is not None:
         target = np.arange(len(classes)).astype(np.intp if kind.has_codes else dtype)
-        some = target, counts, None
+        some: tuple[Any, Any, Any] = target, counts, None
         start = model._start(
             kind.loss, target, counts, target, counts, kind.n_outputs, kind.one_hot, None, None, summary.n_rows
         )
@@ -411,7 +412,7 @@ def fit_blocks(model: Any, blocks: Any) -> Any:
         theta[:, -1] = start
     progress = Progress(model.max_iter, model.verbose)
     with linear._one_blas_thread, linear._threads(fl.get_num_threads()) as executor:
-        mean_of_all = MeanOfBlocks(
+        mean_of_all: Any = MeanOfBlocks(
             source,
             lambda block: _prepared(model, kind, block, weights),
             executor,
@@ -460,7 +461,7 @@ def partial_fit(model: Any, x: Any, y: Any, classes: Any, sample_weight: Any) ->
     block = _checked_batch(model, x, y, sample_weight, stream is None)
     if stream is None:
         stream = _new_stream(model, block, classes)
-    elif classes is not None and not np.array_equal(np.unique(classes), stream.kind.classes):
+    elif classes is not None and not np.array_equal(np.unique(classes), np.asarray(stream.kind.classes)):
         raise ValueError(f"classes are {np.unique(classes).tolist()}, and were {stream.kind.classes} in the first call")
     kind = stream.kind
     x, target, weight, _ = _prepared(model, kind, block, stream.weights)
@@ -520,7 +521,7 @@ def _fit_of_kept(model: Any, stream: Stream, most: int) -> np.ndarray:
     kind = stream.kind
     xs, targets, of_rows = zip(*stream.kept, strict=True)
     stack = sparse.vstack if any(sparse.issparse(x) for x in xs) else np.concatenate
-    x = xs[0] if len(xs) == 1 else stack(xs)
+    x: Any = xs[0] if len(xs) == 1 else stack(xs)
     x = x.tocsr() if sparse.issparse(x) else x
     target = np.concatenate(targets)
     weight = None
@@ -592,7 +593,7 @@ def _fit_of_stream(model: Any, stream: Stream) -> np.ndarray:
         rows = _means(model, stream)
         x = np.empty((0, len(free)), kind.dtype)
         n_rows = sum(part.n_rows for part in rows)
-        mean = MeanOfBatches(past, rows, x, stage, bool(model.fit_intercept), columns, n_rows)
+        mean: Any = MeanOfBatches(past, rows, x, stage, bool(model.fit_intercept), columns, n_rows)
         theta = clipped(past.theta, problem.bounds)
         fit: Fit = through(mean, [(stage, True)], problem, theta, float(model.tol), progress, stream.scale)
         stream.past, stream.kept = past.moved(fit.theta, rows), []

@@ -107,7 +107,7 @@ def _face(
 
 def clipped(theta: np.ndarray, bounds: Bounds | None) -> np.ndarray:
     """Theta between the bounds, if there are any."""
-    return theta if bounds is None else np.clip(theta, *bounds)
+    return theta if bounds is None else np.asarray(np.clip(theta, *bounds))
 
 
 def ranges(bounds: Bounds | None, factor: np.ndarray, free: np.ndarray, split: bool) -> Any:
@@ -152,7 +152,7 @@ class Box:
         """The point between the bounds nearest to theta that is at a distance from them."""
         low, high = bounds
         room = np.minimum(0.1 * scale, 0.25 * (high - low))
-        return np.clip(theta, low + room, high - room)
+        return np.asarray(np.clip(theta, low + room, high - room))
 
     def at(self) -> np.ndarray:
         """Begin a step; return the curvature by theta."""

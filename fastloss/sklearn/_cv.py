@@ -7,7 +7,7 @@ import numbers
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed  # type: ignore[import-untyped, unused-ignore]
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
@@ -147,7 +147,7 @@ class _Path:
         if len(ratios) > 1 and self.penalty != "elasticnet":
             raise ValueError(f"several l1_ratio need penalty='elasticnet', got {self.penalty!r}")
         for ratio in ratios:
-            self._model(ratio, alpha=1.0)._checked_penalty()
+            self._model(float(ratio), alpha=1.0)._checked_penalty()
         return [float(ratio) for ratio in ratios]
 
     def _checked_alphas(self) -> int | np.ndarray:
@@ -225,7 +225,8 @@ class _Path:
 class _Judge:
     """The score of a model on the rows that a fold was not fitted to; greater is better."""
 
-    def __init__(self, scorer: Any, rows: Prepared, classes: np.ndarray | None) -> None:
+    def __init__(self, scorer: Any, rows: Prepared, classes: Any) -> None:
+        """`classes`: all of them, or None."""
         self.scorer, self.rows, self.classes = scorer, rows, classes
 
     def __call__(self, model: Any, x: Any, y: Any, test: np.ndarray, weight: Any, offset: Any, fold: int) -> float:

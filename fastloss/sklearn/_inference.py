@@ -154,7 +154,7 @@ def inference(model: Any, x: Any, y: Any, sample_weight: Any, offset: Any, covar
         correction = n / freedom if codes is None else n_groups / max(n_groups - 1, 1) * (n - 1) / freedom
         of_coordinates = correction * bread @ meat @ bread
     # Coefficients are coordinates over spreads; intercepts make up for the centres.
-    turn = np.diag(1 / columns.spread)
+    turn: np.ndarray = np.diag(1 / columns.spread)
     if model.fit_intercept:
         turn = np.block([[turn, np.zeros((len(turn), 1))], [-columns.centre / columns.spread, np.ones((1, 1))]])
     turn = np.kron(np.eye(n_outputs), turn)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ._inference import Inference
 
 PENALTIES = ("l1", "l2", "elasticnet")
+SEVERAL_TARGETS = "for several columns of classes fit a model to each, as scikit-learn's MultiOutputClassifier does"
 # Larger arrays are checked for nan and inf by the gradient, where they cannot hide, and not in a pass of their own.
 CHECKED_AT_ONCE = 1 << 20
 # Threads cost more than they bring below this many features.
@@ -330,7 +331,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         with _one_blas_thread, _threads(1 if small else fl.get_num_threads()) as executor:
             mean = MeanLoss(x, stages[-1][0], bool(self.fit_intercept), executor, columns)
             if (
-                choose(self.solver, mean, np.any(problem.l1), problem.rounded) == "newton"
+                choose(self.solver, mean, bool(np.any(problem.l1)), problem.rounded) == "newton"
                 and width_of(mean) > 4 * MOST_NEWTON
             ):
                 raise ValueError(
@@ -463,7 +464,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             # A class that does not occur has a score of minus infinity, from where there is no way back.
             most = math.log(n_rows or len(target)) + 2
             scores = np.clip(scores, -most, most)
-        return np.asarray(scores, dtype=np.float64) - level(offset, weight, loss.traits.link)
+        return np.asarray(scores - level(offset, weight, loss.traits.link), dtype=np.float64)
 
     def _scores(self, x: Any, offset: Any = None) -> np.ndarray:
         check_is_fitted(self)
@@ -853,7 +854,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         then on earlier rows are remembered by value, gradient and Hessian of their loss where the model was when they
         came: memory does not grow. For the squared error the model stays that of `fit` to all rows; for other losses it
         comes as near as the model at the time was to the last one [1]_. Losses with kinks are rounded over a tenth of
-        the spread of the targets by then.
+        the spread of the targets by then, and come less near: `fit_blocks` is better for them.
 
         Parameters
         ----------
@@ -918,10 +919,14 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         by_row = isinstance(loss, RowwiseLoss)
         if y.ndim == 2 and y.shape[1] > 1:
             if y.dtype.kind not in "fiub":
-                raise ValueError(f"Unknown label type: y with columns must hold numbers in [0, 1], not {y.dtype}")
+                raise ValueError(
+                    f"Unknown label type: y with columns must hold numbers in [0, 1], not {y.dtype}; {SEVERAL_TARGETS}"
+                )
             outside = ~((y >= 0) & (y <= 1))
             if outside.any():
-                _call.raise_first("y", y, outside, "must lie in [0, 1], as labels or probabilities in columns do")
+                _call.raise_first(
+                    "y", y, outside, f"must lie in [0, 1], as labels or probabilities in columns do; {SEVERAL_TARGETS}"
+                )
             if isinstance(loss, fl.MulticlassHinge):
                 raise ValueError("MulticlassHinge needs class labels as y: its kinks depend on the one true class")
             n_columns = y.shape[1]
@@ -1304,7 +1309,7 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         then on earlier rows are remembered by value, gradient and Hessian of their loss where the model was when they
         came: memory does not grow. For the squared error the model stays that of `fit` to all rows; for other losses it
         comes as near as the model at the time was to the last one [1]_. Losses with kinks are rounded over a tenth of
-        the spread of the targets by then.
+        the spread of the targets by then, and come less near: `fit_blocks` is better for them.
 
         Parameters
         ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -86,11 +87,8 @@ def _of_features(name: str, values: Any, n_features: int) -> np.ndarray:
 
 def _numbers(name: str, values: Any) -> np.ndarray:
     found = np.asarray(values)
-    if found.dtype.kind not in "fiub":
-        try:
-            found = found.astype(np.float64) if found.dtype.kind == "O" else None
-        except (TypeError, ValueError):
-            found = None
-        if found is None:
-            raise TypeError(f"{name} must hold real numbers, not {np.asarray(values).dtype}")
-    return found.astype(np.float64)
+    # Strings that look like numbers are none; objects may be.
+    if found.dtype.kind in "fiubO":
+        with contextlib.suppress(TypeError, ValueError):
+            return found.astype(np.float64)
+    raise TypeError(f"{name} must hold real numbers, not {found.dtype}")

@@ -27,6 +27,18 @@ regressor = fls.LossRegressor("huber", penalty=None, solver="newton")
 assert_type(regressor.fit(X, amount), fls.LossRegressor)
 assert_type(regressor.predict(X), NDArray[Any])
 
+path = fls.LossClassifierCV("focal", penalty="l1", alphas=3, cv=3, one_standard_error=True)
+assert_type(path.fit(X, y), fls.LossClassifierCV)
+assert_type(path.alpha_, float)
+assert_type(path.cv_scores_, NDArray[Any])
+assert_type(fls.LossRegressorCV(alphas=[0.1, 1.0]).fit(X, amount, offset=X[:, 1]), fls.LossRegressorCV)
+bounded = fls.LossRegressor("poisson", penalty_weight=[1, 0, 2], bounds=(0, None)).fit_blocks(
+    [(X, amount), (X, amount)]
+)
+assert_type(fls.LossClassifier().partial_fit(X, y, classes=[0, 1]), fls.LossClassifier)
+assert_type(fls.LossRegressor().partial_fit(X, amount), fls.LossRegressor)
+errors: NDArray[Any] = regressor.inference(X, amount, covariance="robust").standard_errors
+
 scorer = fls.loss_scorer(fl.BinaryCrossEntropy(), labels=[0, 1])
 print(scorer(model, X, y))
 boosting_loss = fls.hist_gradient_boosting_loss("binary_focal", curvature="psd")
