@@ -214,9 +214,9 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         With the Hessian H and the penalty P of the summed objective, g_i the gradients of the rows (of the clusters)
         and c a correction for small samples:
 
-        - "model": (H + P)<sup>-1</sup> H (H + P)<sup>-1</sup>, if the loss is a likelihood, times the dispersion that
+        - "model": inv(H + P) H inv(H + P), if the loss is a likelihood, times the dispersion that
           the rows show (`SquaredError`, `Gamma`, `Tweedie`, `InverseGaussian`, with the expected Hessian).
-        - "robust": c (H + P)<sup>-1</sup> sum g_i g_i' (H + P)<sup>-1</sup>, c = n / (n - p), for any smooth loss.
+        - "robust": c inv(H + P) sum g_i g_i' inv(H + P), c = n / (n - p), for any smooth loss.
         - "cluster": the same with the sums of each cluster, c = G / (G - 1) (n - 1) / (n - p) for G clusters.
 
         A penalty draws coefficients to 0, of which errors say nothing. The coefficients of all classes of a loss of
