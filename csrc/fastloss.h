@@ -134,10 +134,38 @@ typedef struct fl_loss {
 
 static inline ptrdiff_t fl_bad_weight(ptrdiff_t place) { return place | (ptrdiff_t)1 << (8 * sizeof place - 3); }
 
+/* Columns of a matrix of float64: dense, one after the other, or compressed (CSC). */
+typedef struct fl_columns {
+    const double *data;
+    const int32_t *rows; /* compressed: the row of each number; NULL: dense */
+    const int64_t *starts; /* compressed: where each column begins, and where the last one ends */
+    const int64_t *which; /* those to go through; NULL: `n` from `first` on */
+    ptrdiff_t n_rows, first, n;
+} fl_columns;
+
+/* A round of coordinate descent (descent.h): vectors over the columns gone through, in their order, and over rows. */
+typedef struct fl_descent {
+    fl_columns x;
+    double *coef;
+    const double *l1, *l2, *limit;
+    const double *sum, *curvature; /* of h x_j; of the model, but for l2 */
+    double *slope; /* over rows, but for h times the shift */
+    const double *h;
+    double shift, total; /* total: the sum of h; 0 where there is no constant */
+} fl_descent;
+
+typedef struct fl_column_kernels {
+    void (*products)(const fl_columns *x, const double *v, double *out);
+    void (*moments)(const fl_columns *x, const double *h, double *sum, double *square);
+    void (*scores)(const fl_columns *x, const double *coef, double *z);
+    double (*descend)(fl_descent *descent);
+} fl_column_kernels;
+
 /* All kernels of one instruction set and one real type. */
 typedef struct fl_kernels {
     const char *isa;
     const fl_loss *const *losses; /* ends with NULL */
+    fl_column_kernels columns; /* float64 only */
 } fl_kernels;
 
 /* dispatch.c */

@@ -11,6 +11,7 @@
 #include "ranks.h"
 #include "sets.h"
 #include "segments.h"
+#include "descent.h"
 #define FL_FORMULAS
 #include "losses.def"
 #undef FL_FORMULAS
@@ -29,4 +30,7 @@ extern const fl_kernels TABLE __attribute__((visibility("hidden")));
 const fl_kernels TABLE = {
     .isa = STRING(FL_ISA),
     .losses = losses,
+#if FL_REAL == 64
+    .columns = {column_products, column_moments, column_scores, descend},
+#endif
 };

@@ -19,7 +19,7 @@ from cython.parallel cimport prange, threadid
 from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport NAN, copysign, fabs, frexp, ldexp
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memset, strcmp, strncpy
 
 cimport numpy as cnp
@@ -119,9 +119,35 @@ cdef extern from "fastloss.h" nogil:
         fl_pass passes[4]
         fl_size scratch, shared
 
+    ctypedef struct fl_columns:
+        const double *data
+        const int32_t *rows
+        const int64_t *starts
+        const int64_t *which
+        ptrdiff_t n_rows, first, n
+
+    ctypedef struct fl_descent:
+        fl_columns x
+        double *coef
+        const double *l1
+        const double *l2
+        const double *limit
+        const double *sum
+        const double *curvature
+        double *slope
+        const double *h
+        double shift, total
+
+    ctypedef struct fl_column_kernels:
+        void (*products)(const fl_columns *, const double *, double *) noexcept nogil
+        void (*moments)(const fl_columns *, const double *, double *, double *) noexcept nogil
+        void (*scores)(const fl_columns *, const double *, double *) noexcept nogil
+        double (*descend)(fl_descent *) noexcept nogil
+
     ctypedef struct fl_kernels:
         const char *isa
         const fl_loss *const *losses
+        fl_column_kernels columns
 
     ptrdiff_t fl_bad_weight(ptrdiff_t place)
     ptrdiff_t fl_workspace(ptrdiff_t n_rows, ptrdiff_t n_segments, ptrdiff_t n_blocks)
@@ -2112,3 +2138,72 @@ def _new_flat(Loss loss not None, int want, ptrdiff_t n_columns, bint single):
     flat.type = FL_F32 if single else FL_F64
     n_flats += 1
     return <size_t>fl_flats[n_flats - 1]
+# ------------------------------------------------------------------------------------------------------- columns
+
+cdef class Columns:
+    """Columns of a matrix of float64, of which linear models make products, and on which they descend.
+
+    `data` of shape (columns, n_rows), or with `rows` and `starts` that of a compressed matrix. Nothing is checked; the
+    GIL is free meanwhile, and threads may share the object.
+    """
+
+    cdef fl_columns x
+    cdef object kept
+
+    def __init__(self, const double[::1] data, ptrdiff_t n_rows, const int32_t[::1] rows=None,
+                 const int64_t[::1] starts=None):
+        self.kept = data, rows, starts
+        self.x.data = <const double *>&data[0] if data.shape[0] else NULL
+        self.x.n_rows = n_rows
+        self.x.rows, self.x.starts, self.x.which = NULL, NULL, NULL
+        if starts is not None:  # a matrix of nothing is no dense one
+            self.x.starts = &starts[0]
+            self.x.rows = &rows[0] if rows.shape[0] else <const int32_t *>&starts[0]
+
+    def products(self, const double[::1] v, double[::1] out, ptrdiff_t first=0, const int64_t[::1] which=None):
+        """Set `out` to the products of the columns from `first` on, or of some, with v, of shape (n_rows,)."""
+        cdef fl_columns x = self.x
+        x.first, x.n = first, out.shape[0]
+        if x.n > 0:
+            if which is not None:
+                x.which = &which[0]
+            with nogil:
+                kernels64.columns.products(&x, &v[0], &out[0])
+
+    def moments(self, const int64_t[::1] which, const double[::1] h, double[::1] sums, double[::1] squares):
+        """Set sums and squares to the sums of h x and h x^2 for some columns x."""
+        cdef fl_columns x = self.x
+        x.n = which.shape[0]
+        if x.n > 0:
+            x.which = &which[0]
+            with nogil:
+                kernels64.columns.moments(&x, &h[0], &sums[0], &squares[0])
+
+    def scores(self, const int64_t[::1] which, const double[::1] coef, double[::1] z):
+        """Add some columns times their coefficients to z, of shape (n_rows,)."""
+        cdef fl_columns x = self.x
+        x.n = which.shape[0]
+        if x.n > 0:
+            x.which = &which[0]
+            with nogil:
+                kernels64.columns.scores(&x, &coef[0], &z[0])
+
+    def descend(self, const int64_t[::1] which, double[::1] coef, const double[:, ::1] of_columns,
+                double[::1] slope, const double[::1] h, double shift, double total):
+        """Go once through some columns: see csrc/descent.h. Return the largest violation and the shift.
+
+        The rows of `of_columns`: l1, l2, limits, sums of h x, and curvatures.
+        """
+        cdef fl_descent d
+        cdef double violation
+        d.x = self.x
+        d.x.n = which.shape[0]
+        if d.x.n == 0:
+            return 0.0, shift
+        d.x.which = &which[0]
+        d.coef, d.slope, d.h, d.shift, d.total = &coef[0], &slope[0], &h[0], shift, total
+        d.l1, d.l2, d.limit = &of_columns[0, 0], &of_columns[1, 0], &of_columns[2, 0]
+        d.sum, d.curvature = &of_columns[3, 0], &of_columns[4, 0]
+        with nogil:
+            violation = kernels64.columns.descend(&d)
+        return violation, d.shift

@@ -643,7 +643,7 @@ def test_probabilities_sum_to_one_and_undo_what_the_loss_weighs(cancer, wine):
         (LossClassifier("cros_entropy"), "labels", "did you mean 'cross_entropy'"),
         (LossClassifier(fl.CrossEntropy(ignore_index=-1)), "labels", "ignore_index has no meaning"),
         (LossClassifier(penalty="l3"), "labels", "penalty must be None, 'l1', 'l2' or 'elasticnet', got 'l3'"),
-        (LossClassifier(solver="sag"), "labels", "solver must be 'auto', 'newton' or 'lbfgs', got 'sag'"),
+        (LossClassifier(solver="sag"), "labels", "solver must be 'auto', 'newton', 'lbfgs' or 'descent', got 'sag'"),
         (LossClassifier(alpha=-1.0), "labels", "alpha must lie in"),
         (LossClassifier(l1_ratio=1.5), "labels", "l1_ratio must lie in"),
         (LossClassifier(tol=0.0), "labels", "tol must lie in"),

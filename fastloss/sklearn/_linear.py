@@ -647,11 +647,13 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         Whether there is an intercept; else it is 0.
     class_weight : dict, "balanced" or None, default None
         What multiplies the weights of the rows of each class; "balanced" gives all classes the same total.
-    solver : {"auto", "newton", "lbfgs"}, default "auto"
+    solver : {"auto", "newton", "lbfgs", "descent"}, default "auto"
         "newton" forms the Hessian, of ``n_features + 1`` rows and columns, or that times the number of classes for a
         loss of rows. It takes few iterations, and coefficients that are 0 are exactly 0. "lbfgs" is SciPy's L-BFGS-B,
-        in coordinates in which the Hessian of a sample of the rows is the identity where that is cheap. "auto" takes
-        "newton" where the Hessian is small and cheap, or there is an L1 norm or a kink, else "lbfgs".
+        in coordinates in which the Hessian of a sample of the rows is the identity where that is cheap. "descent" goes
+        from column to column of a working set, for an L1 norm and very many features. "auto" takes "descent" where
+        there is an L1 norm and 256 features or more, "newton" where the Hessian is small and cheap, or there is an L1
+        norm or a kink, else "lbfgs".
     max_iter : int, default 1000
         The most iterations.
     tol : float, default 1e-6
@@ -1109,7 +1111,7 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         The share of the L1 norm in "elasticnet"; in [0, 1].
     fit_intercept : bool, default True
         Whether there is an intercept; else it is 0.
-    solver : {"auto", "newton", "lbfgs"}, default "auto"
+    solver : {"auto", "newton", "lbfgs", "descent"}, default "auto"
         As for `LossClassifier`.
     max_iter : int, default 1000
         The most iterations.

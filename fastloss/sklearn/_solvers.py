@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 
 from ._algebra import Factor
 from ._bounded import Bounds, boxed, clipped, ranges, smallest_subgradient
+from ._descent import descend
 from ._interior import interior, lasso
 from ._objective import SAMPLE_ROWS, Kinks, MeanLoss, RankKinks, Scores, columns_of
 
@@ -33,6 +34,8 @@ EPSILON = float(np.finfo(np.float64).eps)
 PATIENCE = 20
 # With so many times as many columns as rows, combinations of the rows are fewer unknowns.
 MORE_COLUMNS = 1.5
+# From so many columns on coordinate descent is faster under an L1 norm: Newton's method needs their matrix.
+MANY_COLUMNS = 256
 # Up to where steps are made more cautious.
 MOST_CAUTION = 4**10
 # Conjugate gradients end with so much of the residual, or after so many products.
@@ -511,7 +514,11 @@ def _lbfgs(objective: Objective, theta: np.ndarray, progress: Progress, scaling:
 # ------------------------------------------------------------------------------------------------- how to go about it
 
 
-SOLVERS: dict[str, Callable[[Objective, np.ndarray, Progress], Fit]] = {"newton": newton, "lbfgs": lbfgs}
+SOLVERS: dict[str, Callable[[Objective, np.ndarray, Progress], Fit]] = {
+    "newton": newton,
+    "lbfgs": lbfgs,
+    "descent": descend,
+}
 
 
 def choose(solver: str, mean: MeanLoss, has_l1: bool, rounded: bool) -> str:
@@ -520,6 +527,13 @@ def choose(solver: str, mean: MeanLoss, has_l1: bool, rounded: bool) -> str:
         return solver
     width = width_of(mean)
     n_blocks = 1 if mean.scores.is_coupled else mean.shape[0]
+    if (
+        has_l1
+        and not rounded
+        and not mean.scores.is_coupled
+        and (mean.n_features >= MANY_COLUMNS or width > MOST_NEWTON)
+    ):
+        return "descent"
     if width > MOST_NEWTON:
         return "lbfgs"
     if has_l1 or rounded:
@@ -604,6 +618,10 @@ def through(
         near = tol if is_last else max(tol, 1e-2)
         objective = problem.objective(mean.with_scores(scores), near, abs(scale))
         fit = SOLVERS[name](objective, theta, progress)
+        if is_last and name == "descent" and fit.stopped and not progress.is_over:
+            other = newton if width_of(mean) <= MOST_NEWTON else lbfgs
+            again = other(objective, fit.theta, progress)
+            fit = again if again.value < fit.value or not again.stopped else fit
         if is_last and name == "lbfgs" and fit.stopped and not progress.is_over:
             # What is left is a matter of the curvature of all rows.
             if width_of(mean) <= MOST_NEWTON:

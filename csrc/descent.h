@@ -1,0 +1,132 @@
+/* Columns of a matrix, dense or sparse, and one round of coordinate descent over them.
+ *
+ * What is minimised is a quadratic model, by the coefficients of some columns x_j and a constant s:
+ *
+ *     sum_i q_i d_i + h_i d_i^2 / 2  +  sum_j l1_j |c_j| + l2_j c_j^2 / 2,    d_i = the change of sum_j c_j x_ij + s
+ *
+ * The slope q + h d is kept up to date but for h s, which is in all rows: sparse columns stay sparse though s is at its minimum
+ * after each step. Eliminated so, it centres the columns about their mean with weights h (Friedman, Hastie and Tibshirani 2010).
+ */
+#ifndef FASTLOSS_DESCENT_H
+#define FASTLOSS_DESCENT_H
+
+#include "fastloss.h"
+#include "simd.h"
+
+#if FL_REAL == 64
+
+enum { AHEAD = 4 * GROUP, AT_ONCE = AHEAD * WIDTH }; /* sums that do not wait for each other */
+
+static double dense_product(const double *x, const double *v, ptrdiff_t n)
+{
+    vreal sums[AHEAD];
+    double rest = 0, total = 0;
+    ptrdiff_t i = 0;
+    for (int k = 0; k < AHEAD; k++) sums[k] = ZERO;
+    for (; i + AT_ONCE <= n; i += AT_ONCE)
+        for (int k = 0; k < AHEAD; k++) sums[k] = fmadd(load(x + i + k * WIDTH), load(v + i + k * WIDTH), sums[k]);
+    for (; i < n; i++) rest += x[i] * v[i];
+    for (int k = 1; k < AHEAD; k++) sums[0] += sums[k];
+    for (int j = 0; j < WIDTH; j++) total += sums[0][j];
+    return total + rest;
+}
+
+static double sparse_product(const double *x, const int32_t *row, const double *v, ptrdiff_t n)
+{
+    double a = 0, b = 0, c = 0, d = 0;
+    ptrdiff_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        a += x[i] * v[row[i]], b += x[i + 1] * v[row[i + 1]];
+        c += x[i + 2] * v[row[i + 2]], d += x[i + 3] * v[row[i + 3]];
+    }
+    for (; i < n; i++) a += x[i] * v[row[i]];
+    return (a + b) + (c + d);
+}
+
+typedef struct column {
+    const double *x;
+    const int32_t *row; /* NULL: dense */
+    ptrdiff_t n;
+} column;
+
+ALWAYS_INLINE column column_of(const fl_columns *all, ptrdiff_t k)
+{
+    int64_t j = all->which ? all->which[k] : all->first + k;
+    if (!all->rows) return (column){all->data + j * all->n_rows, NULL, all->n_rows};
+    int64_t at = all->starts[j];
+    return (column){all->data + at, all->rows + at, all->starts[j + 1] - at};
+}
+
+ALWAYS_INLINE double product(column c, const double *v)
+{
+    return c.row ? sparse_product(c.x, c.row, v, c.n) : dense_product(c.x, v, c.n);
+}
+
+/* out_j = sum_i x_ij v_i */
+static void column_products(const fl_columns *all, const double *v, double *out)
+{
+    for (ptrdiff_t k = 0; k < all->n; k++) out[k] = product(column_of(all, k), v);
+}
+
+/* sum_j = sum_i h_i x_ij and square_j = sum_i h_i x_ij^2 */
+static void column_moments(const fl_columns *all, const double *h, double *sum, double *square)
+{
+    for (ptrdiff_t k = 0; k < all->n; k++) {
+        column c = column_of(all, k);
+        double first = 0, second = 0;
+        for (ptrdiff_t i = 0; i < c.n; i++) {
+            double part = h[c.row ? c.row[i] : i] * c.x[i];
+            first += part, second += part * c.x[i];
+        }
+        sum[k] = first, square[k] = second;
+    }
+}
+
+/* z_i += sum_j x_ij coef_j */
+static void column_scores(const fl_columns *all, const double *coef, double *z)
+{
+    for (ptrdiff_t k = 0; k < all->n; k++) {
+        column c = column_of(all, k);
+        if (coef[k] == 0) continue;
+        if (c.row)
+            for (ptrdiff_t i = 0; i < c.n; i++) z[c.row[i]] += coef[k] * c.x[i];
+        else
+            for (ptrdiff_t i = 0; i < c.n; i++) z[i] += coef[k] * c.x[i];
+    }
+}
+
+static void move_slope(column c, const double *h, double step, double *slope)
+{
+    ptrdiff_t i = 0;
+    if (c.row) {
+        for (; i < c.n; i++) slope[c.row[i]] += step * c.x[i] * h[c.row[i]];
+        return;
+    }
+    for (; i + WIDTH <= c.n; i += WIDTH)
+        store(slope + i, fmadd(splat(step) * load(c.x + i), load(h + i), load(slope + i)));
+    for (; i < c.n; i++) slope[i] += step * c.x[i] * h[i];
+}
+
+/* A step in each coordinate; the largest derivative that one of them had left, over its limit. */
+static double descend(fl_descent *d)
+{
+    double largest = 0;
+    for (ptrdiff_t k = 0; k < d->x.n; k++) {
+        column c = column_of(&d->x, k);
+        double before = d->coef[k], curvature = d->curvature[k] + d->l2[k];
+        if (!(curvature > 0)) continue;
+        double slope = product(c, d->slope) + d->shift * d->sum[k] + d->l2[k] * before;
+        double goal = curvature * before - slope, size = __builtin_fabs(goal) - d->l1[k];
+        double after = size > 0 ? __builtin_copysign(size, goal) / curvature : 0, step = after - before;
+        if (step == 0) continue;
+        double violation = __builtin_fabs(step) * curvature / d->limit[k];
+        largest = violation > largest ? violation : largest;
+        d->coef[k] = after;
+        move_slope(c, d->h, step, d->slope);
+        if (d->total > 0) d->shift -= step * d->sum[k] / d->total;
+    }
+    return largest;
+}
+
+#endif
+#endif

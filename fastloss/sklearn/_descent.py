@@ -1,0 +1,419 @@
+"""Coordinate descent on columns, for L1 norms: working sets, Newton's models, extrapolation (Massias et al. 2020).
+
+A round takes the gradient by all coordinates and chooses a working set: the columns in use and those that are furthest
+from where they should be. On these, and no others, models of second order are minimised column by column until they
+are as good as the rest. It ends by the gradient of all columns; nothing of the size columns by columns is ever made.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.linalg import LinAlgError, solve
+
+from .._kernels import Columns as Kernels
+from ._objective import BLOCK_BYTES, MeanLoss, Scores
+
+if TYPE_CHECKING:
+    from ._solvers import Fit, Objective, Progress
+
+# The first working set has so many columns, and each so many times as many as are in use.
+FEWEST, GROWTH = 100, 2
+# A round ends with so much of the violation of all columns, each of its models with so much of that.
+OF_ROUND, OF_MODEL = 0.1, 0.1
+MOST_MODELS, MOST_EPOCHS = 30, 2000
+# Iterates that an extrapolation is made of.
+REMEMBERED = 5
+# Numbers of X that take longer than the hand-over from thread to thread.
+WORTH_THREADS = 1 << 19
+EPSILON = float(np.finfo(np.float64).eps)
+# Rounds that may bring nothing before the fit gives up.
+PATIENCE = 3
+
+
+class _Sparse:
+    """Columns of a sparse X as they are: coordinates are coefficients."""
+
+    def __init__(self, mean: MeanLoss) -> None:
+        x = mean.x.tocsc()
+        if not x.has_canonical_format:
+            x = x.copy() if x is mean.x else x
+            x.sum_duplicates()
+        self.starts = x.indptr.astype(np.int64)
+        self.kernels = Kernels(
+            x.data.astype(np.float64, copy=False),
+            x.shape[0],
+            x.indices.astype(np.int32, copy=False),
+            self.starts,
+        )
+        self.executor, self.n_features = mean.executor, x.shape[1]
+        columns = mean.columns
+        self.unit = np.where(columns.moves, columns.spread, 1.0)
+        self.centre = columns.centre
+        # Spans of about as many numbers each, for threads; few are done before these are awake.
+        n_spans = 1 if len(x.data) < WORTH_THREADS else 8
+        bounds = np.searchsorted(self.starts, np.linspace(0, self.starts[-1], n_spans + 1)[1:-1])
+        self.bounds = [0, *(int(each) for each in bounds), self.n_features]
+
+    def gradients(self, slopes: np.ndarray) -> np.ndarray:
+        """The products of all centred columns, in units of their spread, with vectors of rows."""
+        out = np.empty((len(slopes), self.n_features))
+        spans = [slice(a, b) for a, b in zip(self.bounds, self.bounds[1:], strict=False) if a < b]
+
+        def job(span: slice) -> None:
+            for slope, row in zip(slopes, out, strict=True):
+                self.kernels.products(slope, row[span], span.start)
+
+        _run(self.executor, job, spans)
+        out -= np.sum(slopes, axis=1, keepdims=True) * self.centre
+        return np.divide(out, self.unit, out=out)
+
+    def size_of(self, which: np.ndarray) -> int:
+        """The numbers in some columns."""
+        return int(np.sum(self.starts[which + 1] - self.starts[which]))
+
+    def take(self, which: np.ndarray) -> np.ndarray:
+        """Make columns ready; return their numbers among what the kernels see."""
+        return which
+
+    def shift_of(self, coordinates: np.ndarray) -> float:
+        """What a constant has to add where the columns are not centred."""
+        return -float(np.sum(coordinates / self.unit * self.centre))
+
+
+class _Dense:
+    """Columns of a dense X, centred and in units of their spread, copied as they are needed."""
+
+    def __init__(self, mean: MeanLoss) -> None:
+        self.x, self.columns, self.executor = mean.x, mean.columns, mean.executor
+        self.n_rows, self.n_features = mean.x.shape
+        self.unit = np.ones(self.n_features)
+        self.place = np.full(self.n_features, -1)
+        self.copies = np.empty((0, self.n_rows))
+        self.n_copied = 0
+        self.kernels = Kernels(self.copies.ravel(), self.n_rows)
+        self.is_plain = mean.x.dtype == np.float64 and not mean.columns.is_far
+        step = max(16, (4 if self.is_plain else 1) * BLOCK_BYTES // (8 * self.n_rows))
+        self.spans = [slice(at, at + step) for at in range(0, self.n_features, step)]
+
+    def gradients(self, slopes: np.ndarray) -> np.ndarray:
+        """As for sparse columns."""
+        out = np.empty((len(slopes), self.n_features))
+        total = np.sum(slopes, axis=1, keepdims=True)
+        centre, spread = self.columns.centre, self.columns.spread
+
+        def job(span: slice) -> None:
+            x = self.x[:, span]
+            if self.is_plain:
+                out[:, span] = (slopes @ x - total * centre[span]) / spread[span]
+            else:
+                out[:, span] = slopes @ (x - centre[span]) / spread[span]
+
+        _run(self.executor, job, self.spans)
+        return out
+
+    def size_of(self, which: np.ndarray) -> int:
+        """As for sparse columns."""
+        return len(which) * self.n_rows
+
+    def take(self, which: np.ndarray) -> np.ndarray:
+        """As for sparse columns."""
+        new = which[self.place[which] < 0]
+        if len(new):
+            needed = self.n_copied + len(new)
+            if needed > len(self.copies):
+                larger = np.empty((max(needed, 2 * len(self.copies)), self.n_rows))
+                larger[: self.n_copied] = self.copies[: self.n_copied]
+                self.copies = larger
+                self.kernels = Kernels(self.copies.ravel(), self.n_rows)
+            x = self.x[:, new].T.astype(np.float64)
+            x -= self.columns.centre[new, None]
+            x /= self.columns.spread[new, None]
+            self.copies[self.n_copied : needed] = x
+            self.place[new] = np.arange(self.n_copied, needed)
+            self.n_copied = needed
+        return np.asarray(self.place[which])
+
+    def shift_of(self, coordinates: np.ndarray) -> float:
+        """They are centred."""
+        return 0.0
+
+
+def _run(executor: Any, job: Any, spans: list[slice]) -> None:
+    for _ in map(job, spans) if executor is None or len(spans) == 1 else executor.map(job, spans):
+        pass
+
+
+def _in_double(scores: Scores) -> Scores:
+    """The same scores with targets and weights of the precision that they are computed in here."""
+    same = copy.copy(scores)
+    if same.target.dtype.kind == "f":
+        same.target = same.target.astype(np.float64, copy=False)
+    if same.weight is not None:
+        same.weight = same.weight.astype(np.float64, copy=False)
+    return same
+
+
+class _Point:
+    """Coordinates with the scores of all rows, of shape (outputs, rows), and what the loss is there."""
+
+    def __init__(self, theta: np.ndarray, z: np.ndarray, value: float, slope: np.ndarray) -> None:
+        self.theta, self.z, self.value, self.slope = theta, z, value, slope
+
+
+class _Descent:
+    """An objective seen from its columns, in whose own units all is that has the length of a working set."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective, self.mean = objective, objective.mean
+        mean = self.mean
+        self.x: _Sparse | _Dense = _Sparse(mean) if mean.is_sparse else _Dense(mean)
+        self.n, self.scores = mean.n_features, _in_double(mean.scores)
+        unit = self.x.unit
+        self.l1, self.l2 = objective.l1[: self.n] * unit, objective.l2[: self.n] * np.square(unit)
+        self.limits = objective.limits[:, : self.n] * unit
+
+    def point(self, theta: np.ndarray, z: np.ndarray) -> _Point:
+        """The point of coordinates with these scores."""
+        slope = np.empty_like(z)
+        with np.errstate(all="ignore"):
+            value = self.scores.value_and_gradient(z.T, slice(0, self.mean.n_rows), slope.T) / self.mean.total
+        slope /= self.mean.total
+        value += 0.5 * float(np.sum(self.objective.l2 * np.square(theta))) + self.objective.norm(theta)
+        return _Point(theta, z, value, slope)
+
+    def start(self, theta: np.ndarray) -> _Point:
+        """The point of coordinates alone."""
+        z = np.zeros((len(theta), self.mean.n_rows))
+        for coordinates, row in zip(theta, z, strict=True):
+            if self.mean.fit_intercept:
+                row += coordinates[-1] + self.x.shift_of(coordinates[: self.n])
+            used = np.flatnonzero(coordinates[: self.n])
+            which = self.x.take(used)
+            self.x.kernels.scores(which, coordinates[used] / self.x.unit[used], row)
+        return self.point(theta, z)
+
+    def gradient(self, at: _Point) -> np.ndarray:
+        """By all coordinates."""
+        gradient = np.zeros(at.theta.shape)
+        gradient[:, : self.n] = self.x.gradients(at.slope)
+        if self.mean.fit_intercept:
+            gradient[:, -1] = np.sum(at.slope, axis=1)
+        if self.mean.examine is not None and not np.all(np.isfinite(gradient)):
+            self.mean.examine()
+        gradient[:, : self.n] *= self.mean.columns.moves
+        return gradient + self.objective.l2 * at.theta
+
+    def working_sets(self, theta: np.ndarray, excess: np.ndarray, size: int) -> list[np.ndarray]:
+        """The columns in use by each output and the `size` that have the largest excess beside them."""
+        used = theta[:, : self.n] != 0
+        excess = np.where(used, 0.0, excess)
+        far = np.flatnonzero(excess)
+        if len(far) > size:
+            far = far[np.argpartition(-excess.ravel()[far], size)[:size]]
+        used.ravel()[far] = True
+        return [np.flatnonzero(each) for each in used]
+
+    def gap(self, at: _Point, gradient: np.ndarray) -> float:
+        """
+        How far the value is at most above the minimum of a convex loss that is not negative, or inf.
+
+        Scaled by s until the penalty allows it, the slope is a point of the dual problem, and the conjugate of the loss
+        is there at most s times what it is at the slope itself. With L2 its curvature says it.
+        """
+        by_curvature = self.objective.gap(at.theta, gradient)
+        if np.any(self.objective.l2) or np.any(at.theta[:, : self.n][:, self.objective.l1[: self.n] == 0]):
+            return by_curvature
+        norm, n = self.objective.norm(at.theta), self.n
+        with np.errstate(divide="ignore", invalid="ignore"):
+            room = np.where(gradient[:, :n] != 0, self.objective.l1[:n] / np.abs(gradient[:, :n]), np.inf)
+        s = min(1.0, float(np.min(room, initial=1.0)))
+        gap = (1 - s) * (at.value - norm) + norm + s * float(np.vdot(at.theta, gradient))
+        return min(by_curvature, max(gap, 0.0))
+
+
+class _Models:
+    """One quadratic model for each output, of a working set each: none knows of the others."""
+
+    def __init__(self, of: _Descent, at: _Point, working: list[np.ndarray]) -> None:
+        self.of, self.at, self.working = of, at, working
+        x = of.x
+        self.which = [x.take(each) for each in working]
+        self.kernels = x.kernels
+        self.starts = [row[each] / x.unit[each] for row, each in zip(at.theta, working, strict=True)]
+        self.firsts = [np.empty(len(each)) for each in working]
+        for which, slope, first in zip(self.which, at.slope, self.firsts, strict=True):
+            self.kernels.products(slope, first, which=which)
+
+    def violation(self) -> float:
+        """The largest one of the working sets and the intercepts."""
+        of, largest = self.of, 0.0
+        for k, (columns, start, first) in enumerate(zip(self.working, self.starts, self.firsts, strict=True)):
+            gradient, l1 = first + of.l2[columns] * start, of.l1[columns]
+            excess = np.where(start != 0, np.abs(gradient + l1 * np.sign(start)), np.abs(gradient) - l1)
+            largest = max(largest, float(np.max(excess / of.limits[k, columns], initial=0.0)))
+            if of.mean.fit_intercept:
+                largest = max(largest, abs(float(np.sum(self.at.slope[k]))) / of.objective.limits[k, -1])
+        return largest
+
+    def minimise(self, curvature: np.ndarray, goal: float) -> float:
+        """Set `steps` of columns and `shifts` of constants; return how far value and slope say that it falls."""
+        outputs = range(len(self.working))
+        job = lambda k: self._minimise(k, np.ascontiguousarray(curvature[:, k], dtype=np.float64), goal)
+        executor = self.of.mean.executor
+        small = len(outputs) == 1 or sum(map(self.of.x.size_of, self.which)) < WORTH_THREADS
+        done = list(map(job, outputs) if executor is None or small else executor.map(job, outputs))
+        self.steps, self.shifts = [each[0] for each in done], [each[1] for each in done]
+        return sum(each[2] for each in done)
+
+    def _minimise(self, k: int, h: np.ndarray, goal: float) -> tuple[np.ndarray, float, float]:
+        of, columns, start, first = self.of, self.working[k], self.starts[k], self.firsts[k]
+        h /= of.mean.total
+        of_columns = np.empty((5, len(columns)))
+        of_columns[:3] = of.l1[columns], of.l2[columns], of.limits[k, columns]
+        self.kernels.moments(self.which[k], h, of_columns[3], of_columns[4])
+        total = float(np.sum(h)) if of.mean.fit_intercept else 0.0
+        if total > 0:
+            of_columns[4] -= np.square(of_columns[3]) / total
+        np.maximum(of_columns[4], 0.0, out=of_columns[4])
+        model = _Model(self.at.slope[k], h, of_columns, start, first, total)
+        coef, shift = model.minimise(self.kernels, self.which[k], goal)
+        step = coef - start
+        falls = float((first + of_columns[1] * start) @ step) + shift * float(np.sum(self.at.slope[k]))
+        return step, shift, falls + float(of_columns[0] @ (np.abs(coef) - np.abs(start)))
+
+    def search(self, falls: float, noise: float) -> tuple[_Point | None, float]:
+        """Go so far along the steps that the value falls; return the point and the share of the steps."""
+        of, at = self.of, self.at
+        change, dz = np.zeros(at.theta.shape), np.zeros(at.z.shape)
+        for k, columns in enumerate(self.working):
+            dz[k] = self.shifts[k]
+            self.kernels.scores(self.which[k], self.steps[k], dz[k])
+            change[k, columns] = self.steps[k] * of.x.unit[columns]
+            if of.mean.fit_intercept:
+                change[k, -1] = self.shifts[k] - of.x.shift_of(change[k, : of.n])
+        share = 1.0
+        while share > 1e-9:
+            trial = of.point(at.theta + share * change, at.z + share * dz)
+            if trial.value <= at.value + 1e-4 * share * falls + noise:
+                return trial, share
+            share *= 0.5 if np.isfinite(trial.value) else 0.1
+        return None, 0.0
+
+
+class _Model:
+    """A quadratic model of one output, coordinate descent on it, and extrapolation of that."""
+
+    def __init__(
+        self,
+        slope: np.ndarray,
+        h: np.ndarray,
+        of_columns: np.ndarray,
+        start: np.ndarray,
+        first: np.ndarray,
+        total: float,
+    ) -> None:
+        """`first`: the derivatives of the loss by the coefficients at the start; `total`: of h, or 0."""
+        self.slope, self.h, self.of_columns, self.start, self.first, self.total = (
+            slope,
+            h,
+            of_columns,
+            start,
+            first,
+            total,
+        )
+        self.inverse = np.divide(1.0, h, out=np.zeros_like(h), where=h > 0)
+
+    def minimise(self, kernels: Any, which: np.ndarray, goal: float) -> tuple[np.ndarray, float]:
+        """Return coefficients and the shift of the constant."""
+        n = len(which)
+        history = np.empty((REMEMBERED + 1, n + len(self.h) + 1))
+        coef, slope = self.start.copy(), self.slope.copy()
+        shift = -float(np.sum(slope)) / self.total if self.total > 0 else 0.0
+        for epoch in range(MOST_EPOCHS):
+            at = epoch % REMEMBERED
+            if epoch and at == 0:
+                history[-1, :n], history[-1, n:-1], history[-1, -1] = coef, slope, shift
+                found = self.extrapolated(history, n)
+                if found is not None:
+                    coef, slope, shift = found
+            history[at, :n], history[at, n:-1], history[at, -1] = coef, slope, shift
+            violation, shift = kernels.descend(which, coef, self.of_columns, slope, self.h, shift, self.total)
+            if violation <= goal:
+                break
+        return coef, shift
+
+    def value(self, coef: np.ndarray, slope: np.ndarray, shift: float) -> float:
+        """The model, but for a constant."""
+        step, moved = coef - self.start, slope + self.h * shift - self.slope
+        value = float(self.first @ step) + shift * float(np.sum(self.slope))
+        value += 0.5 * float(moved @ (moved * self.inverse))
+        return value + float(self.of_columns[0] @ np.abs(coef)) + 0.5 * float(self.of_columns[1] @ np.square(coef))
+
+    def extrapolated(self, history: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, float] | None:
+        """The combination of iterates that moves least, if the model is lower there."""
+        moves = np.diff(history[:, :n], axis=0)
+        products = moves @ moves.T
+        size = float(np.trace(products))
+        if not 0 < size < np.inf:
+            return None
+        products += 1e-12 * size * np.eye(len(products))
+        try:
+            share = solve(products, np.ones(len(products)), assume_a="pos", check_finite=False)
+        except LinAlgError:
+            return None
+        mixed = share / np.sum(share) @ history[1:]
+        coef, slope, shift = mixed[:n].copy(), mixed[n:-1].copy(), float(mixed[-1])
+        last = history[-1]
+        if not self.value(coef, slope, shift) < self.value(last[:n], last[n:-1], float(last[-1])):
+            return None
+        return coef, slope, shift
+
+
+def descend(objective: Objective, theta: np.ndarray, progress: Progress) -> Fit:
+    """Minimise with an L1 norm."""
+    from ._solvers import OUT_OF_DIGITS, OUT_OF_STEPS, Fit
+
+    problem = _Descent(objective)
+    everything, coupled = slice(0, objective.mean.n_rows), objective.mean.scores.is_coupled
+    at, size, failures, caution = problem.start(theta), FEWEST, 0, 1.0
+    while True:
+        gradient = problem.gradient(at)
+        subgradient = np.abs(objective.subgradient(at.theta, gradient))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            excess = np.where(subgradient > 0, subgradient / objective.limits, 0.0)
+        violation = float(np.max(excess)) if np.all(np.isfinite(gradient)) else np.inf
+        size = max(size, (GROWTH - 1) * np.count_nonzero(at.theta[:, : problem.n]))
+        working = problem.working_sets(at.theta, excess[:, : problem.n], size)
+        goal, gap, moved = max(OF_ROUND * violation, 0.1), np.inf, False
+        noise = 8 * EPSILON * abs(at.value)
+        for i in range(MOST_MODELS):
+            models = _Models(problem, at, working)
+            if i and models.violation() <= goal:
+                break
+            cautious = caution > 1
+            with np.errstate(all="ignore"):
+                if coupled:
+                    h = caution * problem.scores.diagonal(at.z.T, everything)
+                else:
+                    h = problem.scores.hessian(at.z.T, everything, "majorize" if cautious else "psd")
+            falls = min(models.minimise(h, OF_MODEL * goal), 0.0)
+            if i == 0:
+                gap = problem.gap(at, gradient) if coupled or cautious else -falls
+                if violation <= 1 and gap <= objective.goal(at.value):
+                    return Fit(at.theta, at.value, violation, gap)
+            if progress.is_over:
+                return Fit(at.theta, at.value, violation, gap, OUT_OF_STEPS)
+            found, share = models.search(falls, noise)
+            if found is None:
+                caution = 2.0
+                break
+            caution = 2.0 if share < 0.6 else 1.0
+            moved = moved or found.value < at.value
+            at = found
+            progress.add(at.value, violation)
+        failures = 0 if moved else failures + 1
+        if failures >= PATIENCE:
+            return Fit(at.theta, at.value, violation, gap, "" if gap <= noise else OUT_OF_DIGITS)

@@ -1,0 +1,169 @@
+"""
+Linear models of many columns with an L1 norm, sparse and dense, held to optima that the solvers have no part in.
+
+For log loss and squares the dual problem is known: what the fit is above the dual value of its own scaled gradient is
+an upper bound of what it is above the minimum.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from scipy import sparse
+from scipy.special import entr, logsumexp
+from sklearn.linear_model import Lasso
+from test_linear_referee import CLOSENESS, LOSSES, judge, name_of
+
+import fastloss as fl
+from fastloss.sklearn import LossClassifier, LossRegressor, _solvers
+
+N, D = 300, 3000
+
+
+def bag_of_words(n=N, d=D, n_classes=2, seed=0):
+    """Counts of words, some of them frequent and most of them rare, and classes that go with some of them."""
+    rng = np.random.default_rng(seed)
+    words = np.minimum((rng.pareto(1.0, n * 40) * 5).astype(int), d - 1)
+    x = sparse.coo_matrix((np.ones(n * 40), (np.repeat(np.arange(n), 40), words)), shape=(n, d)).tocsr()
+    coef = np.zeros((d, n_classes))
+    coef[:60] = rng.standard_normal((60, n_classes))
+    z = x @ coef
+    return x, (z - z.mean(axis=0) + rng.gumbel(size=z.shape)).argmax(axis=1)
+
+
+def gap_of_log_loss(x, y, model, alpha, weight=None):
+    """Objective, and how far it is above a value of the dual problem: relative to the objective."""
+    n_classes = len(model.classes_)
+    w = np.ones(len(y)) / len(y) if weight is None else weight / weight.sum()
+    coef, intercept = np.atleast_2d(model.coef_), np.ravel(model.intercept_)
+    z = x @ coef.T + intercept
+    z = np.column_stack([np.zeros(len(y)), z]) if n_classes == 2 else z
+    objective = w @ (logsumexp(z, axis=1) - z[np.arange(len(y)), y]) + alpha * np.abs(coef).sum()
+    one_hot = np.eye(n_classes)[y]
+    p = np.exp(z - logsumexp(z, axis=1, keepdims=True))
+    # The intercept asks for residuals that sum to 0.
+    balance = w @ (p - one_hot)
+    assert np.abs(balance).max() < 1e-8
+    slope = x.T @ (w[:, None] * (p - one_hot))
+    slope = slope[:, 1:] if n_classes == 2 else slope
+    share = min(1.0, alpha / np.abs(slope).max())
+    dual = w @ entr(one_hot + share * (p - one_hot)).sum(axis=1)
+    return (objective - dual) / objective
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.05])
+@pytest.mark.parametrize("form", ["csr", "csc", "int64", "zeros", "dense", "fortran", "float32"])
+def test_log_loss_ends_at_the_minimum_of_wide_data(form, strength):
+    x, y = bag_of_words()
+    alpha = strength * np.abs(x.T @ (y - y.mean())).max() / len(y)
+    given = {
+        "csr": lambda: x,
+        "csc": x.tocsc,
+        "int64": lambda: with_long_indices(x),
+        "zeros": lambda: with_zeros(x),
+        "dense": x.toarray,
+        "fortran": lambda: np.asfortranarray(x.toarray()),
+        "float32": lambda: x.astype(np.float32),
+    }[form]()
+    model = LossClassifier(penalty="l1", alpha=alpha).fit(given, y)
+    assert 0 < np.count_nonzero(model.coef_) < N
+    assert gap_of_log_loss(x, y, model, alpha) < CLOSENESS
+
+
+def with_long_indices(x):
+    return sparse.csr_matrix((x.data, x.indices.astype(np.int64), x.indptr.astype(np.int64)), shape=x.shape)
+
+
+def with_zeros(x):
+    """Zeros that are stored, and numbers that are stored as two."""
+    x = x.tocoo()
+    rows, columns = np.tile(x.row, 2), np.tile(x.col, 2)
+    data = np.concatenate([0.25 * x.data, 0.75 * x.data])
+    rows, columns = np.append(rows, np.arange(N)), np.append(columns, np.arange(N) + 1000)
+    order = np.lexsort((columns, rows))
+    starts = np.searchsorted(rows[order], np.arange(N + 1))
+    return sparse.csr_matrix((np.append(data, np.zeros(N))[order], columns[order], starts), shape=x.shape)
+
+
+def test_weights_count():
+    x, y = bag_of_words()
+    weight = np.random.default_rng(1).integers(0, 3, N).astype(float)
+    model = LossClassifier(penalty="l1", alpha=1e-2).fit(x, y, weight)
+    assert gap_of_log_loss(x, y, model, 1e-2, weight) < CLOSENESS
+    rows = np.repeat(np.arange(N), weight.astype(int))
+    other = LossClassifier(penalty="l1", alpha=1e-2, tol=1e-9).fit(x[rows], y[rows])
+    np.testing.assert_allclose(model.decision_function(x), other.decision_function(x), atol=1e-4)
+
+
+@pytest.mark.parametrize(("intercept", "far"), [(True, 0.0), (True, 1e4), (False, 0.0)])
+def test_lasso_is_that_of_scikit_learn(intercept, far):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((100, 1000)) + far
+    y = x[:, :10] @ rng.standard_normal(10) + rng.standard_normal(100)
+    ours = LossRegressor("squared_error", penalty="l1", alpha=0.2, fit_intercept=intercept).fit(x, y)
+    theirs = Lasso(alpha=0.1, fit_intercept=intercept, tol=1e-12, max_iter=100_000).fit(x, y)
+    objectives = [np.mean((y - m.predict(x)) ** 2) + 0.2 * np.abs(m.coef_).sum() for m in (ours, theirs)]
+    assert objectives[0] <= objectives[1] * (1 + CLOSENESS)
+
+
+SMOOTH = [loss for loss in LOSSES if not loss.traits.has_kinks]
+KINDS = ["tame", "uncentred", "scales", "rare", "repeated", "zero weights", "sparse", "float32"]
+# Each loss once, in turn with each kind of data.
+SOME = [(KINDS[i % len(KINDS)], loss, ("l1", "elasticnet")[i // 2 % 2]) for i, loss in enumerate(SMOOTH)]
+
+
+@pytest.mark.parametrize(("kind", "loss", "penalty"), SOME, ids=name_of)
+def test_converged_means_at_the_minimum(kind, loss, penalty, monkeypatch):
+    """The referee of all solvers, on narrow data that are treated as wide ones."""
+    monkeypatch.setattr(_solvers, "MANY_COLUMNS", 1)
+    excess, said, _ = judge(loss, penalty, kind)
+    assert excess <= CLOSENESS or said
+
+
+def test_a_million_columns():
+    """No matrix of columns by columns, of which one would take terabytes; and the names are found."""
+    rng = np.random.default_rng(0)
+    n, d = 500, 1_000_000
+    columns = rng.integers(0, d, (n, 20))
+    y = np.arange(n) % 2
+    columns[y == 1, 0] = 123_456
+    columns[::3, 1] = 999_999
+    x = sparse.csr_matrix((np.ones(20 * n), columns.ravel(), np.arange(0, 20 * n + 1, 20)), shape=(n, d))
+    model = LossClassifier(penalty="l1", alpha=0.05).fit(x, y)
+    assert np.flatnonzero(model.coef_).tolist() == [123_456]
+    assert gap_of_log_loss(x, y, model, 0.05) < CLOSENESS
+
+
+def test_bits_do_not_depend_on_threads():
+    x, y = bag_of_words(2000, 20_000)
+    found = []
+    for n in (1, 2, 3):
+        with fl.num_threads(n):
+            found.append(LossClassifier(penalty="l1", alpha=2e-3).fit(x, y).coef_)
+    assert all(np.array_equal(a, b) for a, b in itertools.pairwise(found))
+
+
+def test_max_iter_is_the_limit_and_is_told():
+    x, y = bag_of_words()
+    with pytest.warns(UserWarning, match="max_iter is reached"):
+        model = LossClassifier(penalty="l1", alpha=1e-3, max_iter=2).fit(x, y)
+    assert model.n_iter_ == 2
+
+
+def test_what_is_not_finite_is_found():
+    x = np.random.default_rng(0).standard_normal((50, 30_000))
+    y = x[:, 0] > 0
+    x[7, 29_999] = np.inf
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="X contains infinity"):
+        LossClassifier(penalty="l1").fit(x, y)
+
+
+def test_the_sparse_matrix_stays_as_it_is():
+    x = with_zeros(bag_of_words()[0]).tocsc()
+    before = x.copy()
+    LossClassifier(penalty="l1").fit(x, np.arange(N) % 2)
+    assert np.array_equal(x.data, before.data)
+    assert np.array_equal(x.indices, before.indices)
