@@ -8,12 +8,16 @@ are as good as the rest. It ends by the gradient of all columns; nothing of the 
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, solve
 
+import fastloss as fl
+
 from .._kernels import Columns as Kernels
+from ._algebra import Factor
 from ._objective import BLOCK_BYTES, MeanLoss, Scores
 
 if TYPE_CHECKING:
@@ -29,6 +33,10 @@ REMEMBERED = 5
 # Numbers of X that take longer than the hand-over from thread to thread.
 WORTH_THREADS = 1 << 19
 EPSILON = float(np.finfo(np.float64).eps)
+# So many steps through the columns in use, or numbers in them, are as dear as their matrix.
+WORTH_A_JUMP, MOST_USED = 8.0, 1500
+# Coordinates that may come to 0 on the way there.
+MOST_STOPS = 30
 # Rounds that may bring nothing before the fit gives up.
 PATIENCE = 3
 
@@ -116,7 +124,7 @@ class _Dense:
 
     def size_of(self, which: np.ndarray) -> int:
         """As for sparse columns."""
-        return len(which) * self.n_rows
+        return int(len(which) * self.n_rows)
 
     def take(self, which: np.ndarray) -> np.ndarray:
         """As for sparse columns."""
@@ -204,7 +212,7 @@ class _Descent:
         if self.mean.examine is not None and not np.all(np.isfinite(gradient)):
             self.mean.examine()
         gradient[:, : self.n] *= self.mean.columns.moves
-        return gradient + self.objective.l2 * at.theta
+        return np.asarray(gradient + self.objective.l2 * at.theta)
 
     def working_sets(self, theta: np.ndarray, excess: np.ndarray, size: int) -> list[np.ndarray]:
         """The columns in use by each output and the `size` that have the largest excess beside them."""
@@ -258,31 +266,45 @@ class _Models:
                 largest = max(largest, abs(float(np.sum(self.at.slope[k]))) / of.objective.limits[k, -1])
         return largest
 
-    def minimise(self, curvature: np.ndarray, goal: float) -> float:
-        """Set `steps` of columns and `shifts` of constants; return how far value and slope say that it falls."""
-        outputs = range(len(self.working))
-        job = lambda k: self._minimise(k, np.ascontiguousarray(curvature[:, k], dtype=np.float64), goal)
-        executor = self.of.mean.executor
-        small = len(outputs) == 1 or sum(map(self.of.x.size_of, self.which)) < WORTH_THREADS
-        done = list(map(job, outputs) if executor is None or small else executor.map(job, outputs))
-        self.steps, self.shifts = [each[0] for each in done], [each[1] for each in done]
-        return sum(each[2] for each in done)
+    def minimise(self, curvature: np.ndarray, probability: np.ndarray | None, goal: float) -> float:
+        """
+        Set `steps` of columns and `shifts` of constants; return how far value and slope say that it falls.
 
-    def _minimise(self, k: int, h: np.ndarray, goal: float) -> tuple[np.ndarray, float, float]:
-        of, columns, start, first = self.of, self.working[k], self.starts[k], self.firsts[k]
-        h /= of.mean.total
-        of_columns = np.empty((5, len(columns)))
-        of_columns[:3] = of.l1[columns], of.l2[columns], of.limits[k, columns]
-        self.kernels.moments(self.which[k], h, of_columns[3], of_columns[4])
-        total = float(np.sum(h)) if of.mean.fit_intercept else 0.0
-        if total > 0:
-            of_columns[4] -= np.square(of_columns[3]) / total
-        np.maximum(of_columns[4], 0.0, out=of_columns[4])
-        model = _Model(self.at.slope[k], h, of_columns, start, first, total)
-        coef, shift = model.minimise(self.kernels, self.which[k], goal)
-        step = coef - start
-        falls = float((first + of_columns[1] * start) @ step) + shift * float(np.sum(self.at.slope[k]))
-        return step, shift, falls + float(of_columns[0] @ (np.abs(coef) - np.abs(start)))
+        `curvature` of shape (outputs, rows); with the softmax's probabilities, of that shape, outputs are coupled.
+        """
+        outputs = range(len(self.working))
+        models = [self._model([k], curvature, None) for k in outputs] if probability is None else []
+        if probability is not None:
+            models = [self._model(list(outputs), curvature, probability)]
+        executor = self.of.mean.executor
+        size = sum(map(self.of.x.size_of, self.which))
+        small = len(models) == 1 or size < WORTH_THREADS
+        job = lambda model: model.minimise(goal, size // len(models))
+        done = list(map(job, models) if executor is None or small else executor.map(job, models))
+        ends = list(itertools.chain.from_iterable(each[0] for each in done))
+        self.steps = [end - start for end, start in zip(ends, self.starts, strict=True)]
+        self.shifts = np.concatenate([each[1] for each in done])
+        falls = float(self.shifts @ np.sum(self.at.slope, axis=1))
+        for columns, start, end, first in zip(self.working, self.starts, ends, self.firsts, strict=True):
+            falls += float((first + self.of.l2[columns] * start) @ (end - start))
+            falls += float(self.of.l1[columns] @ (np.abs(end) - np.abs(start)))
+        return falls
+
+    def _model(self, outputs: list[int], curvature: np.ndarray, probability: np.ndarray | None) -> _Model:
+        of, of_columns = self.of, []
+        h = curvature[outputs] / of.mean.total
+        totals = np.sum(h, axis=1) if of.mean.fit_intercept else np.zeros(len(h))
+        for k, of_rows, total in zip(outputs, h, totals, strict=True):
+            columns = self.working[k]
+            each = np.empty((5, len(columns)))
+            each[:3] = of.l1[columns], of.l2[columns], of.limits[k, columns]
+            self.kernels.moments(self.which[k], of_rows, each[3], each[4])
+            if total > 0:
+                each[4] -= np.square(each[3]) / total
+            np.maximum(each[4], 0.0, out=each[4])
+            of_columns.append(each)
+        which, starts, firsts = ([all_of[k] for k in outputs] for all_of in (self.which, self.starts, self.firsts))
+        return _Model(self.kernels, which, starts, firsts, of_columns, self.at.slope[outputs], h, totals, probability)
 
     def search(self, falls: float, noise: float) -> tuple[_Point | None, float]:
         """Go so far along the steps that the value falls; return the point and the share of the steps."""
@@ -304,72 +326,199 @@ class _Models:
 
 
 class _Model:
-    """A quadratic model of one output, coordinate descent on it, and extrapolation of that."""
+    """
+    A quadratic model of one output or of coupled ones, coordinate descent on it, and extrapolation of that.
+
+    The curvature by the scores of a row is h, or of coupled ones with probabilities p it is w (diag(p) - p p'), in
+    which h are the diagonals: outputs take turns, and what all the others do to one is known from the mean of all
+    changes, sum_k p_k d_k.
+    """
 
     def __init__(
         self,
-        slope: np.ndarray,
+        kernels: Any,
+        which: list[np.ndarray],
+        starts: list[np.ndarray],
+        firsts: list[np.ndarray],
+        of_columns: list[np.ndarray],
+        slopes: np.ndarray,
         h: np.ndarray,
-        of_columns: np.ndarray,
-        start: np.ndarray,
-        first: np.ndarray,
-        total: float,
+        totals: np.ndarray,
+        probability: np.ndarray | None,
     ) -> None:
-        """`first`: the derivatives of the loss by the coefficients at the start; `total`: of h, or 0."""
-        self.slope, self.h, self.of_columns, self.start, self.first, self.total = (
-            slope,
-            h,
-            of_columns,
-            start,
-            first,
-            total,
-        )
-        self.inverse = np.divide(1.0, h, out=np.zeros_like(h), where=h > 0)
+        """`firsts`: derivatives of the loss by the coefficients at the start; `totals`: sums of h, or zeros."""
+        self.kernels, self.which, self.starts, self.of_columns = kernels, which, starts, of_columns
+        self.slopes, self.h, self.totals, self.p = slopes, h, totals, probability
+        self.first, self.start = np.concatenate(firsts), np.concatenate(starts)
+        self.l1, self.l2 = (np.concatenate([each[i] for each in of_columns]) for i in (0, 1))
+        self.bounds = np.cumsum([len(start) for start in starts])[:-1]
+        if probability is not None:
+            # Of rows that are sure of their class there is no curvature, and nothing to divide.
+            own = np.sum(probability * (1 - probability), axis=0)
+            self.w = np.sum(h, axis=0) / np.maximum(own, 1e-300)
+            self.wp = probability * self.w
 
-    def minimise(self, kernels: Any, which: np.ndarray, goal: float) -> tuple[np.ndarray, float]:
-        """Return coefficients and the shift of the constant."""
-        n = len(which)
-        history = np.empty((REMEMBERED + 1, n + len(self.h) + 1))
-        coef, slope = self.start.copy(), self.slope.copy()
-        shift = -float(np.sum(slope)) / self.total if self.total > 0 else 0.0
+    def minimise(self, goal: float, size: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """Return the coefficients and the shifts of the constants; `size`: the numbers of X that it goes through."""
+        n = len(self.start)
+        state = np.concatenate([self.start, np.zeros(len(self.h))])
+        history = np.empty((REMEMBERED + 1, len(state)))
+        self._place(state, None)
+        spent = 0.0
         for epoch in range(MOST_EPOCHS):
             at = epoch % REMEMBERED
             if epoch and at == 0:
-                history[-1, :n], history[-1, n:-1], history[-1, -1] = coef, slope, shift
-                found = self.extrapolated(history, n)
-                if found is not None:
-                    coef, slope, shift = found
-            history[at, :n], history[at, n:-1], history[at, -1] = coef, slope, shift
-            violation, shift = kernels.descend(which, coef, self.of_columns, slope, self.h, shift, self.total)
-            if violation <= goal:
+                spent += REMEMBERED * size
+                used = int(np.count_nonzero(state[:n]))
+                if spent * WORTH_A_JUMP >= len(self.h[0]) * used**2 and used <= MOST_USED:
+                    self._jump(state)
+                    spent = 0.0
+                else:
+                    history[-1] = state
+                    self._extrapolate(history, state)
+            history[at] = state
+            coefs, shifts = np.split(state[:n], self.bounds), state[n:]
+            if max(self._visit(k, coef, shifts) for k, coef in enumerate(coefs)) <= goal:
                 break
-        return coef, shift
+        return np.split(state[:n], self.bounds), state[n:]
 
-    def value(self, coef: np.ndarray, slope: np.ndarray, shift: float) -> float:
+    def _visit(self, k: int, coef: np.ndarray, shifts: np.ndarray) -> float:
+        before, shift = coef.copy(), float(shifts[k])
+        slope = self.now[k]
+        if self.p is not None:
+            others = self.mean - self.p[k] * self.moved[k]
+            slope -= self.wp[k] * (others - self.others[k])
+            self.others[k] = others
+        total = float(self.totals[k])
+        if total > 0:
+            shifts[k] = -float(np.sum(slope)) / total
+        violation, shifts[k] = self.kernels.descend(
+            self.which[k], coef, self.of_columns[k], slope, self.h[k], float(shifts[k]), total
+        )
+        if self.p is not None:
+            step = np.full(len(slope), shifts[k] - shift)
+            self.kernels.scores(self.which[k], coef - before, step)
+            self.moved[k] += step
+            self.mean += self.p[k] * step
+        return float(violation)
+
+    def _moves(self, state: np.ndarray) -> np.ndarray:
+        """The changes of the scores."""
+        n = len(self.start)
+        moves = np.empty(self.h.shape)
+        moves[:] = state[n:, None]
+        for which, step, row in zip(self.which, np.split(state[:n] - self.start, self.bounds), moves, strict=True):
+            self.kernels.scores(which, step, row)
+        return moves
+
+    def _place(self, state: np.ndarray, moves: np.ndarray | None) -> None:
+        """Set what is kept of rows while the coordinates move."""
+        shifts = state[len(self.start) :, None]
+        self.now = self.slopes.copy() if moves is None else self.slopes + self.h * (moves - shifts)
+        if self.p is not None:
+            self.moved = np.zeros(self.h.shape) if moves is None else moves
+            self.mean = np.sum(self.p * self.moved, axis=0)
+            self.others = self.mean - self.p * self.moved
+            self.now -= self.wp * self.others
+
+    def _value(self, state: np.ndarray, moves: np.ndarray) -> float:
         """The model, but for a constant."""
-        step, moved = coef - self.start, slope + self.h * shift - self.slope
-        value = float(self.first @ step) + shift * float(np.sum(self.slope))
-        value += 0.5 * float(moved @ (moved * self.inverse))
-        return value + float(self.of_columns[0] @ np.abs(coef)) + 0.5 * float(self.of_columns[1] @ np.square(coef))
+        coef, shifts = state[: len(self.start)], state[len(self.start) :]
+        value = float(self.first @ (coef - self.start)) + float(shifts @ np.sum(self.slopes, axis=1))
+        if self.p is None:
+            value += 0.5 * float(np.sum(self.h * np.square(moves)))
+        else:
+            distance = moves - np.sum(self.p * moves, axis=0)
+            value += 0.5 * float(np.sum(self.wp * np.square(distance)))
+        return value + float(self.l1 @ np.abs(coef)) + 0.5 * float(self.l2 @ np.square(coef))
 
-    def extrapolated(self, history: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, float] | None:
-        """The combination of iterates that moves least, if the model is lower there."""
-        moves = np.diff(history[:, :n], axis=0)
-        products = moves @ moves.T
+    def _jump(self, state: np.ndarray) -> None:
+        """Go to the minimum of the model among the coordinates in use and their signs, if it is lower there."""
+        n, n_rows, outputs = len(self.start), self.h.shape[1], range(len(self.h))
+        coefs, shifts = np.split(state[:n], self.bounds), state[n:]
+        moves = self._moves(state)
+        slopes = self.slopes + self.h * moves
+        if self.p is not None:
+            slopes -= self.wp * (np.sum(self.p * moves, axis=0) - self.p * moves)
+        used = [np.flatnonzero(coef) for coef in coefs]
+        rows, right, at = [], [], 0
+        matrix = np.zeros((sum(map(len, used)) + len(self.h),) * 2)
+        for k in outputs:
+            x = np.zeros((len(used[k]) + 1, n_rows))
+            for j, row in zip(self.which[k][used[k]], x, strict=False):
+                self.kernels.scores(np.array([j]), np.ones(1), row)
+            coef = coefs[k][used[k]]
+            l1, l2 = self.of_columns[k][:2, used[k]]
+            # Where there is no constant its row is zero, and Factor leaves it out.
+            x[-1] = self.totals[k] > 0
+            right.append(x @ slopes[k])
+            right[-1][:-1] += l1 * np.sign(coef) + l2 * coef
+            part = slice(at, at + len(x))
+            matrix[part, part] = (x * (self.h[k] if self.p is None else self.wp[k])) @ x.T
+            np.einsum("ii->i", matrix[part, part])[:-1] += l2
+            if self.p is not None:
+                rows.append(x * (np.sqrt(self.w) * self.p[k]))
+            at += len(x)
+        if self.p is not None:
+            along = np.concatenate(rows)
+            matrix -= along @ along.T
+        np.einsum("ii->i", matrix)[:] = np.maximum(np.einsum("ii->i", matrix), 0.0)
+        flat = np.concatenate([np.append(coef[each], 0.0) for coef, each in zip(coefs, used, strict=True)])
+        flat = _within_signs(matrix, np.concatenate(right), flat)
+        end, at = state.copy(), 0
+        for k, of_output in zip(outputs, np.split(end[:n], self.bounds), strict=True):
+            m = len(used[k])
+            of_output[used[k]] = flat[at : at + m]
+            end[n + k] = shifts[k] + flat[at + m]
+            at += m + 1
+        there = self._moves(end)
+        if self._value(end, there) < self._value(state, moves):
+            state[:] = end
+            self._place(end, there)
+
+    def _extrapolate(self, history: np.ndarray, state: np.ndarray) -> None:
+        """Go to the combination of iterates that moves least, if the model is lower there."""
+        differences = np.diff(history[:, : len(self.start)], axis=0)
+        products = differences @ differences.T
         size = float(np.trace(products))
         if not 0 < size < np.inf:
-            return None
+            return
         products += 1e-12 * size * np.eye(len(products))
         try:
             share = solve(products, np.ones(len(products)), assume_a="pos", check_finite=False)
         except LinAlgError:
-            return None
+            return
         mixed = share / np.sum(share) @ history[1:]
-        coef, slope, shift = mixed[:n].copy(), mixed[n:-1].copy(), float(mixed[-1])
-        last = history[-1]
-        if not self.value(coef, slope, shift) < self.value(last[:n], last[n:-1], float(last[-1])):
-            return None
-        return coef, slope, shift
+        moves = self._moves(mixed)
+        if self._value(mixed, moves) < self._value(state, self._moves(state)):
+            state[:] = mixed
+            self._place(mixed, moves)
+
+
+def _within_signs(matrix: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """
+    Return x moved towards the minimum of a quadratic function as far as no element changes its sign.
+
+    One that comes to 0 stays there, and the others go on. Elements that are 0 at the start have no sign.
+    """
+    x, gradient, free, stays = x.copy(), gradient.copy(), x == 0, np.zeros(len(x), bool)
+    for _ in range(MOST_STOPS):
+        moving = np.flatnonzero(~stays)
+        try:
+            step = -Factor(matrix[np.ix_(moving, moving)]).solve(gradient[moving])
+        except LinAlgError:
+            break
+        crosses = ~free[moving] & ((x[moving] + step) * x[moving] <= 0)
+        room = np.full(len(moving), np.inf)
+        room[crosses] = x[moving][crosses] / -step[crosses]
+        share = min(1.0, float(np.min(room, initial=np.inf)))
+        x[moving] += share * step
+        gradient += share * matrix[:, moving] @ step
+        if not np.any(crosses):
+            break
+        at_zero = moving[room <= share]
+        x[at_zero], stays[at_zero] = 0.0, True
+    return x
 
 
 def descend(objective: Objective, theta: np.ndarray, progress: Progress) -> Fit:
@@ -385,7 +534,7 @@ def descend(objective: Objective, theta: np.ndarray, progress: Progress) -> Fit:
         with np.errstate(divide="ignore", invalid="ignore"):
             excess = np.where(subgradient > 0, subgradient / objective.limits, 0.0)
         violation = float(np.max(excess)) if np.all(np.isfinite(gradient)) else np.inf
-        size = max(size, (GROWTH - 1) * np.count_nonzero(at.theta[:, : problem.n]))
+        size = max(size, (GROWTH - 1) * int(np.count_nonzero(at.theta[:, : problem.n])))
         working = problem.working_sets(at.theta, excess[:, : problem.n], size)
         goal, gap, moved = max(OF_ROUND * violation, 0.1), np.inf, False
         noise = 8 * EPSILON * abs(at.value)
@@ -399,9 +548,11 @@ def descend(objective: Objective, theta: np.ndarray, progress: Progress) -> Fit:
                     h = caution * problem.scores.diagonal(at.z.T, everything)
                 else:
                     h = problem.scores.hessian(at.z.T, everything, "majorize" if cautious else "psd")
-            falls = min(models.minimise(h, OF_MODEL * goal), 0.0)
+            h = np.ascontiguousarray(h.T, dtype=np.float64)
+            p = np.ascontiguousarray(fl.softmax(at.z.T).T) if coupled else None
+            falls = min(models.minimise(h, p, OF_MODEL * goal), 0.0)
             if i == 0:
-                gap = problem.gap(at, gradient) if coupled or cautious else -falls
+                gap = problem.gap(at, gradient) if cautious else -falls
                 if violation <= 1 and gap <= objective.goal(at.value):
                     return Fit(at.theta, at.value, violation, gap)
             if progress.is_over:

@@ -10,6 +10,8 @@ import numpy as np
 from scipy.linalg import LinAlgError, eigh
 from scipy.optimize import minimize
 
+import fastloss as fl
+
 from ._algebra import Factor
 from ._bounded import Bounds, boxed, clipped, ranges, smallest_subgradient
 from ._descent import descend
@@ -527,12 +529,9 @@ def choose(solver: str, mean: MeanLoss, has_l1: bool, rounded: bool) -> str:
         return solver
     width = width_of(mean)
     n_blocks = 1 if mean.scores.is_coupled else mean.shape[0]
-    if (
-        has_l1
-        and not rounded
-        and not mean.scores.is_coupled
-        and (mean.n_features >= MANY_COLUMNS or width > MOST_NEWTON)
-    ):
+    # The curvature of other losses of rows than the softmax's is not known to it.
+    can_descend = not mean.scores.is_coupled or isinstance(mean.scores.loss, fl.CrossEntropy)
+    if has_l1 and not rounded and can_descend and (mean.n_features >= MANY_COLUMNS or width > MOST_NEWTON):
         return "descent"
     if width > MOST_NEWTON:
         return "lbfgs"
