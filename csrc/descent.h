@@ -128,5 +128,18 @@ static double descend(fl_descent *d)
     return largest;
 }
 
+/* Rows of a compressed matrix, columns here: adds sum_i h_i x_ij x_ik to out, of `width` numbers a line, for each pair of j and k
+ * once. */
+static void add_squares(const fl_columns *all, const double *h, double *out, ptrdiff_t width)
+{
+    for (ptrdiff_t k = 0; k < all->n; k++) {
+        column c = column_of(all, k);
+        for (ptrdiff_t a = 0; a < c.n; a++) {
+            double part = h[k] * c.x[a], *line = out + c.row[a] * width;
+            for (ptrdiff_t b = 0; b <= a; b++) line[c.row[b]] += part * c.x[b];
+        }
+    }
+}
+
 #endif
 #endif

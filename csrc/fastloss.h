@@ -159,6 +159,7 @@ typedef struct fl_column_kernels {
     void (*moments)(const fl_columns *x, const double *h, double *sum, double *square);
     void (*scores)(const fl_columns *x, const double *coef, double *z);
     double (*descend)(fl_descent *descent);
+    void (*add_squares)(const fl_columns *x, const double *h, double *out, ptrdiff_t width);
 } fl_column_kernels;
 
 /* All kernels of one instruction set and one real type. */

@@ -143,6 +143,7 @@ cdef extern from "fastloss.h" nogil:
         void (*moments)(const fl_columns *, const double *, double *, double *) noexcept nogil
         void (*scores)(const fl_columns *, const double *, double *) noexcept nogil
         double (*descend)(fl_descent *) noexcept nogil
+        void (*add_squares)(const fl_columns *, const double *, double *, ptrdiff_t) noexcept nogil
 
     ctypedef struct fl_kernels:
         const char *isa
@@ -2207,3 +2208,11 @@ cdef class Columns:
         with nogil:
             violation = kernels64.columns.descend(&d)
         return violation, d.shift
+
+    def add_squares(self, const double[::1] h, ptrdiff_t first, double[:, ::1] out):
+        """Add the rows' h x x', of rows that are columns here, to `out`: each pair once, on one side of the diagonal."""
+        cdef fl_columns x = self.x
+        x.first, x.n = first, h.shape[0]
+        if x.n > 0:
+            with nogil:
+                kernels64.columns.add_squares(&x, &h[0], &out[0, 0], out.shape[1])

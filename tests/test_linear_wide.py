@@ -182,3 +182,23 @@ def test_the_sparse_matrix_stays_as_it_is():
     LossClassifier(penalty="l1").fit(x, np.arange(N) % 2)
     assert np.array_equal(x.data, before.data)
     assert np.array_equal(x.indices, before.indices)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_one_hot_columns_give_the_model_of_dense_ones(n_classes, dtype):
+    """Their Hessian is made of the numbers that are there; and unsorted ones are fine."""
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.integers(0, levels, 4000) for levels in (40, 20, 5)]) + [0, 40, 60]
+    order = rng.permuted(np.tile(np.arange(3), (4000, 1)), axis=1)
+    indices = np.take_along_axis(codes, order, axis=1).ravel()
+    data = np.ones(12_000, dtype) + (indices == 3)
+    x = sparse.csr_matrix((data, indices, np.arange(0, 12_001, 3)), shape=(4000, 65))
+    assert not x.has_sorted_indices
+    y = (x @ rng.standard_normal((65, n_classes)) + rng.gumbel(size=(4000, n_classes))).argmax(axis=1)
+    for given in (x, x.sorted_indices()):
+        for loss in ("cross_entropy", "binary_cross_entropy"):
+            ours, theirs = (
+                LossClassifier(loss, alpha=1e-3, solver="newton").fit(each, y) for each in (given, x.toarray())
+            )
+            np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-5 if dtype == np.float64 else 1e-3)

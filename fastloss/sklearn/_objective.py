@@ -17,6 +17,8 @@ import numpy as np
 
 import fastloss as fl
 
+from .._kernels import Columns as Kernels
+
 # A block is read from memory once and found in the last cache for the gradient. Less, and threads wait for each other
 # to hand over the interpreter: 1 MB took 1.7 times as long with 1,000 features.
 BLOCK_BYTES = 1 << 22
@@ -30,6 +32,8 @@ SAMPLE_ROWS = 256
 ROWS_FOR_COLUMNS, ELEMENTS_FOR_COLUMNS = 1 << 14, 1 << 21
 # Beyond so many spreads from 0 the digits of a column cancel, and blocks are centred before they are multiplied.
 FAR = 16.0
+# A product of two numbers of a sparse row takes as long as so many of dense ones.
+SPARSE_PRODUCT = 16
 # Below, a sum of squares has lost digits.
 SMALLEST = 1e-290
 
@@ -430,6 +434,7 @@ class MeanLoss:
         self.examine: Callable[[], None] | None = None
         # Slices of a sparse matrix are copies of their indices; they are made once.
         self._matrices: dict[int, Any] = {}
+        self._kernels: dict[str, Kernels | None] = {}
 
     def sampled(self, every: int) -> MeanLoss:
         """The same of a sample of the rows."""
@@ -568,6 +573,20 @@ class MeanLoss:
             of_columns -= products[..., -1:] * self.columns.centre
         of_columns /= self.columns.spread
 
+    def _sparse_rows(self) -> Kernels | None:
+        """The rows of a sparse X, if products of their numbers are fewer than those of dense rows."""
+        if not self.is_sparse or self.columns.is_far or not self.x.has_canonical_format:
+            return None
+        if "rows" not in self._kernels:
+            x = self.x
+            lengths = np.diff(x.indptr).astype(np.float64)
+            few = float(lengths @ lengths) * SPARSE_PRODUCT <= float(x.shape[0]) * x.shape[1] ** 2
+            data, indices = x.data.astype(np.float64, copy=False), x.indices.astype(np.int32, copy=False)
+            self._kernels["rows"] = (
+                Kernels(data, x.shape[1], indices, x.indptr.astype(np.int64)) if few and x.nnz else None
+            )
+        return self._kernels["rows"]
+
     def value_of_constant(self, intercept: np.ndarray) -> float:
         """The mean loss of scores that are the same for all rows but for the offset: X is not read."""
 
@@ -614,17 +633,25 @@ class MeanLoss:
         coupled = self.scores.is_coupled
         shape = (n_outputs, width, n_outputs, width) if coupled else (n_outputs, width, width)
         is_far = self.columns.is_far
+        rows, pairs = self._sparse_rows(), _pairs(n_outputs, coupled)
 
         def job(span: list[slice]) -> list[np.ndarray]:
             total = np.zeros(shape)
+            sums = np.zeros((0 if rows is None else len(pairs), width, width))
             with fl.num_threads(1), np.errstate(all="ignore"):
                 for block in span:
                     x, n = self.matrix(block), block.stop - block.start
                     z = self._scores(x, coef, intercept, block, np.empty((n, n_outputs), coef.dtype))
                     h = self.scores.hessian(z, block, curvature).astype(dtype, copy=False)
+                    if rows is not None:
+                        _add_sparse(sums, rows, x, h, block.start)
+                        continue
                     if self.is_sparse:
                         x = self._centred(x.toarray()) if is_far else x.toarray()
                     (_add_coupled if coupled else _add_products)(total, x, h, width, dtype)
+            for (k, j), each in zip(pairs, sums, strict=False):
+                of_pair = total[k, :, j, :] if coupled else total[k]
+                of_pair += each + np.tril(each, -1).T + np.triu(each, 1).T
             return [total]
 
         (total,) = self._reduce(job, 8 * int(np.prod(shape)))
@@ -650,6 +677,22 @@ def _add_products(total: np.ndarray, x: np.ndarray, h: np.ndarray, width: int, d
             scaled[:, -1] = root
         # The product of an array with itself, which BLAS does at half the price.
         total[k] += scaled.T @ (scaled if np.all(h[:, k] >= 0) else scaled * np.sign(h[:, k : k + 1]))
+
+
+def _pairs(n_outputs: int, coupled: bool) -> list[tuple[int, int]]:
+    """The outputs that each column of a Hessian is of."""
+    if coupled:
+        return list(itertools.combinations_with_replacement(range(n_outputs), 2))
+    return [(k, k) for k in range(n_outputs)]
+
+
+def _add_sparse(sums: np.ndarray, rows: Kernels, x: Any, h: np.ndarray, first: int) -> None:
+    """Add the products of sparse rows, on one side of the diagonal, to a matrix for each column of h."""
+    for total, of_rows in zip(sums, np.ascontiguousarray(h.T, dtype=np.float64), strict=True):
+        rows.add_squares(of_rows, first, total)
+        if len(total) > x.shape[1]:
+            total[-1, :-1] += x.T @ of_rows
+            total[-1, -1] += np.sum(of_rows)
 
 
 def _add_coupled(total: np.ndarray, x: np.ndarray, h: np.ndarray, width: int, dtype: Any) -> None:
