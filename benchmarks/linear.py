@@ -3,7 +3,7 @@ Fit times of linear models against scikit-learn's, at equal objective: python li
 
 Every solver is run at the loosest tolerance of a ladder with which its objective is within 1e-6 (relative) of the
 minimum, which is computed to high accuracy first; then all take turns, and the shortest times are compared. The table
-shows scikit-learn's default solver and its best.
+shows scikit-learn's default solver and its best. Wide data stand against skglm and celer, too, where these are installed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 from report import columns
-from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegressor
+from scipy import sparse
+from sklearn.linear_model import HuberRegressor, Lasso, LogisticRegression, PoissonRegressor
 
 import fastloss as fl
 from fastloss.sklearn import LossClassifier, LossRegressor
@@ -44,6 +45,7 @@ class Problem:
     peers: dict[str, Callable[[float], Any]]
     # HuberRegressor also fits a scale: its own objective is what it is held to.
     value_of_peers: Callable[[Any], float] | None = None
+    target: float = TARGET
 
 
 def features(rng: np.random.Generator, n: int, p: int, correlation: float) -> np.ndarray:
@@ -124,6 +126,125 @@ def counts(n: int, p: int) -> Problem:
     )
 
 
+def words(n: int, d: int, n_classes: int) -> tuple[Any, np.ndarray]:
+    """Bags of 100 words, some of them frequent, and classes that go with 300 of them."""
+    rng = np.random.default_rng(0)
+    drawn = rng.permutation(d)[np.minimum((rng.pareto(0.8, n * 100) * 20).astype(int), d - 1)]
+    x = sparse.coo_matrix((rng.random(n * 100) + 0.5, (np.repeat(np.arange(n), 100), drawn)), shape=(n, d)).tocsr()
+    coef = np.zeros((d, n_classes))
+    coef[rng.choice(d, 300, replace=False)] = rng.standard_normal((300, n_classes))
+    z = x @ coef
+    return x, (z + rng.gumbel(size=z.shape)).argmax(axis=1)
+
+
+def wide_columns(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Many more columns than rows, each correlated with the one before, and what 30 of them add up to."""
+    rng = np.random.default_rng(0)
+    x = features(rng, n, d, 0.5)
+    coef = np.zeros(d)
+    coef[rng.choice(d, 30, replace=False)] = rng.standard_normal(30)
+    return x, x @ coef + rng.standard_normal(n)
+
+
+def skglm_of(datafit: str, alpha: float, x: Any, y: np.ndarray) -> dict[str, Callable[[float], Any]]:
+    """The fit of skglm, if it is installed."""
+    try:
+        import skglm
+        from skglm import datafits, penalties, solvers
+    except ImportError:
+        return {}
+    x = x.tocsc() if sparse.issparse(x) else x
+    solver = solvers.AndersonCD if datafit == "Quadratic" else solvers.ProxNewton
+    parts = lambda: (getattr(datafits, datafit)(), penalties.L1(alpha))
+    fit = lambda tol: skglm.GeneralizedLinearEstimator(*parts(), solver(tol=tol, fit_intercept=True)).fit(x, y)
+    return {"skglm": fit}
+
+
+def wide_logistic(x: Any, y: np.ndarray, strength: float, name: str) -> Problem:
+    """LogisticRegression with an L1 norm of a share of that which leaves nothing."""
+    n, n_classes = len(y), len(np.unique(y))
+    one_hot = np.eye(n_classes)[y]
+    alpha = strength * float(np.abs(x.T @ (one_hot - one_hot.mean(axis=0))).max()) / n
+    loss = fl.CrossEntropy()
+
+    def value(model: Any) -> float:
+        scores = x @ np.atleast_2d(model.coef_).T + np.ravel(model.intercept_)
+        scores = np.concatenate([np.zeros((n, 1)), scores], axis=1) if n_classes == 2 else scores
+        return float(loss(scores, y) + alpha * np.abs(model.coef_).sum())
+
+    c = 1 / (alpha * n)
+    peers: dict[str, Callable[[float], Any]] = {
+        "saga": lambda tol: LogisticRegression(C=c, l1_ratio=1, solver="saga", tol=tol, max_iter=100).fit(x, y)
+    }
+    if n_classes == 2:
+        # It penalises the intercept; less so where that is scaled.
+        given = {"C": c, "l1_ratio": 1, "solver": "liblinear", "intercept_scaling": 1000.0, "max_iter": 1000}
+        peers = {"liblinear": lambda tol: LogisticRegression(tol=tol, **given).fit(x, y)}
+        peers |= skglm_of("Logistic", alpha, x, 2.0 * y - 1)
+    ours = lambda tol: LossClassifier(penalty="l1", alpha=alpha, tol=tol).fit(x, y)
+    target = 1.0 if n_classes == 2 else 0.5
+    return Problem(f"L1, {name} {x.shape[0]:,} x {x.shape[1]:,}, {strength:g}", x, y, value, ours, peers, target=target)
+
+
+def wide_lasso(x: np.ndarray, y: np.ndarray, strength: float) -> Problem:
+    """Lasso with a share of the norm that leaves nothing."""
+    n, d = x.shape
+    alpha = strength * float(np.abs(x.T @ (y - y.mean())).max()) / n
+    value = lambda m: float(
+        np.square(x @ np.ravel(m.coef_) + m.intercept_ - y).mean() / 2 + alpha * np.abs(m.coef_).sum()
+    )
+    ours = lambda tol: LossRegressor("squared_error", penalty="l1", alpha=2 * alpha, tol=tol).fit(x, y)
+    peers = {"scikit-learn": lambda tol: Lasso(alpha, tol=tol, max_iter=10_000).fit(x, y)}
+    peers |= skglm_of("Quadratic", alpha, x, y)
+    try:
+        import celer
+
+        peers["celer"] = lambda tol: celer.Lasso(alpha, tol=tol).fit(x, y)
+    except ImportError:
+        pass
+    return Problem(f"Lasso {n:,} x {d:,}, {strength:g}", x, y, value, ours, peers, target=1.0)
+
+
+def one_hot_counts(n: int) -> Problem:
+    """PoissonRegressor of categories."""
+    rng = np.random.default_rng(0)
+    levels = (200, 100, 50, 20, 10, 10, 5, 5)
+    codes = np.column_stack([rng.integers(0, each, n) for each in levels]) + np.cumsum((0, *levels[:-1]))
+    x = sparse.csr_matrix((np.ones(codes.size), codes.ravel(), np.arange(0, codes.size + 1, len(levels))))
+    y = rng.poisson(np.exp(x @ rng.standard_normal(x.shape[1]) * 0.3 - 1)).astype(float)
+    alpha = 1e-6
+    loss = fl.Poisson()
+    zero = float(loss(np.log(np.maximum(y, 1e-300)), y))
+    value = lambda m: float(loss(x @ m.coef_ + m.intercept_, y) - zero + alpha * np.square(m.coef_).sum() / 2)
+    fit = lambda solver, tol: PoissonRegressor(alpha=alpha, solver=solver, tol=tol, max_iter=10_000).fit(x, y)
+    return Problem(
+        f"PoissonRegressor {n:,} x {x.shape[1]}, one-hot",
+        x,
+        y,
+        value,
+        lambda tol: LossRegressor("poisson", alpha=alpha, tol=tol).fit(x, y),
+        {"lbfgs": lambda tol: fit("lbfgs", tol)},
+        target=1.0,
+    )
+
+
+def wide_problems(factor: float, only: str) -> Iterator[Callable[[], Problem]]:
+    """Those of very many columns; with few rows there are fewer columns, too."""
+    n, d = int(20_000 * factor), int(50_000 * max(factor, 0.1))
+    dense = wide_columns(int(300 * max(factor, 0.5)), int(20_000 * max(factor, 0.1)))
+    for strength in (0.1, 0.01):
+        if only in f"words 2 {strength}":
+            yield lambda s=strength: wide_logistic(*words(n, d, 2), s, "words")
+        if only in f"wide logistic {strength}":
+            yield lambda s=strength: wide_logistic(dense[0], (dense[1] > 0) * 1, s, "dense")
+        if only in f"wide lasso {strength}":
+            yield lambda s=strength: wide_lasso(*dense, s)
+    if only in "words 20 0.1":
+        yield lambda: wide_logistic(*words(n, d, 20), 0.1, "words of 20 classes")
+    if only in "one-hot poisson":
+        yield lambda: one_hot_counts(int(700_000 * factor))
+
+
 def problems(factor: float, only: str) -> Iterator[Callable[[], Problem]]:
     """All of the table, made one at a time; `factor` of the rows, and those whose name holds `only`."""
     for n, p in ((200_000, 20), (1_000_000, 50), (20_000, 1000)):
@@ -135,13 +256,15 @@ def problems(factor: float, only: str) -> Iterator[Callable[[], Problem]]:
         for n, p in ((200_000, 20), (1_000_000, 50)):
             if only in f"{name} {n}x{p}":
                 yield lambda n=n, p=p, make=make: make(int(n * factor), p)
+    yield from wide_problems(factor, only)
 
 
 def close_enough(fit: Callable[[float], Any], value: Callable[[Any], float], least: float) -> tuple[float, float]:
     """Return the loosest tolerance that is close enough to the minimum, and how close."""
     for tol in TOLERANCES:
+        began = time.perf_counter()
         away = (value(fit(tol)) - least) / abs(least)
-        if away <= CLOSENESS:
+        if away <= CLOSENESS or time.perf_counter() - began > LONG:
             return tol, away
     return tol, away
 
@@ -156,16 +279,23 @@ def peak_beyond_x(fit: Callable[[], Any]) -> int:
     return peak
 
 
+def bytes_of(x: Any) -> int:
+    """The size of X."""
+    return int(x.data.nbytes + x.indices.nbytes + x.indptr.nbytes if sparse.issparse(x) else x.nbytes)
+
+
 def run(problem: Problem, rounds: int) -> list[str]:
     """Compare the solvers on one problem; return a line of the table."""
     fits = {"fastloss": problem.ours, **problem.peers}
     seconds: dict[str, list[float]] = {name: [] for name in fits}
     tolerances, away = {}, {}
+    quick = min(problem.value(problem.ours(tol)) for tol in (1e-9, 1e-6))
     for name, fit in fits.items():
         value = problem.value_of_peers if name != "fastloss" and problem.value_of_peers else problem.value
-        least = min(value(fit(1e-9 if name == "fastloss" else 1e-10)), value(fit(1e-6)))
+        # What takes long, as some do, has to come near the others' minimum.
+        least = quick if name == "saga" else min(value(fit(1e-9 if name == "fastloss" else 1e-10)), value(fit(1e-6)))
         if value is problem.value:
-            least = min(least, value(problem.ours(1e-9)))
+            least = min(least, quick)
         tolerances[name], away[name] = close_enough(fit, value, least)
     for _ in range(rounds):
         for name, fit in fits.items():
@@ -186,8 +316,8 @@ def run(problem: Problem, rounds: int) -> list[str]:
         f"{best[quickest] * 1e3:.1f} ms {quickest}",
         f"{ratios[1]:.2f}",
         f"{max(away.values()):.0e}",
-        f"{memory / 2**20:.1f} MB of {problem.x.nbytes / 2**20:.0f}",
-        "pass" if max(ratios) <= TARGET and max(away.values()) <= CLOSENESS else "MISS",
+        f"{memory / 2**20:.1f} MB of {bytes_of(problem.x) / 2**20:.0f}",
+        "pass" if max(ratios) <= problem.target and away["fastloss"] <= CLOSENESS else "MISS",
     ]
 
 
@@ -207,7 +337,8 @@ def main(arguments: list[str]) -> None:
         lines.append(run(make(), options.rounds or (2 if options.quick else 5)))
         print("  ".join(lines[-1]), file=sys.stderr, flush=True)
     print(columns([header, *lines]))
-    print(f"\nTarget: a ratio of at most {TARGET}, both objectives within {CLOSENESS:g} of the minimum. {fl.config()}")
+    print(f"\nTarget: a ratio of at most {TARGET}, or 1 of wide data; objectives within {CLOSENESS:g} of the minimum.")
+    print(fl.config())
 
 
 if __name__ == "__main__":

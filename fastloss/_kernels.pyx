@@ -2210,7 +2210,7 @@ cdef class Columns:
         return violation, d.shift
 
     def add_squares(self, const double[::1] h, ptrdiff_t first, double[:, ::1] out):
-        """Add the rows' h x x', of rows that are columns here, to `out`: each pair once, on one side of the diagonal."""
+        """Add h x x' of rows x, which are columns here, to `out`: each pair once, on one side of the diagonal."""
         cdef fl_columns x = self.x
         x.first, x.n = first, h.shape[0]
         if x.n > 0:
