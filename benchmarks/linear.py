@@ -3,7 +3,7 @@ Fit times of linear models against scikit-learn's, at equal objective: python li
 
 Every solver is run at the loosest tolerance of a ladder with which its objective is within 1e-6 (relative) of the
 minimum, which is computed to high accuracy first; then all take turns, and the shortest times are compared. The table
-shows scikit-learn's default solver and its best. Wide data stand against skglm and celer, too, where these are installed.
+shows scikit-learn's default solver and its best; skglm and celer stand beside them in wide data, where installed.
 """
 
 from __future__ import annotations
