@@ -202,3 +202,10 @@ def test_one_hot_columns_give_the_model_of_dense_ones(n_classes, dtype):
                 LossClassifier(loss, alpha=1e-3, solver="newton").fit(each, y) for each in (given, x.toarray())
             )
             np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-5 if dtype == np.float64 else 1e-3)
+
+
+@pytest.mark.parametrize(("loss", "penalty"), [("hinge", "l1"), ("cross_entropy", "l2")])
+def test_descent_is_for_smooth_losses_with_an_l1_norm(loss, penalty):
+    x, y = bag_of_words()
+    fit = lambda solver: LossClassifier(loss, penalty=penalty, alpha=1e-2, solver=solver).fit(x[:, :20], y)
+    assert np.array_equal(fit("descent").coef_, fit("auto").coef_)

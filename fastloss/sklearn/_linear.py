@@ -651,7 +651,8 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         "newton" forms the Hessian, of ``n_features + 1`` rows and columns, or that times the number of classes for a
         loss of rows. It takes few iterations, and coefficients that are 0 are exactly 0. "lbfgs" is SciPy's L-BFGS-B,
         in coordinates in which the Hessian of a sample of the rows is the identity where that is cheap. "descent" goes
-        from column to column of a working set, for an L1 norm and very many features. "auto" takes "descent" where
+        from column to column of a working set, for an L1 norm and very many features; without one, or with a kink, it
+        is "auto". "auto" takes "descent" where
         there is an L1 norm and 256 features or more, "newton" where the Hessian is small and cheap, or there is an L1
         norm or a kink, else "lbfgs".
     max_iter : int, default 1000

@@ -525,7 +525,7 @@ SOLVERS: dict[str, Callable[[Objective, np.ndarray, Progress], Fit]] = {
 
 def choose(solver: str, mean: MeanLoss, has_l1: bool, rounded: bool) -> str:
     """The solver that "auto" stands for."""
-    if solver != "auto":
+    if solver != "auto" and not (solver == "descent" and (rounded or not has_l1)):
         return solver
     width = width_of(mean)
     n_blocks = 1 if mean.scores.is_coupled else mean.shape[0]
