@@ -15,6 +15,7 @@ pytest.importorskip("sklearn")
 from scipy import sparse
 from scipy.special import entr, logsumexp
 from sklearn.linear_model import Lasso
+from test_linear_options import amounts, estimator, make, optimum, reached
 from test_linear_referee import CLOSENESS, LOSSES, judge, name_of
 
 import fastloss as fl
@@ -202,6 +203,81 @@ def test_one_hot_columns_give_the_model_of_dense_ones(n_classes, dtype):
                 LossClassifier(loss, alpha=1e-3, solver="newton").fit(each, y) for each in (given, x.toarray())
             )
             np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-5 if dtype == np.float64 else 1e-3)
+
+
+OPTIONS = [
+    (fl.CrossEntropy(), 2),
+    (fl.CrossEntropy(), 3),
+    (fl.SquaredHinge(), 2),
+    (fl.Poisson(), 1),
+    (fl.Huber(0.7), 1),
+]
+
+
+@pytest.mark.parametrize("form", ["dense", "csr", "float32", "fortran"])
+@pytest.mark.parametrize(("penalty", "alpha"), [("l1", 0.03), ("elasticnet", 0.05)])
+@pytest.mark.parametrize(("loss", "n_classes"), OPTIONS, ids=[f"{loss.name}-{k}" for loss, k in OPTIONS])
+def test_offsets_and_weights_of_the_penalty(loss, n_classes, penalty, alpha, form):
+    """With columns that have no penalty, constant ones among them, and rows of weight 0."""
+    x, y, offset, weight = make(loss, n_classes=n_classes)
+    rng = np.random.default_rng(1)
+    x = np.column_stack([x, rng.poisson(0.3, size=(len(x), 14)), np.ones(len(x))])
+    x = x.astype(np.float32).astype(np.float64)
+    factor = np.concatenate([[1, 0.5, 2, 1, 0, 3], rng.choice([0.3, 1, 5], 13), [0, 0]])
+    given = {"dense": x, "csr": sparse.csr_matrix(x), "float32": x.astype(np.float32), "fortran": np.asfortranarray(x)}
+    # A factor so large that the column stays out.
+    factor[7] = 1e6
+    model = estimator(loss, penalty=penalty, alpha=alpha, solver="descent", penalty_weight=factor)
+    model.fit(given[form], y, weight, offset)
+    coef = np.atleast_2d(model.coef_)
+    assert np.all(coef[:, 7] == 0)
+    assert np.all(coef[:, 4] != 0)
+    n_outputs = n_classes if n_classes > 2 else 1
+    l1, l2 = amounts(penalty, alpha)
+    arguments = x, y, offset, weight, l1, l2, factor
+    # A constant of ones makes no difference beside the intercept.
+    kept = x[:, :-1], y, offset, weight, l1, l2, factor[:-1]
+    best = optimum(loss, n_outputs, *kept, -np.inf, np.inf)
+    assert reached(model, loss, *arguments) <= best + CLOSENESS * abs(best)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_many_columns_with_offset_and_weights_of_the_penalty(dense):
+    """Squares, whose dual problem has the residuals as its variables."""
+    x, y = bag_of_words()
+    rng = np.random.default_rng(0)
+    y, offset = 3 * y + rng.standard_normal(N), 10 * rng.standard_normal(N)
+    alpha, factor = 1.0, rng.choice([0.5, 1.0, 4.0], D)
+    model = LossRegressor("squared_error", penalty="l1", alpha=alpha, penalty_weight=factor)
+    model.fit(x.toarray() if dense else x, y, offset=offset)
+    assert 0 < np.count_nonzero(model.coef_) < N
+    target = y - offset
+    residual = target - x @ model.coef_ - model.intercept_
+    objective = np.mean(residual**2) + alpha * factor @ np.abs(model.coef_)
+    assert abs(residual.mean()) < 1e-6
+    u = 2 / N * (residual - residual.mean())
+    u *= min(1.0, alpha / np.max(np.abs(x.T @ u) / factor))
+    assert objective - (u @ target - N / 4 * u @ u) < CLOSENESS * objective
+
+
+@pytest.mark.parametrize(
+    ("loss", "parameters"),
+    [("cross_entropy", {"positive": True}), ("cross_entropy", {"bounds": (-0.1, 0.2)}), ("focal", {})],
+)
+def test_descent_is_auto_where_it_cannot_be(loss, parameters):
+    x, y = bag_of_words(n_classes=3)
+    fit = lambda solver: LossClassifier(loss, penalty="l1", alpha=1e-2, solver=solver, **parameters).fit(x[:, :20], y)
+    assert np.array_equal(fit("descent").coef_, fit("auto").coef_)
+
+
+def test_blocks_of_rows_have_no_columns_to_descend_on():
+    x, y = bag_of_words()
+    x = x[:, :300].toarray()
+    blocks = [(x[at : at + 100], y[at : at + 100]) for at in range(0, N, 100)]
+    whole = LossClassifier(penalty="l1", alpha=1e-2, tol=1e-8).fit(x, y)
+    for solver in ("auto", "descent"):
+        ours = LossClassifier(penalty="l1", alpha=1e-2, tol=1e-8, solver=solver).fit_blocks(blocks)
+        np.testing.assert_allclose(ours.coef_, whole.coef_, atol=1e-4)
 
 
 @pytest.mark.parametrize(("loss", "penalty"), [("hinge", "l1"), ("cross_entropy", "l2")])

@@ -422,7 +422,7 @@ def fit_blocks(model: Any, blocks: Any) -> Any:
             columns,
             summary.n_rows,
         )
-        if model.solver == "auto":
+        if model.solver in ("auto", "descent"):
             problem = replace(problem, solver="newton" if width_of(mean_of_all) <= MOST_NEWTON else "lbfgs")
         scale = mean_of_all.value_of_constant(theta[:, -1] if model.fit_intercept else np.zeros(len(theta)))
         fit = through(mean_of_all, stages, problem, clipped(theta, problem.bounds), float(model.tol), progress, scale)

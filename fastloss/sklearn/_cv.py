@@ -326,7 +326,7 @@ class LossClassifierCV(_Path, LossClassifier):
         Whether there is an intercept; else it is 0.
     class_weight : dict, "balanced" or None, default None
         As for `LossClassifier`.
-    solver : {"auto", "newton", "lbfgs"}, default "auto"
+    solver : {"auto", "newton", "lbfgs", "descent"}, default "auto"
         As for `LossClassifier`.
     max_iter : int, default 1000
         The most iterations of a fit.
@@ -501,7 +501,7 @@ class LossRegressorCV(_Path, LossRegressor):
         scores of the folds) of the best.
     fit_intercept : bool, default True
         Whether there is an intercept; else it is 0.
-    solver : {"auto", "newton", "lbfgs"}, default "auto"
+    solver : {"auto", "newton", "lbfgs", "descent"}, default "auto"
         As for `LossRegressor`.
     max_iter : int, default 1000
         The most iterations of a fit.

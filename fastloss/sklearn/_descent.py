@@ -195,6 +195,8 @@ class _Descent:
     def start(self, theta: np.ndarray) -> _Point:
         """The point of coordinates alone."""
         z = np.zeros((len(theta), self.mean.n_rows))
+        if self.scores.offset is not None:
+            z += self.scores.offset.T
         for coordinates, row in zip(theta, z, strict=True):
             if self.mean.fit_intercept:
                 row += coordinates[-1] + self.x.shift_of(coordinates[: self.n])
@@ -441,7 +443,7 @@ class _Model:
         if self.p is not None:
             slopes -= self.wp * (np.sum(self.p * moves, axis=0) - self.p * moves)
         used = [np.flatnonzero(coef) for coef in coefs]
-        rows, right, at = [], [], 0
+        rows, right, free, at = [], [], [], 0
         matrix = np.zeros((sum(map(len, used)) + len(self.h),) * 2)
         for k in outputs:
             x = np.zeros((len(used[k]) + 1, n_rows))
@@ -453,6 +455,7 @@ class _Model:
             x[-1] = self.totals[k] > 0
             right.append(x @ slopes[k])
             right[-1][:-1] += l1 * np.sign(coef) + l2 * coef
+            free.append(np.append(l1 == 0, True))
             part = slice(at, at + len(x))
             matrix[part, part] = (x * (self.h[k] if self.p is None else self.wp[k])) @ x.T
             np.einsum("ii->i", matrix[part, part])[:-1] += l2
@@ -464,7 +467,7 @@ class _Model:
             matrix -= along @ along.T
         np.einsum("ii->i", matrix)[:] = np.maximum(np.einsum("ii->i", matrix), 0.0)
         flat = np.concatenate([np.append(coef[each], 0.0) for coef, each in zip(coefs, used, strict=True)])
-        flat = _within_signs(matrix, np.concatenate(right), flat)
+        flat = _within_signs(matrix, np.concatenate(right), flat, np.concatenate(free))
         end, at = state.copy(), 0
         for k, of_output in zip(outputs, np.split(end[:n], self.bounds), strict=True):
             m = len(used[k])
@@ -495,13 +498,13 @@ class _Model:
             self._place(mixed, moves)
 
 
-def _within_signs(matrix: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _within_signs(matrix: np.ndarray, gradient: np.ndarray, x: np.ndarray, free: np.ndarray) -> np.ndarray:
     """
-    Return x moved towards the minimum of a quadratic function as far as no element changes its sign.
+    Return x moved towards the minimum of a quadratic function as far as no element that is not free changes its sign.
 
-    One that comes to 0 stays there, and the others go on. Elements that are 0 at the start have no sign.
+    One that comes to 0 stays there, and the others go on.
     """
-    x, gradient, free, stays = x.copy(), gradient.copy(), x == 0, np.zeros(len(x), bool)
+    x, gradient, stays = x.copy(), gradient.copy(), np.zeros(len(x), bool)
     for _ in range(MOST_STOPS):
         moving = np.flatnonzero(~stays)
         try:

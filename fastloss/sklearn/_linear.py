@@ -154,7 +154,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
 
         The same model as that of `fit` to all rows: every iteration goes through all blocks, and losses with kinks are
         rounded over `tol` times the spread of the targets. Newton's method takes few passes; more than 1500
-        coefficients take L-BFGS, with more.
+        coefficients take L-BFGS, with more. Coordinate descent, which needs columns, is not among the solvers here.
 
         Parameters
         ----------
@@ -330,10 +330,7 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         small = x.shape[0] * x.shape[1] * n_outputs < ONE_THREAD
         with _one_blas_thread, _threads(1 if small else fl.get_num_threads()) as executor:
             mean = MeanLoss(x, stages[-1][0], bool(self.fit_intercept), executor, columns)
-            if (
-                choose(self.solver, mean, bool(np.any(problem.l1)), problem.rounded) == "newton"
-                and width_of(mean) > 4 * MOST_NEWTON
-            ):
+            if choose(problem, mean) == "newton" and width_of(mean) > 4 * MOST_NEWTON:
                 raise ValueError(
                     f"solver 'newton' needs a matrix of {width_of(mean)} x {width_of(mean)} numbers for these features "
                     f"and classes: use 'lbfgs'"
@@ -651,10 +648,10 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         "newton" forms the Hessian, of ``n_features + 1`` rows and columns, or that times the number of classes for a
         loss of rows. It takes few iterations, and coefficients that are 0 are exactly 0. "lbfgs" is SciPy's L-BFGS-B,
         in coordinates in which the Hessian of a sample of the rows is the identity where that is cheap. "descent" goes
-        from column to column of a working set, for an L1 norm and very many features; without one, or with a kink, it
-        is "auto". "auto" takes "descent" where
-        there is an L1 norm and 256 features or more, "newton" where the Hessian is small and cheap, or there is an L1
-        norm or a kink, else "lbfgs".
+        from column to column of a working set, for an L1 norm and very many features; without one, with a kink or with
+        bounds, and for losses of rows but cross-entropy, it is "auto". "auto" takes "descent" where it can be and there
+        are 256 features or more, "newton" where the Hessian is small and cheap, or there is an L1 norm or a kink, else
+        "lbfgs".
     max_iter : int, default 1000
         The most iterations.
     tol : float, default 1e-6

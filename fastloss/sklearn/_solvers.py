@@ -523,19 +523,21 @@ SOLVERS: dict[str, Callable[[Objective, np.ndarray, Progress], Fit]] = {
 }
 
 
-def choose(solver: str, mean: MeanLoss, has_l1: bool, rounded: bool) -> str:
-    """The solver that "auto" stands for."""
-    if solver != "auto" and not (solver == "descent" and (rounded or not has_l1)):
+def choose(problem: Problem, mean: MeanLoss) -> str:
+    """The solver that "auto" stands for, and "descent" where there is nothing for it to do."""
+    solver, has_l1 = problem.solver, bool(np.any(problem.l1))
+    # The curvature of other losses of rows than the softmax's is not known to it.
+    can_descend = not mean.scores.is_coupled or isinstance(mean.scores.loss, fl.CrossEntropy)
+    can_descend = can_descend and has_l1 and not problem.rounded and problem.bounds is None
+    if solver != "auto" and (can_descend or solver != "descent"):
         return solver
     width = width_of(mean)
     n_blocks = 1 if mean.scores.is_coupled else mean.shape[0]
-    # The curvature of other losses of rows than the softmax's is not known to it.
-    can_descend = not mean.scores.is_coupled or isinstance(mean.scores.loss, fl.CrossEntropy)
-    if has_l1 and not rounded and can_descend and (mean.n_features >= MANY_COLUMNS or width > MOST_NEWTON):
+    if can_descend and (mean.n_features >= MANY_COLUMNS or width > MOST_NEWTON):
         return "descent"
     if width > MOST_NEWTON:
         return "lbfgs"
-    if has_l1 or rounded:
+    if has_l1 or problem.rounded:
         return "newton"
     return "newton" if float(mean.n_sampled) * n_blocks * width**2 <= CHEAP_HESSIAN else "lbfgs"
 
@@ -575,7 +577,7 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
         if not of_few.stopped or progress.is_over:
             return of_few
         theta = of_few.theta
-    name = choose(problem.solver, mean, bool(np.any(problem.l1)), problem.rounded)
+    name = choose(problem, mean)
     if isinstance(last.scores, (Kinks, RankKinks)) and name == "newton":
         try:
             return Fit(*interior(last, theta, problem, tol, progress))
@@ -586,7 +588,9 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
         return Fit(*interior(last, clipped(np.zeros_like(theta), problem.bounds), problem, tol, progress))
     fit: Fit | None = None
     n_sample = mean.n_sampled // SAMPLING
-    if n_sample >= max(SAMPLE_PER_COEFFICIENT * width_of(mean), 1024) and mean.n_sampled * mean.n_features >= 1e6:
+    is_long = n_sample >= max(SAMPLE_PER_COEFFICIENT * width_of(mean), 1024)
+    # Descent goes through columns, in which some rows take as long as all of them.
+    if is_long and mean.n_sampled * mean.n_features >= 1e6 and name != "descent":
         sample = mean.sampled(mean.every * SAMPLING)
         if sample.total > 0:
             # The sample's minimum is off by about this much of the gradient; closer need not be.
@@ -611,7 +615,7 @@ def through(
     scale: float,
 ) -> Fit:
     """Minimise one stage after the other, each from where the one before ended; `scale`: the value at a constant."""
-    name = choose(problem.solver, mean, bool(np.any(problem.l1)), problem.rounded)
+    name = choose(problem, mean)
     for scores, _ in stages:
         is_last = scores is stages[-1][0]
         near = tol if is_last else max(tol, 1e-2)
