@@ -2161,6 +2161,9 @@ cdef class Columns:
             self.x.starts = &starts[0]
             self.x.rows = &rows[0] if rows.shape[0] else <const int32_t *>&starts[0]
 
+    def __reduce__(self):
+        raise TypeError("Columns cannot be copied: make others of the same arrays")
+
     def products(self, const double[::1] v, double[::1] out, ptrdiff_t first=0, const int64_t[::1] which=None):
         """Set `out` to the products of the columns from `first` on, or of some, with v, of shape (n_rows,)."""
         cdef fl_columns x = self.x
