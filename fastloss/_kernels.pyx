@@ -15,7 +15,6 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cython.parallel cimport prange, threadid
 from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport NAN, copysign, fabs, frexp, ldexp
 from libc.stddef cimport ptrdiff_t
@@ -167,10 +166,12 @@ cdef extern from *:
     #define FL_OPENMP _OPENMP
     static int fl_max_threads(void) { return omp_get_max_threads(); }
     static int fl_in_parallel(void) { return omp_in_parallel(); }
+    static int fl_thread(void) { return omp_get_thread_num(); }
     #else
     #define FL_OPENMP 0
     static int fl_max_threads(void) { return 1; }
     static int fl_in_parallel(void) { return 0; }
+    static int fl_thread(void) { return 0; }
     #endif
     #ifdef __clang__
     #define FL_COMPILER "Clang " __clang_version__
@@ -179,11 +180,24 @@ cdef extern from *:
     #else
     #define FL_COMPILER "unknown"
     #endif
+    /* Not Cython's prange: where that does not know whether the GIL is held, it asks Python, and CPython before 3.12 gives
+     * the wrong answer once there has been a sub-interpreter in the process. */
+    static void fl_on_threads(void (*work)(const void *, ptrdiff_t, int), const void *what, ptrdiff_t start, ptrdiff_t stop,
+                              int threads)
+    {
+        (void)threads;
+    #ifdef _OPENMP
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    #endif
+        for (ptrdiff_t i = start; i < stop; i++) work(what, i, fl_thread());
+    }
     """
     int FL_OPENMP
     const char *FL_COMPILER
     int fl_max_threads() nogil
     int fl_in_parallel() nogil
+    void fl_on_threads(void (*work)(const void *, ptrdiff_t, int) noexcept nogil, const void *what, ptrdiff_t start,
+                       ptrdiff_t stop, int threads) noexcept nogil
 
 # Elements of one block: large enough that starting it costs nothing, small enough that two threads end together.
 cdef enum:
@@ -282,11 +296,18 @@ cdef void run_block(fl_block block, const fl_job *job, const Blocks *blocks, ptr
     blocks.bad[b] = block(&own, first, min(blocks.size, blocks.items - first), blocks.partials + b * blocks.width)
 
 
-cdef void run_block_on_thread(fl_block block, const fl_job *job, const Blocks *blocks, ptrdiff_t b,
-                              char *scratch) noexcept nogil:
-    """The same in a team of threads, of which only one is the caller's and in the state that it has chosen."""
-    cdef uint64_t float_state = fl_set_float_state(job.float_state)
-    run_block(block, job, blocks, b, scratch)
+# What a team of threads runs.
+ctypedef struct Team:
+    fl_block block
+    const fl_job *job
+    const Blocks *blocks
+
+
+cdef void run_block_on_thread(const void *what, ptrdiff_t b, int thread) noexcept nogil:
+    """A block on one of a team of threads, of which only one is the caller's and in the state that it has chosen."""
+    cdef const Team *team = <const Team *>what
+    cdef uint64_t float_state = fl_set_float_state(team.job.float_state)
+    run_block(team.block, team.job, team.blocks, b, team.blocks.scratch + thread * team.blocks.scratch_size)
     fl_set_float_state(float_state)
 
 
@@ -294,16 +315,15 @@ cdef void run_blocks(fl_block block, const fl_job *job, const Blocks *blocks, pt
                      ptrdiff_t stop) noexcept nogil:
     cdef ptrdiff_t b
     cdef PyThreadState *caller = NULL
-    # By hand, not `with nogil`: where Cython does not know who holds the GIL, it asks Python, and CPython before 3.12
-    # gives the wrong answer once there has been a sub-interpreter in the process.
-    if blocks.with_gil:
+    cdef Team team
+    if blocks.with_gil:  # by hand, for the caller may do without it
         caller = PyEval_SaveThread()
     if blocks.threads == 1:
         for b in range(start, stop):
             run_block(block, job, blocks, b, blocks.scratch)
     else:
-        for b in prange(start, stop, num_threads=blocks.threads, schedule="static"):
-            run_block_on_thread(block, job, blocks, b, blocks.scratch + threadid() * blocks.scratch_size)
+        team.block, team.job, team.blocks = block, job, blocks
+        fl_on_threads(run_block_on_thread, &team, start, stop, blocks.threads)
     if blocks.with_gil:
         PyEval_RestoreThread(caller)
 
