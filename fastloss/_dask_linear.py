@@ -22,8 +22,9 @@ from ._call import TARGET_RULES
 from ._resolve import resolve
 from .sklearn import LossClassifier as _LossClassifier
 from .sklearn import LossRegressor as _LossRegressor
-from .sklearn._linear import _for_two_classes, _has_probabilities, _of_constant, _stages, _warn
+from .sklearn._linear import for_two_classes, _has_probabilities, of_constant, stages_of, _warn
 from .sklearn._objective import Columns, MeanLoss, _columns
+from .sklearn._options import checked_penalty_weight
 from .sklearn._solvers import (
     MOST_NEWTON,
     Fit,
@@ -172,7 +173,7 @@ class _Plan:
     stage: int = -1
 
     def stages(self, target: np.ndarray, weight: np.ndarray | None) -> list[Any]:
-        return _stages(
+        return stages_of(
             self.loss, target, weight, self.n_outputs, self.one_hot, self.spread, self.tol, self.is_warm
         )  # fmt: skip
 
@@ -188,7 +189,7 @@ class _Plan:
             target = np.searchsorted(self.classes, y)
             if self.of_class is not None:
                 w = self.of_class[target].astype(x.dtype) * (1 if w is None else w)
-            loss, target = _for_two_classes(loss, target, self.n_outputs, x.dtype)
+            loss, target = for_two_classes(loss, target, self.n_outputs, x.dtype)
         plan = replace(self, loss=loss)
         return MeanLoss(x, plan.stages(target, w)[self.stage][0], self.fit_intercept, None, self.columns)
 
@@ -230,7 +231,7 @@ class _Mean:
         self.shape = (plan.n_outputs, self.n_features + plan.fit_intercept)
         self.x = SimpleNamespace(dtype=np.dtype(dtype))
         nothing = np.zeros(0) if plan.classes is None else np.zeros(0, np.intp)
-        loss, nothing = _for_two_classes(plan.loss, nothing, plan.n_outputs, dtype) if plan.classes is not None else (
+        loss, nothing = for_two_classes(plan.loss, nothing, plan.n_outputs, dtype) if plan.classes is not None else (
             plan.loss, nothing)  # fmt: skip
         self.scores = replace(plan, loss=loss).stages(nothing, None)[plan.stage][0]
         self.n_sampled = n_rows
@@ -301,6 +302,9 @@ def _fit(model: Any, x: Any, y: Any, weight: Any, loss: Any, is_classifier: bool
         )
     if not (isinstance(x, da.Array) or _is_frame(x)):
         raise TypeError(f"X must be a Dask array or frame, not {type(x).__name__}: use fastloss.sklearn for others")
+    if model.bounds is not None or model.positive:
+        name = "positive" if model.positive else "bounds"
+        raise ValueError(f"{name} is not for chunks: bounds of coefficients are kept in memory alone, by fastloss.sklearn")
     l1, l2 = model._checked_penalty()
     if l1 > 0 and loss.traits.has_kinks:
         raise ValueError(
@@ -333,13 +337,13 @@ def _fit(model: Any, x: Any, y: Any, weight: Any, loss: Any, is_classifier: bool
         n_outputs = 1
         some, of_some = found["targets"], found["weights"]
     one_hot = is_classifier and loss.kind != "rowwise" and n_outputs > 1
-    reduced, target = _for_two_classes(loss, some, n_outputs, np.float64) if is_classifier else (loss, some)
+    reduced, target = for_two_classes(loss, some, n_outputs, np.float64) if is_classifier else (loss, some)
     if loss.traits.link == "log" and not is_classifier:
         mean = np.array([found["total"] / found["weight"]])
-        start = model._start(reduced, mean, None, mean, None, n_outputs, one_hot)
+        start = model._start(reduced, mean, None, mean, None, n_outputs, one_hot, None, None)
     else:
-        start = model._start(reduced, target, of_some, target, of_some, n_outputs, one_hot)
-    spread, magnitude = _of_constant(reduced, target, of_some, start, n_outputs, one_hot, np.float64)
+        start = model._start(reduced, target, of_some, target, of_some, n_outputs, one_hot, None, None)
+    spread, magnitude = of_constant(reduced, target, of_some, start, n_outputs, one_hot, np.float64)
 
     theta = np.zeros((n_outputs, len(centre) + bool(model.fit_intercept)))
     if model.fit_intercept:
@@ -372,8 +376,10 @@ def _minimised(
     progress = Progress(model.max_iter, model.verbose)
     columns, n_features = mean.columns, mean.n_features
     free = np.zeros(int(mean.fit_intercept))
-    l1 = np.append(penalty[0] / columns.spread, free)
-    l2 = np.append(penalty[1] / np.square(columns.spread), free)
+    factor = checked_penalty_weight(model.penalty_weight, n_features)
+    factor = np.ones(n_features) if factor is None else factor
+    l1 = np.append(penalty[0] * factor / columns.spread, free)
+    l2 = np.append(penalty[1] * factor / np.square(columns.spread), free)
     limits = np.asarray(magnitude)[:, None] * np.ones(theta.shape[1])
     n_stages = len(mean.plan.stages(mean.scores.target, None))
     fit: Fit | None = None
@@ -526,6 +532,8 @@ class LossRegressor(_LossRegressor):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossRegressor:
         loss = resolve(self.loss)
+        if loss.kind == "pointwise":
+            loss = self._checked_loss()
         if loss.kind == "setwise" or loss.target_domain == "unit interval":
             raise ValueError(f"{loss!r} is a loss of labels or classes: use LossClassifier, or a loss of real numbers")
         theta, _ = _fit(self, X, y, sample_weight, loss, False)

@@ -74,7 +74,7 @@ def test_no_memory_is_both_written_and_executed():
 
 def test_is_small():
     """As small as a wheel makes it: six sets of kernels for each loss compress well."""
-    assert len(zlib.compress(BINARY.read_bytes())) <= 2_500_000
+    assert len(zlib.compress(BINARY.read_bytes())) <= 3_100_000
 
 
 def test_holds_no_path_of_the_build():
@@ -176,17 +176,25 @@ for dtype in (np.float32, np.float64):
     for loss in [loss_class() for loss_class in fl.losses()]:
         if loss.kind == "columns":
             rows = z[:, : len(loss.columns)]
+            target = {"open interval": np.full(40, 0.5), "classes": classes % 2}.get(loss.target_domain, classes + 1)
             for curvature in loss.curvatures:
-                loss.value_gradient_and_hessian(rows, classes + 1, curvature=curvature)
-            loss.value_and_gradient(rows, classes + 1)
-            loss.gradient(rows, classes + 1)
-            loss(rows, classes + 1)
-            loss.packed_hessian(rows, classes + 1)
+                loss.value_gradient_and_hessian(rows, target, curvature=curvature)
+            loss.value_and_gradient(rows, target)
+            loss.gradient(rows, target)
+            loss(rows, target)
+            loss.packed_hessian(rows, target)
+            continue
+        if loss.kind == "segments":
+            of = {} if isinstance(loss, (fl.CoxPH, fl.AFT)) else {"group": [10, 30]}
+            for curvature in loss.curvatures:
+                loss.value_gradient_and_hessian(z[:, 0], classes + 1, curvature=curvature, **of)
             continue
         row_wise = isinstance(loss, fl._kernels.RowwiseLoss)
         for target in (classes if row_wise else labels, probabilities):
             if loss.target_domain == "positive":
                 target = target + 1
+            if loss.target_domain == "classes":
+                target = np.rint(target)
             for curvature in ("exact", "psd", "majorize"):
                 loss.value_gradient_and_hessian(z, target, curvature=curvature)
             loss.value_and_gradient(z, target)

@@ -379,7 +379,7 @@ def test_bad_arguments(arguments, options, error, words):
 @pytest.mark.parametrize("loss", [loss() for loss in fl.losses()], ids=lambda loss: loss.name)
 def test_every_loss_passes(loss):
     """With any curvature, several numbers a row among them, and where a curvature is infinite at a tie."""
-    if loss.kind == "setwise":
+    if loss.kind in ("setwise", "segments"):
         return
     for curvature in loss.curvatures:
 

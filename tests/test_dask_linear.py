@@ -131,3 +131,16 @@ def test_a_lost_worker():
         here = chunked.LossRegressor("huber", tol=1e-8).fit(x, y)
     there = in_memory.LossRegressor("huber", tol=1e-8).fit(X, Y)
     np.testing.assert_allclose(here.coef_, there.coef_, atol=1e-7)
+
+
+def test_penalty_weights_count_and_bounds_are_refused():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(200, 3))
+    y = x @ [2.0, -1.0, 0.0] + rng.normal(size=200)
+    chunks = da.from_array(x, chunks=(70, 3))
+    options = {"loss": "squared_error", "alpha": 0.3, "penalty_weight": [0.0, 5.0, 1.0], "tol": 1e-10}
+    ours = chunked.LossRegressor(**options).fit(chunks, y)
+    np.testing.assert_allclose(ours.coef_, in_memory.LossRegressor(**options).fit(x, y).coef_, rtol=1e-6)
+    for option in ({"positive": True}, {"bounds": (0, 1)}):
+        with pytest.raises(ValueError, match="is not for chunks"):
+            chunked.LossRegressor("squared_error", **option).fit(chunks, y)
