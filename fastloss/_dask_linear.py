@@ -22,7 +22,7 @@ from ._call import TARGET_RULES
 from ._resolve import resolve
 from .sklearn import LossClassifier as _LossClassifier
 from .sklearn import LossRegressor as _LossRegressor
-from .sklearn._linear import for_two_classes, _has_probabilities, of_constant, stages_of, _warn
+from .sklearn._linear import _has_probabilities, _warn, for_two_classes, of_constant, stages_of
 from .sklearn._objective import Columns, MeanLoss, _columns
 from .sklearn._options import checked_penalty_weight
 from .sklearn._solvers import (
@@ -304,7 +304,7 @@ def _fit(model: Any, x: Any, y: Any, weight: Any, loss: Any, is_classifier: bool
         raise TypeError(f"X must be a Dask array or frame, not {type(x).__name__}: use fastloss.sklearn for others")
     if model.bounds is not None or model.positive:
         name = "positive" if model.positive else "bounds"
-        raise ValueError(f"{name} is not for chunks: bounds of coefficients are kept in memory alone, by fastloss.sklearn")
+        raise ValueError(f"{name} is not for chunks: fastloss.sklearn keeps coefficients within bounds, in memory")
     l1, l2 = model._checked_penalty()
     if l1 > 0 and loss.traits.has_kinks:
         raise ValueError(

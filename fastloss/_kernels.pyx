@@ -180,10 +180,10 @@ cdef extern from *:
     #else
     #define FL_COMPILER "unknown"
     #endif
-    /* Not Cython's prange: where that does not know whether the GIL is held, it asks Python, and CPython before 3.12 gives
-     * the wrong answer once there has been a sub-interpreter in the process. */
-    static void fl_on_threads(void (*work)(const void *, ptrdiff_t, int), const void *what, ptrdiff_t start, ptrdiff_t stop,
-                              int threads)
+    /* Not Cython's prange: where that does not know whether the GIL is held, it asks Python, and CPython before 3.12
+     * gives the wrong answer once there has been a sub-interpreter in the process. */
+    static void fl_on_threads(void (*work)(const void *, ptrdiff_t, int), const void *what, ptrdiff_t start,
+                              ptrdiff_t stop, int threads)
     {
         (void)threads;
     #ifdef _OPENMP
@@ -2159,6 +2159,8 @@ def _new_flat(Loss loss not None, int want, ptrdiff_t n_columns, bint single):
     flat.type = FL_F32 if single else FL_F64
     n_flats += 1
     return <size_t>fl_flats[n_flats - 1]
+
+
 # ------------------------------------------------------------------------------------------------------- columns
 
 cdef class Columns:

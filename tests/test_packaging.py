@@ -79,7 +79,6 @@ logits = np.zeros((3, 2), dtype=np.float32)
 classes = np.zeros(3, dtype=np.int64)
 elements = np.ones((3, 2), dtype=np.float32)
 one_a_row = np.ones(3)
-three_columns = np.zeros((3, 3), dtype=np.float32)
 number: float
 array: NDArray[Any]
 number = fl.mse([1.0, 2.0], [1.0, 3.0]) + fl.l2([1.0], [2.0]) + fl.zero_one(logits, classes)
@@ -111,15 +110,19 @@ def user_code():
     for case in cases.TABLE:
         if case.together:  # their arguments are their own: tests/users/user_core.py
             continue
-        parameters = case.parameters[0 if case.function == "quantiles" else -1]  # the function has as many columns, too
+        parameters = case.parameters[0 if case.columnwise else -1]  # the function has as many columns, too
         given = {name: [1.0, 2.0] if x is cases.CLASS_WEIGHT else x for name, x in parameters.items()}
         arguments = ", ".join(f"{name}={np.asarray(x).tolist()!r}" for name, x in given.items())
         parts += [
             USER_CODE_OF_A_LOSS.format(
                 name=case.function,
                 build=f"{case.constructor}({arguments})",
-                scores="three_columns" if case.function == "quantiles" else "logits",
-                target="classes" if case.rowwise else "one_a_row" if case.columnwise else "elements",
+                scores=f"np.zeros((3, {len(case.build(parameters).columns)}))" if case.columnwise else "logits",
+                target="classes"
+                if case.rowwise or case.domain == "ordered row"
+                else f"{cases.some_target(case)} * one_a_row"
+                if case.columnwise
+                else "elements",
                 axis=", axis=-1" if case.rowwise or case.columnwise else ", axis=(0,)" if case.setwise else "",
             )
         ]

@@ -11,3 +11,7 @@ value, gradient = fld.value_and_gradient(fl.Huber(), prediction, target, reducti
 print(value.compute(), gradient.compute())
 gradient, hessian = fld.gradient_and_hessian(fl.Huber(), prediction, target, curvature="psd")
 print(gradient.compute(), hessian.compute())
+
+X, y = da.zeros((4, 1), chunks=2), [1.0, 3.0, 5.0, 7.0]
+print(fld.LossRegressor("squared_error", penalty=None).fit(X, y).predict(X).compute())
+print(fld.LossClassifier().fit(X, [0, 1, 0, 1]).predict_proba(X).compute())

@@ -39,6 +39,9 @@ assert_type(fls.LossClassifier().partial_fit(X, y, classes=[0, 1]), fls.LossClas
 assert_type(fls.LossRegressor().partial_fit(X, amount), fls.LossRegressor)
 errors: NDArray[Any] = regressor.inference(X, amount, covariance="robust").standard_errors
 
+ordinal = fls.OrdinalClassifier().fit(X, np.digitize(amount, [0.5, 2.0]))
+assert_type(ordinal.predict(X), NDArray[Any])
+
 scorer = fls.loss_scorer(fl.BinaryCrossEntropy(), labels=[0, 1])
 print(scorer(model, X, y))
 boosting_loss = fls.hist_gradient_boosting_loss("binary_focal", curvature="psd")
