@@ -194,6 +194,6 @@ def test_memory_is_flat(tmp_path):
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "z.npy")]
-    value, grown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    value, grown = subprocess.run(command, cwd=sys.prefix, capture_output=True, text=True, check=True).stdout.split()
     assert float(value) == 0.0
     assert int(grown) < 60_000  # kilobytes

@@ -220,5 +220,6 @@ def test_memory_is_flat():
         running.update_from((z + i, z) for i in range(1000))  # 800 MB
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    run = subprocess.run(command, cwd=sys.prefix, capture_output=True, text=True, check=True)
     assert int(run.stdout) < 10_000  # kilobytes
