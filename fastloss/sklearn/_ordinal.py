@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 class OrdinalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc, unused-ignore]
     """
-    Linear model of ordered classes, such as grades: a score X @ coef_ and thresholds that it has to pass.
+    Linear model of ordered classes, such as grades: a score ``X @ coef_`` and thresholds that it has to pass.
 
     It minimises the weighted mean of the loss + alpha / 2 times the squared norm of the coefficients; thresholds are
     not penalised.
@@ -215,7 +215,7 @@ class OrdinalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc, u
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """
-        Return the score of each row, X @ coef_.
+        Return the score of each row, ``X @ coef_``.
 
         Parameters
         ----------
