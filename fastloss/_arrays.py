@@ -110,9 +110,9 @@ def as_array(value: Any, argument: str) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{argument} cannot be read as an array: {error}") from None
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # whatever the object's own conversion raises
+    except BaseException as error:  # whatever the object's own conversion raises: panics of Rust are no Exception
         raise TypeError(f"{argument} cannot be read as a NumPy array: {error}") from error
     if array.dtype.kind == "O" and _is_nullable_numeric(value):
         array = value.to_numpy(dtype="float64", na_value=np.nan)

@@ -299,6 +299,111 @@ def at(array):
     return None if array is None else array.ctypes.data
 
 
+class Array(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("row_stride", ctypes.c_ssize_t), ("column_stride", ctypes.c_ssize_t)]
+    _fields_ += [("type", ctypes.c_int)]
+
+    @classmethod
+    def of(cls, array):
+        columns = array.strides[1] if array.ndim == 2 else array.nbytes
+        return cls(array.ctypes.data, array.strides[0], columns, TYPES[array.dtype])
+
+
+class Call(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("n_rows", ctypes.c_ssize_t), ("n_columns", ctypes.c_ssize_t)]
+    _fields_ += [(name, Array) for name in ("prediction", "target", "weight", "value", "gradient", "hessian")]
+    _fields_ += [(name, ctypes.c_int) for name in ("target_is_by_column", "mean", "curvature", "threads")]
+    _fields_ += [("value_sum", ctypes.c_double), ("weight_sum", ctypes.c_double), ("place", ctypes.c_ssize_t)]
+
+
+class Info(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("name", ctypes.c_char_p), ("kind", ctypes.c_int)]
+    _fields_ += [("n_columns", ctypes.c_ssize_t)]
+
+
+LossPointer = ctypes.c_void_p
+
+
+class Table(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("version", ctypes.c_int), ("isa", ctypes.c_char_p)]
+    _fields_ += [
+        (name, ctypes.CFUNCTYPE(result, *arguments))
+        for name, result, arguments in (
+            ("find", LossPointer, (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)),
+            ("from_object", LossPointer, (ctypes.py_object, ctypes.c_char_p, ctypes.c_size_t)),
+            ("release", None, (LossPointer,)),
+            ("info", ctypes.c_int, (LossPointer, ctypes.POINTER(Info))),
+            ("evaluate", ctypes.c_int, (LossPointer, ctypes.POINTER(Call))),
+            ("message", ctypes.c_char_p, (ctypes.c_int,)),
+        )
+    ]
+
+
+@pytest.fixture(scope="module")
+def table():
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return Table.from_address(pointer(fl._kernels._c_api, b"fastloss._kernels._c_api"))
+
+
+DONE, BAD_SIZE, BAD_ARRAY, NO_CURVATURE, NO_LOSS = 0, 4, 5, 6, 7
+
+
+def test_the_table_says_what_is_wrong(table):
+    message = ctypes.create_string_buffer(40)
+    assert table.size == ctypes.sizeof(Table)
+    assert table.find(b"no_such_loss", message, 40) is None
+    assert 0 < len(message.value) <= 39
+    assert table.find(b"no_such_loss", None, 0) is None
+    z, wide, classes = np.zeros((6, 2)), np.zeros((6, 2), np.float64), np.zeros(6, np.int64)
+    narrow = z.astype(np.float32)
+
+    def status(text, **fields):
+        loss = table.find(text, message, 40)
+        arrays = {name: Array.of(x) if isinstance(x, np.ndarray) else x for name, x in fields.items()}
+        call = Call(**{"size": ctypes.sizeof(Call), "n_rows": 6, "n_columns": 2, "threads": 1, **arrays})
+        found = table.evaluate(loss, ctypes.byref(call))
+        table.release(loss)
+        assert table.message(found)
+        return found
+
+    huber, cross_entropy = b"Huber(delta=2)", b"cross_entropy"
+    assert status(huber, prediction=z, target=z) == DONE
+    assert status(huber, size=8, prediction=z, target=z) == BAD_SIZE
+    assert status(huber, prediction=z, target=z, n_rows=-1) == BAD_SIZE
+    assert status(huber, prediction=z, target=z, n_rows=0) == DONE
+    assert status(b"gaussian_nll", prediction=z, target=wide[:, 0].copy(), n_columns=1) == BAD_SIZE
+    assert status(huber, target=z) == status(huber, prediction=z) == BAD_ARRAY
+    assert status(huber, prediction=classes, target=z, n_columns=1) == BAD_ARRAY
+    assert status(cross_entropy, prediction=z, target=z[:, 0].copy()) == BAD_ARRAY
+    assert status(cross_entropy, prediction=z, target=classes) == DONE
+    ignoring = b"CrossEntropy(ignore_index=1)"
+    assert status(ignoring, prediction=z, target=z + 0.5, target_is_by_column=1) == BAD_ARRAY
+    for output in ("gradient", "value", "hessian"):
+        both = {"gradient": narrow.copy()} if output == "hessian" else {}
+        assert status(huber, prediction=narrow, target=narrow, **{**both, output: wide.copy()}) == BAD_ARRAY
+    assert status(b"dice", prediction=z, target=z, value=wide.copy()) == BAD_ARRAY
+    assert status(huber, prediction=z, target=z, hessian=wide.copy()) == BAD_ARRAY
+    outputs = {"gradient": wide.copy(), "hessian": wide.copy()}
+    assert status(huber, prediction=z, target=z, curvature=9, **outputs) == NO_CURVATURE
+    assert status(huber, prediction=z, target=z, curvature=3, **outputs) == NO_CURVATURE
+    heavy = b"CrossEntropy(class_weight=[1.0, 1e300])"
+    assert status(heavy, prediction=narrow, target=classes) == BAD_ARRAY
+    assert status(heavy, prediction=narrow, target=classes, mean=1) == DONE
+    large = np.zeros(200_000)
+    assert status(huber, prediction=large, target=large, n_rows=200_000, n_columns=1, threads=0) == DONE
+    assert [table.message(code).decode() for code in range(9)][-1] == "unknown status"
+
+    call, info = Call(size=ctypes.sizeof(Call)), Info(size=ctypes.sizeof(Info))
+    assert table.evaluate(None, ctypes.byref(call)) == table.info(None, ctypes.byref(info)) == NO_LOSS
+    table.release(None)
+    loss = table.from_object(fl.GaussianNLL(), message, 40)
+    assert table.info(loss, ctypes.byref(info)) == DONE
+    assert (info.name, info.kind, info.n_columns) == (b"gaussian_nll", 2, 2)
+    assert table.info(loss, ctypes.byref(Info(size=1))) == BAD_SIZE
+    table.release(loss)
+
+
 def test_ctypes():
     rng = np.random.default_rng(3)
     z, t, w = rng.normal(size=1000), rng.normal(size=1000), rng.exponential(size=1000)

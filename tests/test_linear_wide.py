@@ -6,6 +6,7 @@ an upper bound of what it is above the minimum.
 """
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from test_linear_options import amounts, estimator, make, optimum, reached
 from test_linear_referee import CLOSENESS, LOSSES, judge, name_of
 
 import fastloss as fl
+from fastloss._kernels import Columns
 from fastloss.sklearn import LossClassifier, LossRegressor, _solvers
 
 N, D = 300, 3000
@@ -285,3 +287,22 @@ def test_descent_is_for_smooth_losses_with_an_l1_norm(loss, penalty):
     x, y = bag_of_words()
     fit = lambda solver: LossClassifier(loss, penalty=penalty, alpha=1e-2, solver=solver).fit(x[:, :20], y)
     assert np.array_equal(fit("descent").coef_, fit("auto").coef_)
+
+
+def test_no_columns_at_all():
+    columns = Columns(np.ones(15), 5)
+    nothing, of_none, h = np.empty(0, np.int64), np.empty(0), np.ones(5)
+    z = np.zeros(5)
+    columns.products(h, of_none)
+    columns.moments(nothing, h, of_none, of_none)
+    columns.scores(nothing, of_none, z)
+    squares = np.zeros((5, 5))
+    columns.add_squares(of_none, 0, squares)
+    assert not z.any()
+    assert not squares.any()
+    assert columns.descend(nothing, np.zeros(3), np.zeros((5, 3)), h, h, 0.25, 5.0) == (0.0, 0.25)
+
+
+def test_columns_are_not_copied():
+    with pytest.raises(TypeError, match="cannot be copied"):
+        pickle.dumps(Columns(np.ones(15), 5))

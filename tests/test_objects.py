@@ -283,3 +283,10 @@ def test_clone_of_scikit_learn(configured):
     case, parameters = configured
     loss = build(case, parameters)
     assert clone(loss) == loss
+
+
+def test_a_loss_is_not_initialised_again():
+    loss = fl.Huber(delta=1.5)
+    with pytest.raises(TypeError, match="Huber objects are immutable"):
+        loss.__init__(delta=2.0)
+    assert loss.delta == 1.5
