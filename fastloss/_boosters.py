@@ -573,7 +573,7 @@ class Regression(LossEstimator):
 
     def predict_survival_function(self, X: Any, times: ArrayLike, **options: Any) -> NDArray[Any]:
         """
-        Return the probability that there is no event up to each of some times, under `CoxPH` or `AFT`.
+        Return the probability of no event up to each of some times, under `fastloss.CoxPH` or `fastloss.AFT`.
 
         Parameters
         ----------
