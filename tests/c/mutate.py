@@ -113,7 +113,7 @@ def code_of(text):
     return re.sub(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif|include|undef|pragma)\b.*$", blank, text, flags=re.M)
 
 
-NUMBER = r"(?<![\w.])(0x[0-9a-fA-F.]+p[+-]?\d+f?|0x[0-9a-fA-F]+|\d+\.\d+|\d+)(?![\w.])"
+NUMBER = r"(?<![\w.])(0x[0-9a-fA-F.]+p[+-]?\d+f?|0x[0-9a-fA-F]+|\d+\.\d+(?:e-?\d+)?|\d+)(?![\w.])"
 BINARY = [
     (r"(?<=[\w)\]] )\+(?= [\w(*&])", ["-", "*"]),
     (r"(?<=[\w)\]] )-(?= [\w(*&])", ["+"]),
