@@ -1354,7 +1354,7 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
     def _checked_loss(self) -> Any:
         loss = resolve(self.loss)
         if loss.kind == "segments":
-            raise ValueError(f"{loss!r} is a loss of rows that belong together, which only fit has a place for")
+            raise ValueError(f"{loss!r} is a loss of rows that belong together: only LossRegressor.fit takes it")
         if loss.kind == "columns":
             raise ValueError(f"{loss!r} is a loss of several numbers a row, and a linear model predicts one")
         if loss.target_domain == "classes":
