@@ -233,6 +233,10 @@ def test_no_time_and_a_broken_library_are_told(monkeypatch):
     monkeypatch.setattr(run, "BOOT", "raise RuntimeError('broken')")
     found = run.run_tasks(tasks, run.QUICK, lambda text, done: None)
     assert found["left_out"] == ["scipy, 1 thread: the rest: the process ended with 1: RuntimeError: broken"]
+    # More cases than a pipe holds: the process has ended before it has all of them.
+    tasks = [plan.Task("scipy", 1, (small_case("softmax", "float32"),) * 2000)]
+    found = run.run_tasks(tasks, run.QUICK, lambda text, done: None)
+    assert found["left_out"] == ["scipy, 1 thread: the rest: the process ended with 1: RuntimeError: broken"]
 
 
 def test_threads_and_libraries_of_the_tasks():

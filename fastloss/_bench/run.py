@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import math
@@ -73,8 +74,9 @@ def messages(task: Task, most_threads: int, effort: Effort, seconds: float) -> I
         alarm = threading.Timer(min(seconds + GRACE, threading.TIMEOUT_MAX), process.kill)
         try:
             alarm.start()
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # it has ended already: its code and message tell why
+                process.stdin.write(json.dumps(request) + "\n")
+                process.stdin.flush()
             for answer in process.stdout:
                 yield json.loads(answer)
             process.wait()
