@@ -10,7 +10,7 @@ import pytest
 from fastloss.__main__ import main
 
 pytest.importorskip("rich")
-from fastloss._bench import cases, command, peers, plan, report, results, run, worker
+from fastloss._bench import cases, command, options, peers, plan, report, results, run, worker
 
 SMALL = {"row": (12, 5), "element": (60,)}
 
@@ -189,7 +189,7 @@ def test_every_plot_and_a_page_that_needs_nothing_else(made_up, tmp_path):
     figures, tables = plots.figures_of(made_up), report.tables_of(made_up)
     page.write_page(made_up, tables, map(plots.svg_of, figures), tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert text.count("<img") == len(plots.PLOTS)
+    assert text.count("<img") == len(plots.PLOTS) - 1  # options have a run of their own
     assert set(re.findall(r"(?:src|href)=\"([^\"]{,10})", text)) == {"data:image"}
     assert not re.search(r"<(script|link|iframe)|@import|url\(", text)
     assert all(table.title in text for table in tables)
@@ -264,3 +264,63 @@ def test_missing_library_is_one_sentence(run_python):
         "assert command.main(['bench', '--list']) == 2"
     )
     assert shown.strip() == 'fastloss bench needs rich, which is not installed: pip install "fastloss[bench]"'
+
+
+# ---- options -----------------------------------------------------------------------------------------------------
+
+
+def small_options():
+    """Every option of every loss once, few rows of few classes."""
+    found = {}
+    for case in options.option_cases(quick=False):
+        shape = (4000,) if len(case.shape) == 1 else (16, 10)
+        found.setdefault((case.kernel, case.option, case.dtype), dataclasses.replace(case, shape=shape))
+    return list(found.values())
+
+
+def test_every_option_is_another_call_with_the_value_of_its_meaning():
+    for case in small_options():
+        problem = options.with_option(cases.make_problem(case))
+        value, gradient, *_ = cases.our_call(problem)()
+        plain = cases.our_call(cases.make_problem(options.plain_case(case)))()
+        assert gradient is problem.out, case.name
+        assert np.isfinite(np.asarray(value, float)).all(), case.name
+        # What changes how numbers are stored, or asks for more, does not change the value.
+        if case.option in ("F order", "rows with gaps", "a column of (n, 2)", "int32 labels", "int8 labels"):
+            assert value == plain[0], case.name
+        elif case.option.startswith("axis 1") or case.option.endswith("Hessian"):
+            np.testing.assert_allclose(value, plain[0], rtol=1e-6, err_msg=case.name)
+        elif case.option in ("sample_weight", "class_weight", "ignore_index", "label_smoothing", "probabilities"):
+            assert value != plain[0], case.name
+
+
+def test_options_are_torchs():
+    if peers.missing_from("torch"):
+        pytest.skip("without torch")
+    module, n_found = peers.load_library("torch"), 0
+    for case in small_options():
+        problem = options.with_option(cases.make_problem(case))
+        found, remarks = peers.agreeing_peers(problem, cases.our_call(problem), [module], 1)
+        assert remarks == [], case.name
+        n_found += len(found)
+    assert n_found >= 20
+
+
+def test_options_in_tables_and_in_a_heat_map():
+    pytest.importorskip("matplotlib")
+    from fastloss._bench import plots
+
+    found = [case for case in options.option_cases(quick=True) if case.kernel in ("huber", "poly1")]
+    task = plan.tasks_of(found, ["torch", "sklearn"], [1, 2], True)
+    assert {(each.library, each.threads) for each in task} == {("fastloss", 2), ("torch", 2)}
+    rows = [
+        {**row_of(case, library, 2, 3e-3), "option": case.option, "plain": {"best": 2e-3}}
+        for case in found
+        for library in ("fastloss", "torch")
+    ]
+    tables = report.options_tables({"rows": rows})
+    assert [table.title for table in tables] == ["Options of huber, float32", "Options of poly1, float32"]
+    assert ["sample_weight", "1.5", "1.50 / 5.00"] in tables[0].rows
+    assert tables[1].rows == [["against cross_entropy", "1.5", "1.50 / 5.00", "1.50 / 5.00"]]
+    figures = plots.figures_of({"rows": rows, "limits": {"2": rates()}})
+    assert "Times plain of each option" in plots.svg_of(figures[-1]).decode()

@@ -1,7 +1,7 @@
 """``python -m fastloss bench``: a benchmark of losses on the CPU. Imported by that alone.
 
-`plan` lists the cases, `run` gives them to one process for each library (`worker`), where fastloss and that library
-(`peers`) take turns; `results` judges what they found, `report`, `plots` and `page` show it.
+`plan` and `options` list the cases, `run` gives them to one process for each library (`worker`), where fastloss and
+that library (`peers`) take turns; `results` judges what they found, `report`, `plots` and `page` show it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--quick", action="store_true", help="few kernels and sizes, done within 30 seconds")
+    parser.add_argument("--options", action="store_true", help="every option of a call, as times the plain call")
     parser.add_argument("--filter", default="", metavar="REGEX", help="only cases whose name matches: large/huber")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and stop")
     parser.add_argument("--peers", metavar="NAMES", help="only these libraries, as torch,jax; '' is fastloss alone")

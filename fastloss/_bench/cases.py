@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -167,11 +168,13 @@ class Case:
     outputs: str = "reused"
     targets: dict[str, float] = field(default_factory=dict, hash=False)
     baseline: str | None = None
+    option: str = ""
 
     @property
     def name(self) -> str:
         """The case in words; `--filter` searches here."""
-        return f"{self.section}/{self.kernel} {self.dtype} {self.shape_text} {self.want} {self.outputs}"
+        words = (self.kernel, self.dtype, self.shape_text, self.option or f"{self.want} {self.outputs}")
+        return f"{self.section}/{' '.join(words)}"
 
     @property
     def shape_text(self) -> str:
@@ -203,12 +206,15 @@ LARGE = ("limits", "catalogue")
 
 @dataclass(frozen=True)
 class Problem:
-    """The arrays of a case: prediction, target (None for functions) and an output to reuse."""
+    """The arrays of a case: prediction, target (None for functions) and an output to reuse; how the loss is called."""
 
     case: Case
     z: np.ndarray
     t: Any
     out: np.ndarray
+    loss: Any = None
+    method: str = "value_and_gradient"
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
     def bytes_read(self) -> int:
@@ -274,7 +280,10 @@ def our_call(problem: Problem, kernel: str | None = None) -> Callable[[], tuple[
     if t is None:
         function = getattr(fl, kernel)
         return lambda: (None, function(z, out=out))
-    loss = LOSSES[kernel]
+    loss = problem.loss or LOSSES[kernel]
+    if problem.case.option:
+        method = getattr(loss, problem.method)
+        return partial(method, z, t, gradient_out=out, **problem.arguments)
     if problem.case.want == "value":
         return lambda: (loss(z, t), None)
     if out is None:

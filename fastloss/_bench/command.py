@@ -19,6 +19,7 @@ from fastloss.__main__ import machine
 
 from .._terminal import print_table, unwritable
 from . import plan
+from .options import option_cases
 from .peers import LIBRARIES
 from .report import Table, comparison_table, sentences, tables_of
 from .results import compare
@@ -43,7 +44,8 @@ def bench(options: argparse.Namespace) -> int:
         old = json.loads(Path(options.compare).read_text(encoding="utf-8")) if options.compare else None
     except (re.error, ValueError, OSError) as error:
         return refuse(str(error))
-    cases = [case for case in plan.all_cases(options.quick) if pattern.search(case.name)]
+    every = option_cases if options.options else plan.all_cases
+    cases = [case for case in every(options.quick) if pattern.search(case.name)]
     if not cases:
         return refuse(f"no case matches {options.filter!r}; --list shows them")
     if options.list:

@@ -30,8 +30,8 @@ LIBRARIES: dict[str, dict[str, str]] = {
 }
 
 # Peers sum float32 in float32, and 1 - p in float32 has no more digits than these.
-VALUE_TOLERANCE = {"float32": 1e-3, "float64": 1e-8}
-ARRAY_TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
+VALUE_TOLERANCE = {"float32": 1e-3, "float64": 1e-8, "bfloat16": 2e-2}
+ARRAY_TOLERANCE = {"float32": 2e-5, "float64": 1e-10, "bfloat16": 2e-2}
 
 
 @dataclass(frozen=True)
@@ -100,18 +100,18 @@ def difference(ours: tuple[Any, Any], peer: Peer, case: Case) -> str | None:
     Values are compared relatively, arrays element by element against their largest element. The gradient of a set
     loss is as exact as the peer's sums.
     """
-    dtype = case.dtype
+    dtype = "bfloat16" if case.option == "bfloat16" else case.dtype
     array_tolerance = (VALUE_TOLERANCE if KINDS[case.kernel] == "set" else ARRAY_TOLERANCE)[dtype]
     value, array = peer.call()
     if ours[0] is not None:
-        error = abs(float(value) - ours[0]) / max(abs(ours[0]), np.finfo(dtype).tiny)
+        error = abs(float(value) - ours[0]) / max(abs(ours[0]), np.finfo(case.dtype).tiny)
         if not error <= VALUE_TOLERANCE[dtype]:
             return f"value {float(value):.9g} instead of {ours[0]:.9g}"
     if ours[1] is not None:
         # In place, for these arrays can be gigabytes.
-        gap = np.multiply(np.asarray(array).reshape(ours[1].shape), ours[1].dtype.type(peer.scale))
+        gap = np.multiply(np.asarray(array).reshape(ours[1].shape), np.dtype(case.dtype).type(peer.scale))
         gap -= ours[1]
-        error = max(gap.max(), -gap.min()) / max(ours[1].max(), -ours[1].min(), np.finfo(dtype).tiny)
+        error = max(gap.max(), -gap.min()) / max(ours[1].max(), -ours[1].min(), np.finfo(case.dtype).tiny)
         if not error <= array_tolerance:
             return f"arrays differ by {error:.2g} of the largest element"
     return None

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+
+import fastloss as fl
 
 from .cases import KINDS, Problem
 from .formulas import formulas
@@ -157,6 +160,46 @@ CHAINS = {
 }
 
 
+# ---- options -----------------------------------------------------------------------------------------------------
+
+
+def tensor_of(array: Any) -> Tensor:
+    """Share the memory of an array, bfloat16 too."""
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view("int16")).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def weighted(kernel: str, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """The weighted mean."""
+    loss: Any = LOSSES[kernel]
+    return lambda z, t: (loss(z, t, reduction="none") * weight).sum() / weight.sum()
+
+
+def option_loss(problem: Problem) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return what users of torch write for a loss with an option, None where there is no such option."""
+    kernel, option = problem.case.kernel, problem.case.option
+    if kernel not in ("cross_entropy", "huber", "binary_cross_entropy"):
+        return None
+    if option in ("F order", "rows with gaps", "bfloat16", "a column of (n, 2)") or option.startswith("axis 1 "):
+        return LOSSES[kernel]
+    if option == "sample_weight":
+        return weighted(kernel, torch.from_numpy(problem.arguments.get(option, problem.z)))
+    if kernel != "cross_entropy":
+        return None
+    if option == "probabilities":
+        return F.cross_entropy
+    parameters = (problem.loss or fl.CrossEntropy()).parameters
+    if option == "class_weight":
+        weight = parameters[option]
+        weight = None if weight is None else torch.from_numpy(np.array(weight, problem.case.dtype))
+        return lambda z, t: F.cross_entropy(z, t, weight=weight)
+    if option in ("label_smoothing", "ignore_index"):
+        options = {option: parameters[option]}
+        return lambda z, t: F.cross_entropy(z, t, **options)
+    return None
+
+
 # ---- peers -----------------------------------------------------------------------------------------------------
 
 
@@ -171,6 +214,23 @@ def autograd(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor) -> 
         return value.detach(), gradient
 
     return call
+
+
+def in_float32(call: Callable[[], tuple[Tensor, Tensor]]) -> Callable[[], tuple[Tensor, Any]]:
+    """Let NumPy read a gradient in bfloat16 when it is compared, not when it is timed."""
+
+    class Gradient:
+        def __init__(self, tensor: Tensor) -> None:
+            self.tensor = tensor
+
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+            return self.tensor.float().numpy()
+
+    def converted() -> tuple[Tensor, Any]:
+        value, gradient = call()
+        return value, Gradient(gradient)
+
+    return converted
 
 
 def value_alone(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, t: Tensor) -> Callable[[], tuple[Tensor, None]]:
@@ -202,6 +262,12 @@ def peers(problem: Problem, n_threads: int) -> Iterator[Peer]:
     """Yield torch's ways to answer a problem."""
     torch.set_num_threads(n_threads)
     kernel, want = problem.case.kernel, problem.case.want
+    if problem.case.option:
+        if (loss := option_loss(problem)) is not None:
+            call = autograd(loss, tensor_of(problem.z), tensor_of(problem.t))
+            as_float32 = problem.case.option == "bfloat16"
+            yield Peer("torch autograd", "users", "reused", in_float32(call) if as_float32 else call)
+        return
     z = torch.from_numpy(problem.z)
     if "function" in KINDS[kernel]:
         function, function_out, out = FUNCTIONS[kernel], FUNCTIONS_OUT[kernel], torch.from_numpy(problem.out).clone()

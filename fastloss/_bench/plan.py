@@ -58,6 +58,8 @@ def thread_counts(most: int) -> list[int]:
 
 def is_for(case: Case, library: str, threads: int, most_threads: int, quick: bool) -> bool:
     """Whether a library answers a case on so many threads."""
+    if case.option:
+        return threads == most_threads and library in (ALONE, "torch")
     if quick and library != ALONE and (threads != most_threads or library == "compile" or case.outputs == "reused"):
         return False
     if threads != most_threads:

@@ -12,7 +12,7 @@ from matplotlib.image import imread, imsave
 
 from .cases import CORE
 from .report import LABELS, libraries_in, threads_text
-from .results import OURS, Key, Run, limits_of, memory_rate, numbers_of, rows_of, share_of_limit
+from .results import OURS, Key, Run, limits_of, memory_rate, numbers_of, rows_of, share_of_limit, times_plain
 
 # Okabe and Ito's colours, apart for every kind of colour blindness; markers say the same again.
 STYLES = {
@@ -230,6 +230,32 @@ def draw_threads(figure: Any, run: Run) -> bool:
     return True
 
 
+def draw_options(figure: Any, run: Run) -> bool:
+    """A heat map: every option as times the plain call."""
+    rows = rows_of(run, "options")
+    if not rows:
+        return False
+    lines = {f"{row['kernel']}: {row['option']}": (row["kernel"], row["option"]) for row in rows}
+    places = {(row["shape"], row["dtype"]): None for row in rows}
+    grid = np.full((len(lines), len(places)), np.nan)
+    for place, (shape, dtype) in enumerate(places):
+        for line, (kernel, option) in enumerate(lines.values()):
+            these = [row for row in rows if (row["kernel"], row["option"], row["dtype"]) == (kernel, option, dtype)]
+            grid[line, place] = times_plain(these).get((option, shape), [np.nan])[0]
+    figure.set_size_inches(4 + 1.1 * len(places), 2 + 0.24 * len(lines))
+    axes = figure.subplots()
+    picture = axes.imshow(np.log2(grid), cmap="PuOr_r", vmin=-3, vmax=3, aspect="auto")
+    for (line, place), ratio in np.ndenumerate(grid):
+        if ratio == ratio:
+            axes.text(place, line, f"{ratio:.2f}", ha="center", va="center", fontsize=8)
+    axes.set_yticks(range(len(lines)), lines, fontsize=8)
+    axes.set_xticks(range(len(places)), ["\n".join(place) for place in places], fontsize=8, rotation=60)
+    axes.set_title("Times plain of each option", loc="left", weight="bold")
+    bar = figure.colorbar(picture, ticks=range(-3, 4), shrink=0.5)
+    bar.ax.set_yticklabels([f"{2.0**exponent:g}" for exponent in range(-3, 4)])
+    return True
+
+
 # Each with its size in inches.
 PLOTS: dict[Callable[[Any, Run], bool], tuple[float, float]] = {
     draw_roofline: (9, 6),
@@ -239,6 +265,7 @@ PLOTS: dict[Callable[[Any, Run], bool], tuple[float, float]] = {
     draw_calls: (9, 4.5),
     draw_threads: (9, 4.5),
     draw_memory: (9, 4.5),
+    draw_options: (9, 9),
 }
 
 

@@ -6,8 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .options import aim_of
 from .plan import ORDER
-from .results import OURS, Comparison, Key, Run, limits_of, noise_of, numbers_of, rows_of, share_of_limit, verdict_on
+from .results import (
+    OURS,
+    Comparison,
+    Key,
+    Run,
+    limits_of,
+    noise_of,
+    numbers_of,
+    rows_of,
+    share_of_limit,
+    times_plain,
+    verdict_on,
+)
 
 LABELS = {
     OURS: "fastloss",
@@ -118,6 +131,25 @@ def peer_table(run: Run, title: str, note: str, rows: list[dict[str, Any]], text
     return table
 
 
+def options_tables(run: Run) -> list[Table]:
+    """Every option as times the plain call, one table for each loss and dtype; torch's time beside it."""
+    tables = []
+    rows = rows_of(run, "options")
+    for kernel, dtype in dict.fromkeys((row["kernel"], row["dtype"]) for row in rows):
+        these = [row for row in rows if (row["kernel"], row["dtype"]) == (kernel, dtype)]
+        shapes, times = list(dict.fromkeys(row["shape"] for row in these)), times_plain(these)
+        note = "Time of value and gradient with the option, against the plain ones."
+        if any(len(found) > 1 for found in times.values()):
+            note += " Behind it: how many times as long as this torch takes."
+        table = Table(f"Options of {kernel}, {dtype}", note, ["option", "aim", *shapes])
+        for option in dict.fromkeys(row["option"] for row in these):
+            aim = aim_of(kernel, option)
+            cells = [" / ".join(f"{each:.2f}" for each in times.get((option, shape), ())) for shape in shapes]
+            table.rows.append([option, "" if aim is None else f"{aim:g}", *cells])
+        tables.append(table)
+    return tables
+
+
 def threads_table(run: Run) -> Table:
     """How large calls scale."""
     counts = sorted(map(int, run["limits"]))
@@ -150,7 +182,7 @@ def tables_of(run: Run) -> list[Table]:
     tables.append(peer_table(run, "Peak memory", note, rows_of(run, "memory", threads=most), megabytes))
     return [
         table for table in tables if (table.rows and len(table.header) > 4) or (table.title == "Threads" and table.rows)
-    ]
+    ] + options_tables(run)
 
 
 def comparison_table(comparison: Comparison) -> Table:

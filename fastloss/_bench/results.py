@@ -7,6 +7,8 @@ from collections import defaultdict
 from statistics import geometric_mean, median
 from typing import Any, NamedTuple
 
+from .options import PLAIN
+
 Run = dict[str, Any]
 Row = dict[str, Any]
 OURS = "fastloss"
@@ -69,6 +71,17 @@ def share_of_limit(row: Row, seconds: float, limits: dict[str, float]) -> Share:
     arithmetic = row["operations"] / limits[row["dtype"]]
     least = max(memory, arithmetic)
     return Share(least, "memory" if memory >= arithmetic else "arithmetic", least / seconds)
+
+
+def times_plain(rows: list[Row]) -> dict[tuple[str, str], list[float]]:
+    """Return by option and shape how many plain calls one takes, and how many of it a peer, each of one process."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in sorted(rows, key=lambda row: row["library"] != OURS):
+        best = {name: times["best"] for name, times in row["calls"].items()}
+        ours = best.pop(OURS)
+        known = found.setdefault((row["option"], row["shape"]), [ours / row[PLAIN]["best"]])
+        known += [min(best.values()) / ours] if best else []
+    return found
 
 
 # ---- noise -----------------------------------------------------------------------------------------------------

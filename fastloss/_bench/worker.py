@@ -19,6 +19,7 @@ from typing import Any
 from .cases import Case, make_problem, our_call
 from .limits import MemoryLimit, measure_arithmetic
 from .memory import available_bytes, peak_of
+from .options import PLAIN, plain_case, with_option
 from .peers import agreeing_peers, load_library, peers_of, versions_of
 from .plan import ALONE
 from .timing import Times, take_turns
@@ -35,16 +36,19 @@ def numbers(times: Times) -> dict[str, float]:
 
 def answer(case: Case, modules: list[Any], request: dict[str, Any]) -> dict[str, Any] | None:
     """Compare, then measure a case; None if the library has nothing like it."""
-    tiny = make_problem(replace(case, shape=(min(2, case.shape[0]), *case.shape[1:])))
-    if modules and not peers_of(modules, tiny, request["threads"]):
-        return None
-    problem = make_problem(case)
+    if modules:
+        tiny = make_problem(replace(case, shape=(min(2, case.shape[0]), *case.shape[1:]), option=""))
+        if not peers_of(modules, replace(tiny, case=replace(tiny.case, option=case.option)), request["threads"]):
+            return None
+    problem = with_option(make_problem(case))
     call = our_call(problem)
     peers, remarks = agreeing_peers(problem, call, modules, request["threads"])
     calls = {"fastloss": call} | {peer.name: peer.call for peer in peers}
+    plain = {PLAIN: our_call(make_problem(plain_case(case)))} if case.option else {}
     row = {
         "case": case.name,
         **{name: getattr(case, name) for name in ("section", "kernel", "dtype", "want", "outputs", "elements")},
+        "option": case.option,
         "shape": case.shape_text,
         **{name: request[name] for name in ("library", "threads")},
         "bytes_read": problem.bytes_read,
@@ -55,7 +59,8 @@ def answer(case: Case, modules: list[Any], request: dict[str, Any]) -> dict[str,
     if case.section == "memory":
         results = problem.out.nbytes if case.outputs == "fresh" else 0
         return {**row, "memory": {name: max(0, peak_of(each) - results) for name, each in calls.items()}}
-    times = take_turns(calls, request["budget"], most_seconds=request["budget"])
+    times = take_turns(calls | plain, request["budget"], most_seconds=request["budget"])
+    row |= {name: numbers(times[name]) for name in plain}
     return {**row, "calls": {name: numbers(times[name]) for name in calls}}
 
 
