@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from equivalents import EQUIVALENTS, IMPORTS
+import pictures
 from formulas import FORMULAS, NAMES, typeset
 from leads import LEADS
 from sphinx.application import Sphinx
@@ -77,8 +78,6 @@ def purpose(loss: type) -> str:
 
 def lead(loss: type) -> str:
     """What a loss is, when to take it, when not, and where to look."""
-    if loss.__name__ not in LEADS:
-        return f"{purpose(loss)}.\n"
     given = LEADS[loss.__name__]
     instead = ", ".join(f"[{name}]({getattr(fl, name)().name}.md)" for name in given.instead)
     return f"""{given.what}
@@ -87,8 +86,26 @@ def lead(loss: type) -> str:
 
 **When not.** {given.when_not}
 
-**Instead.** {instead}. The choice is discussed in [the guide](../../guide.md#{given.see}).
+**Instead.** {instead}. The guide discusses the choice under [{given.see}](../../guide.md#{anchor(given.see)}).{examples(loss)}
 """
+
+
+def anchor(heading: str) -> str:
+    """The anchor of a heading, as MyST makes it."""
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+
+
+def examples(loss: type) -> str:
+    """The case studies in which a loss is trained with, as a sentence."""
+    found = []
+    for path in sorted((CHECKOUT / "examples").glob("plot_*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        if loss.__name__ in names or loss().name in texts:
+            title = ast.get_docstring(tree).splitlines()[0]
+            found.append(f"[{title}](../gallery/{path.stem}.rst)")
+    return f"\n\n**Case studies.** {'; '.join(found)}." if found else ""
 
 
 def elsewhere(loss: type) -> str:
@@ -102,7 +119,7 @@ def elsewhere(loss: type) -> str:
     ]
     if not rows:
         return ""
-    return "## Elsewhere\n\n| | there | here |\n|---|---|---|\n" + "\n".join(dict.fromkeys(rows)) + "\n"
+    return "## In other libraries\n\n| | there | here |\n|---|---|---|\n" + "\n".join(dict.fromkeys(rows)) + "\n"
 
 
 def formula(loss: type) -> str:
@@ -149,10 +166,13 @@ def loss_page(loss: type) -> str:
 {NAMES[family(loss)]}.
 
 {formula(loss)}
-Of one {unit}, with a hard target; the docstring below has options and soft targets.
+Of one {unit}, with a hard target and as papers write it; the docstring below has options and soft targets, and the
+[kernel](#as-it-is-computed) the form in which it is computed.
 
 {picture(name, "screens")}
 {picture(name, "phones")}
+
+{pictures.method(name)}
 
 ## Curvature
 
@@ -171,9 +191,10 @@ Of one {unit}, with a hard target; the docstring below has options and soft targ
 .. autofunction:: fastloss.{function}
 ```
 
-## Kernel
+## As it is computed
 
-The formula that runs, for every dtype, layout and instruction set.
+The obvious form loses digits, or overflows, where terms cancel or numbers end. This is the form that runs, the same for every dtype, memory
+layout and instruction set; its comment says why. Here `z` is the prediction, `t` the target, and `o.p` holds the parameters of the loss.
 
 ```{{literalinclude}} ../../../csrc/losses/{function}.inc.h
 :language: c

@@ -189,6 +189,31 @@ def test_formulas_of_rows_together(formulas, name):
         assert value == pytest.approx(found[0])
 
 
+def test_every_loss_has_a_lead_of_its_own():
+    """What it is, when, when not, and what instead; the guide has the heading where the choice is discussed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        leads = importlib.import_module("leads").LEADS
+    sys.modules.pop("leads")
+    names = {loss.__name__ for loss in fl.losses()}
+    headings = set(re.findall(r"^## (.*)$", (DOCS / "guide.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(leads) == names
+    for name, lead in leads.items():
+        assert lead.see in headings
+        assert set(lead.instead) <= names - {name}
+        assert lead.instead
+    sentences = [sentence for lead in leads.values() for sentence in (lead.what, lead.when, lead.when_not)]
+    assert all(re.fullmatch(r"[A-Z`a-z].*[.]", sentence) for sentence in sentences)
+    assert len({lead.what for lead in leads.values()}) == len(names)
+
+
+def test_the_book_names_every_loss():
+    """Each class has a line in its table of pros and cons."""
+    text = (DOCS / "losses_from_the_beginning.md").read_text(encoding="utf-8")
+    missing = [loss.__name__ for loss in fl.losses() if f"generated/losses/{loss().name}.md" not in text]
+    assert not missing
+
+
 def test_every_loss_has_a_formula(formulas):
     assert set(formulas.FORMULAS) == {loss.__name__ for loss in fl.losses()}
     for formula in formulas.FORMULAS.values():
