@@ -10,12 +10,14 @@ import ast
 import contextlib
 import inspect
 import io
+import math
 import re
 import sys
 from pathlib import Path
 
-from equivalents import EQUIVALENTS, IMPORTS
+import numpy as np
 import pictures
+from equivalents import EQUIVALENTS, IMPORTS
 from formulas import FORMULAS, NAMES, typeset
 from leads import LEADS
 from sphinx.application import Sphinx
@@ -86,7 +88,8 @@ def lead(loss: type) -> str:
 
 **When not.** {given.when_not}
 
-**Instead.** {instead}. The guide discusses the choice under [{given.see}](../../guide.md#{anchor(given.see)}).{examples(loss)}
+**Instead.** {instead}. The guide discusses the choice under
+[{given.see}](../../guide.md#{anchor(given.see)}).{examples(loss)}
 """
 
 
@@ -101,7 +104,8 @@ def examples(loss: type) -> str:
     for path in sorted((CHECKOUT / "examples").glob("plot_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        others = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg != "loss"}
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in others}
         if loss.__name__ in names or loss().name in texts:
             title = ast.get_docstring(tree).splitlines()[0]
             found.append(f"[{title}](../gallery/{path.stem}.rst)")
@@ -193,8 +197,9 @@ Of one {unit}, with a hard target and as papers write it; the docstring below ha
 
 ## As it is computed
 
-The obvious form loses digits, or overflows, where terms cancel or numbers end. This is the form that runs, the same for every dtype, memory
-layout and instruction set; its comment says why. Here `z` is the prediction, `t` the target, and `o.p` holds the parameters of the loss.
+The obvious form loses digits, or overflows, where terms cancel or numbers end. This is the form that runs, the same
+for every dtype, memory layout and instruction set; its comment says why. Here `z` is the prediction, `t` the target,
+and `o.p` holds the parameters of the loss.
 
 ```{{literalinclude}} ../../../csrc/losses/{function}.inc.h
 :language: c
@@ -253,14 +258,24 @@ From the tests that compare the two, `tests/test_peers_{peer}.py`: each of these
 
 
 def accuracy_table() -> str:
+    """The measured errors: in ulp, and as the largest relative error that they can be."""
     head = "| loss | value, float32 | gradient, float32 | value, float64 | gradient, float64 |\n|---|--:|--:|--:|--:|\n"
+    epsilon = [np.finfo(dtype).eps for dtype in (np.float32, np.float32, np.float64, np.float64)]
     pattern = r"Measured error: value (\S+), gradient (\S+) ulp \(float32\);\s+(\S+), (\S+) \(float64\)"
     rows = []
     for loss in fl.losses():
         if found := re.search(pattern, inspect.getdoc(loss)):
-            numbers = " | ".join(found.groups())
+            errors = zip(found.groups(), epsilon, strict=True)
+            numbers = " | ".join(f"{ulp} ({power_of_ten(float(ulp) * eps)})" for ulp, eps in errors)
             rows.append(f"| [{loss.__name__}](/generated/losses/{loss().name}.md) | {numbers} |\n")
     return head + "".join(rows)
+
+
+def power_of_ten(number: float) -> str:
+    """A number with one digit, rounded up: an upper bound."""
+    exponent = math.floor(math.log10(number)) if number else 0
+    digits = math.ceil(number / 10.0 ** (exponent - 1) - 1e-9) / 10
+    return f"{digits:g} x 10<sup>{exponent}</sup>" if number else "0"
 
 
 def exported(module: str) -> list[str]:

@@ -104,7 +104,7 @@ FORMULAS = {
     "Exponential": Formula("exp(-m)", "-y * exp(-m)", "exp(-m)"),
     "Fair": Formula("c**2 * (x - log(1 + x))", "r / (1 + x)", "1 / (1 + x)**2", {"x": "abs(r) / c"}),
     "Focal": Formula(
-        "-rho**gamma * log(p_y)",
+        "-((1 - p_y) ** gamma) * log(p_y)",
         "c * (p_j - is_y)",
         "c * p_j * (1 - p_j) + d * (p_j - is_y)**2",
         {

@@ -39,7 +39,7 @@ VARIED = {
 
 
 def _curves(loss, curvature="exact", column=0):
-    """What the horizontal axis is, its numbers, and value, gradient and Hessian over them; of one column, if several."""
+    """What the horizontal axis is, its numbers, and value, gradient and Hessian over them; of one column of several."""
     options = {"reduction": "none", "curvature": curvature}
     family = type(loss).__module__.rpartition(".")[2]
     if family == "multiclass":
