@@ -160,7 +160,11 @@ NUMBERS = [*range(N)]
         ({"y": NUMBERS}, [], r"--target must name the column to predict, one of 'x', 'y'"),
         ({"y": [1.0] * N}, ["--target", "y"], r"'y' is constant: 1.0"),
         ({"y": [*NUMBERS[:20], *[None] * 40]}, ["--target", "y"], r"has 20 rows with a target; .* at least 30"),
-        ({"y": [f"letter {i}" for i in NUMBERS]}, ["--target", "y"], r"holds text, 60 different values"),
+        (
+            {"y": [f"letter {i}" for i in NUMBERS]},
+            ["--target", "y"],
+            r"holds text, such as 'letter 0', 60 different values",
+        ),
         ({"y": ["a"] * 58 + ["b"] * 2}, ["--target", "y"], r"class 'b' .* only 2 rows"),
         ({"y": ["a", "b"] * 30}, ["--target", "y", "--task", "regression"], r"regression needs numbers"),
         ({"y": [*NUMBERS[1:], -1]}, ["--target", "y", "--task", "counts"], r"is negative in places"),
@@ -271,6 +275,61 @@ def test_names_with_commas_are_no_numbers(tmp_path):
     path = tmp_path / "data.csv"
     pd.DataFrame({"place": ["1,5", "x"] * 20, "y": np.arange(40) % 9}).to_csv(path, sep=";", index=False)
     assert problem.load(str(path), "y", None, 1000, 0).features["place"].dtype == object
+
+
+def read(path, lines, header="a,b,y"):
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return problem.load(str(path), "y", None, 1000, 0)
+
+
+def test_commas_between_thousands_are_noticed(tmp_path):
+    quoted = read(tmp_path / "data.csv", [f'"{i + 1},234.50",{i},"{i + 1},200"' for i in range(40)])
+    assert quoted.features["a"].tolist()[:2] == [1234.5, 2234.5]
+    assert quoted.target.tolist()[:2] == [1200.0, 2200.0]
+    assert "Commas between thousands, noticed in a, y; --decimal , makes decimal commas of them." in quoted.notes
+    halves = read(tmp_path / "data.csv", [f'"{i},500",{i},"0,{i + 100}"' for i in range(40)])
+    assert halves.features["a"].tolist()[:2] == [0.5, 1.5]  # 0,500 has no thousands
+
+
+def test_marks_of_missing_numbers(tmp_path):
+    lines = [f"{'-' if i % 9 == 1 else i},-,{'?' if i % 10 == 0 else i / 7}" for i in range(60)]
+    given = read(tmp_path / "data.csv", lines)
+    assert given.features["a"].isna().sum() == 6  # and a seventh, whose target is missing, too
+    assert given.features["a"].max() == 59
+    assert len(given.target) == 54
+    assert "- ? taken for what is missing in a, y." in given.notes
+    assert eval(given.code.partition("\n")[0].partition(" = ")[2], {"pd": pd})["y"].isna().sum() == 6
+
+
+@pytest.mark.parametrize("before", ["sep=,\n", "# made by a machine\n# in March\n"])
+def test_lines_before_the_names_are_skipped(tmp_path, before):
+    given = read(tmp_path / "data.csv", [f"{i},{i % 3},{i / 7}" for i in range(40)], before + "a, b, y")
+    assert list(given.features) == ["a", "b"]
+    assert any("before the names of the columns left out" in note for note in given.notes)
+
+
+def test_columns_between_spaces(tmp_path):
+    given = read(tmp_path / "data.txt", [f"{i} {i % 3}  {i / 7}" for i in range(40)], "a b  y")
+    assert list(given.features) == ["a", "b"]
+    assert "Columns separated by spaces, noticed; --sep changes it." in given.notes
+
+
+def test_what_is_left_out_is_shown(tmp_path):
+    lines = [f"2024-{1 + i % 12:02d}-{1 + i % 28:02d},{50 + i}%,{i / 7}" for i in range(84)]
+    with pytest.raises(
+        problem.BadInput, match=r"dates: make numbers of them; 84 values.*text; 84 values such as '50%'"
+    ):
+        read(tmp_path / "data.csv", lines)
+    with pytest.raises(problem.BadInput, match=r"holds text, such as '\$0.5'"):
+        read(tmp_path / "data.csv", [f"{i},{i},${i}.5" for i in range(84)])
+    given = read(tmp_path / "data.csv", [f"{i + 1},{i % 5},{i / 7}" for i in range(40)], "id,b,y")
+    assert "Used, though it counts the rows: id; if it is a mere number, take it out." in given.notes
+
+
+def test_a_spreadsheet_is_refused_by_name(tmp_path):
+    (tmp_path / "data.xlsx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(problem.BadInput, match="is a spreadsheet: save it as CSV"):
+        problem.load(str(tmp_path / "data.xlsx"), "y", None, 1000, 0)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

@@ -73,12 +73,21 @@ class Format:
 # A number with a decimal comma, and perhaps with points between the thousands.
 DECIMAL_COMMA = r"\s*[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),\d+(?:[eE][+-]?\d+)?\s*"
 WHOLE_NUMBER = r"\s*[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)\s*"
+# A number as pandas reads it, and one with commas between the thousands.
+NUMBER = r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*"
+THOUSANDS = r"\s*[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?\s*"
+# What stands for a missing number and is not known to pandas.
+MARKS = ("?", "-", "--", ".", "..", "*", "n.a.", "N.A.", "k.A.")
+DATE = r"\s*(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})(?:[T ].*)?"
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def read(path: Path, given: Format) -> tuple[Any, str, list[str]]:
     """Read a table; return it, the call of pandas that does, and notes on what was noticed and not said."""
     name = str(path)
+    if path.suffix.lower() in SPREADSHEETS:
+        raise BadInput(f"{path} is a spreadsheet: save it as CSV")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return pd.read_parquet(path), f"pd.read_parquet({name!r})", []
@@ -86,10 +95,11 @@ def read(path: Path, given: Format) -> tuple[Any, str, list[str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)
             frame = pd.read_csv(path, low_memory=False, **options)
-            if given.decimal is None and options.get("sep") != "," and (commas := decimal_commas(frame)):
-                options |= {"decimal": ",", "thousands": "."}
+            more, said = written(frame, given.decimal, options.get("sep", ","))
+            if more:
+                options |= more
                 frame = pd.read_csv(path, low_memory=False, **options)
-                notes.append(f"Decimal commas, noticed in {listed(commas)}; --decimal changes it.")
+                notes += said
     except ImportError as error:
         raise BadInput(f"{path} needs a library that is not installed: {first_line(error)}") from error
     except (OSError, ValueError, UnicodeError, LookupError, pd.errors.EmptyDataError) as error:
@@ -99,9 +109,10 @@ def read(path: Path, given: Format) -> tuple[Any, str, list[str]]:
     return frame, f"pd.read_csv({name!r}{arguments})", notes
 
 
-def noticed(path: Path, given: Format) -> tuple[dict[str, str], list[str]]:
+def noticed(path: Path, given: Format) -> tuple[dict[str, Any], list[str]]:
     """Return the options for pandas of a text file, as they were given or can be seen, and notes on the latter."""
-    options, notes = {}, []
+    options: dict[str, Any] = {}
+    notes: list[str] = []
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):  # others are compressed: pandas opens them
         encoding = given.encoding or encoding_of(path)
         if encoding != "utf-8":
@@ -109,11 +120,23 @@ def noticed(path: Path, given: Format) -> tuple[dict[str, str], list[str]]:
             if encoding != given.encoding and not encoding.startswith("utf-8"):
                 notes.append(f"Encoding {encoding}, noticed; --encoding changes it.")
         with path.open(encoding=encoding, errors="replace") as file:
-            header = re.sub(r'"[^"]*"', "", file.readline())
-        found = max(",;\t|", key=header.count)
+            first, skipped = file.readline(), 0
+            named = re.fullmatch(r"\W*sep=(.)\s*", first)  # Excel's own line
+            while first.startswith("#") or (skipped == 0 and named):
+                first, skipped = file.readline(), skipped + 1
+        header = re.sub(r'"[^"]*"', "", first)
+        found = named[1] if named else max(",;\t|", key=header.count)
+        if found not in header and len(header.split()) > 1:
+            found = r"\s+"
+        if skipped:
+            options["skiprows"] = skipped
+            notes.append(f"{several(skipped, 'line')} before the names of the columns left out.")
         if given.sep is None and found != ",":
             options["sep"] = found
-            notes.append(f"Columns separated by {found!r}, noticed; --sep changes it.")
+            between = "spaces" if found == r"\s+" else repr(found)
+            notes.append(f"Columns separated by {between}, noticed; --sep changes it.")
+        if f"{found} " in header:
+            options["skipinitialspace"] = True
     if given.sep is not None:
         options["sep"] = given.sep.replace("\\t", "\t")
     if given.decimal is not None:
@@ -135,17 +158,45 @@ def encoding_of(path: Path) -> str:
     return "utf-8"
 
 
-def decimal_commas(frame: Any) -> list[str]:
-    """Return the names of the columns that hold numbers with decimal commas, and nothing else."""
-    found = []
+def written(frame: Any, decimal: str | None, sep: str) -> tuple[dict[str, Any], list[str]]:
+    """Return options for pandas of columns whose numbers are written in another way than its own, and notes on them."""
+    commas, thousands, marks = [], [], {}
     for position, name in enumerate(frame.columns):
         column = frame.iloc[:, position]
-        if is_text(column):
-            texts = column.dropna().astype(str)
-            with_comma = texts.str.fullmatch(DECIMAL_COMMA)
-            if len(texts) and with_comma.any() and (with_comma | texts.str.fullmatch(WHOLE_NUMBER)).all():
-                found.append(str(name))
-    return found
+        if not is_text(column):
+            continue
+        texts = column.dropna().astype(str)
+        marked = texts.str.strip().isin(MARKS)
+        texts, found = texts[~marked], sorted(set(texts[marked].str.strip()))
+        plain, with_thousands, with_comma = (texts.str.fullmatch(each) for each in (NUMBER, THOUSANDS, DECIMAL_COMMA))
+        whole = texts.str.fullmatch(WHOLE_NUMBER)
+        may_be_thousands = with_thousands.any() and (with_thousands | plain).all()
+        if decimal != "." and with_comma.any() and (with_comma | whole).all() and not (may_be_thousands and sep == ","):
+            commas.append(str(name))
+        elif may_be_thousands:
+            thousands.append(str(name))
+        elif not plain.all():
+            continue
+        if found and len(texts):
+            marks[name] = found
+    options: dict[str, Any] = {}
+    notes = []
+    if commas:
+        options = {"decimal": ",", "thousands": "."}
+        notes = [f"Decimal commas, noticed in {listed(commas)}; --decimal changes it."]
+    elif thousands and decimal != ",":
+        options = {"thousands": ","}
+        notes = [f"Commas between thousands, noticed in {listed(thousands)}; --decimal , makes decimal commas of them."]
+    if marks:
+        options["na_values"] = marks
+        signs = " ".join(sorted({sign for each in marks.values() for sign in each}))
+        notes.append(f"{signs} taken for what is missing in {listed(list(map(str, marks)))}.")
+    return options, notes
+
+
+def several(number: int, what: str) -> str:
+    """Write how many there are of something."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def listed(names: list[str], most: int = 5) -> str:
@@ -212,8 +263,8 @@ def task_of(column: Any) -> tuple[str, str]:
     if not is_number(column):
         if n > MOST_CLASSES or 2 * n > len(column):
             raise BadInput(
-                f"the target {column.name!r} holds text, {n} different values in {len(column)} rows: neither numbers "
-                f"nor at most {MOST_CLASSES} classes"
+                f"the target {column.name!r} holds text, such as {example(column)}, {n} different values in "
+                f"{len(column)} rows: neither numbers nor at most {MOST_CLASSES} classes"
             )
         return "multiclass", f"since the target has {n} names"
     whole = bool(np.all(values == np.round(values)))
@@ -259,7 +310,7 @@ def encoded(column: Any, task: str) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def usable(frame: Any) -> tuple[Any, list[str]]:
     """Return the columns that a model can learn from, and notes on the others."""
-    kept, left_out = {}, []
+    kept, left_out, counting = {}, [], []
     for name in frame.columns:
         column = frame[name]
         if types.is_bool_dtype(column.dtype):
@@ -272,15 +323,27 @@ def usable(frame: Any) -> tuple[Any, list[str]]:
             left_out.append(f"{name} (no name, and it counts the rows: an index)")
         elif is_number(column):
             kept[name] = column.astype(np.float64).replace([np.inf, -np.inf], np.nan)
+            if counts_rows(column):
+                counting.append(name)
         elif column.nunique() > MOST_CATEGORIES:
-            left_out.append(f"{name} (text of {column.nunique()} values)")
+            what = "dates: make numbers of them" if column.dropna().astype(str).str.fullmatch(DATE).all() else "text"
+            left_out.append(f"{name} ({what}; {column.nunique()} values such as {example(column)})")
         else:
             names = column.astype(object).map(str, na_action="ignore").astype(object)
             names[column.isna()] = np.nan  # pandas.NA is none of scikit-learn's names for what is missing
             kept[name] = names
     if not kept:
         raise BadInput("there is no column to predict from: " + (", ".join(left_out) or "the target is the only one"))
-    return pd.DataFrame(kept), [f"Columns left out: {', '.join(left_out)}."] if left_out else []
+    notes = [f"Columns left out: {', '.join(left_out)}."] if left_out else []
+    if counting:
+        notes.append(f"Used, though it counts the rows: {listed(counting)}; if it is a mere number, take it out.")
+    return pd.DataFrame(kept), notes
+
+
+def example(column: Any, most: int = 30) -> str:
+    """Write the first value of a column, cut where it is long."""
+    text = str(column.dropna().iloc[0])
+    return repr(text if len(text) <= most else text[: most - 3] + "...")
 
 
 def counts_rows(column: Any) -> bool:

@@ -19,7 +19,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from .._terminal import new_console, print_table, show_progress, unwritable
-from .problem import BadInput, Format, Problem, load
+from .problem import BadInput, Format, Problem, load, several
 from .study import Result, Study, measure, prepare
 from .verdict import MATTERS, Standing, Verdict, errors_needed, number, recommend, robustness, spoiling, standings
 
@@ -69,7 +69,7 @@ def headline(problem: Problem) -> str:
     """Say what the problem is."""
     rows, columns = problem.features.shape
     lines = [
-        f"{problem.name}: {rows} rows, {columns} columns",
+        f"{problem.name}: {several(rows, 'row')}, {several(columns, 'column')}",
         f"task: {problem.task}, {problem.why}; --task changes it",
     ]
     if problem.task == "binary":
