@@ -52,10 +52,17 @@ FORBIDDEN = re.compile(r"-Ofast|/fp:fast|-f(fast|finite|unsafe)-math\S*")
 
 
 def absolute_readme():
-    """The README as an index of packages shows it, where links and pictures of the checkout lead nowhere."""
+    """The README as an index of packages shows it, where links and pictures of the checkout lead nowhere.
+
+    Pages of the documentation are those that were built, with their pictures and formulas.
+    """
     project, text = (Path(file).read_text(encoding="utf-8") for file in ("pyproject.toml", "README.md"))
-    repository = re.search(r'^Repository = "(.*)"$', project, re.MULTILINE)[1]
+    documentation, repository = (
+        re.search(rf'^{name} = "(.*)"$', project, re.MULTILINE)[1] for name in ("Documentation", "Repository")
+    )
     raw = repository.replace("//github.com/", "//raw.githubusercontent.com/")
+    text = re.sub(r"\]\(docs/(\w+)\.md\)", rf"]({documentation}/\g<1>.html)", text)
+    text = text.replace("](examples)", f"]({documentation}/generated/gallery/index.html)")
     text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\g<1>{raw}/main/", text)
     return re.sub(r"(?<!\!)(\[[^]]*\]\()(?!https?:|#)(?=[\w./-]+\))", rf"\g<1>{repository}/blob/main/", text)
 

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import date
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     modules, versions = ([], {}) if arguments.no_peers else load_libraries(PEERS)
     run = {
+        "date": str(date.today()),
         "machine": machine(),
         "versions": versions,
         **measure_cases(cases, modules, arguments),

@@ -124,7 +124,7 @@ def as_speed_table(run: dict[str, Any]) -> str:
         [
             *("| " + " | ".join(row) + " |" for row in rows),
             "",
-            f"{run['machine']}. Memory limit: {', '.join(limits)}. Peers: {versions}. "
+            f"{run['date']}, {run['machine']}. Memory limit: {', '.join(limits)}. Peers: {versions}. "
             f"Times are minima; the median call took {noise:.0%} longer.",
         ]
     )

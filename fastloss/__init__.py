@@ -1,5 +1,5 @@
 """
-Loss functions with gradients and Hessians for NumPy arrays, close to the speed of memory.
+Loss functions with gradients and Hessians for NumPy arrays, in one pass over memory.
 
 A loss is one small immutable object; plain functions of the same name are there for one number.
 

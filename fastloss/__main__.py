@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser, one sub-command for each entry of COMMANDS."""
     result = argparse.ArgumentParser(
         prog="fastloss",
-        description="Loss functions with their gradients and Hessians, for NumPy arrays: close to the speed of memory.",
+        description="Loss functions with their gradients and Hessians, for NumPy arrays: in one pass over memory.",
         epilog="FASTLOSS_ISA=baseline|x86_v3|x86_v4|neon forces an instruction set, "
         "OMP_NUM_THREADS=1 keeps everything on one core.",
     )

@@ -326,7 +326,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--target", required=True, metavar=file, help="targets, row by row")
     parser.add_argument("--weight", metavar=file, help="one weight a row")
-    parser.add_argument("--reduction", choices=("mean", "sum"), default="mean")
+    parser.add_argument("--reduction", choices=("mean", "sum"), default="mean", help="default: mean, weighted")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -96,10 +96,10 @@ class Poisson(_LogLinkLoss):
     """
     Poisson loss on the log link, for counts and rates.
 
-    With the mean exp(z) and a target y, finite and >= 0:
+    With the mean exp(z) and a target t, finite and >= 0:
 
-        value     exp(z) - y z
-        gradient  exp(z) - y
+        value     exp(z) - t z
+        gradient  exp(z) - t
         Hessian   exp(z)
 
     Notes
@@ -108,13 +108,13 @@ class Poisson(_LogLinkLoss):
     the mean: `inverse_link` is exp.
 
     The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives the larger of m = exp(z) and
-    (4 sqrt(m y) + m + y) / 6, which is no less than the logarithmic mean of m and y, the slope of the line from this
+    (4 sqrt(m t) + m + t) / 6, which is no less than the logarithmic mean of m and t, the slope of the line from this
     gradient to the 0 at the minimum (Carlson 1972, https://doi.org/10.2307/2317088): a Newton step never passes the
-    minimum. With the Hessian it does, far, where m is much smaller than y.
+    minimum. With the Hessian it does, far, where m is much smaller than t.
 
-    The value leaves out the part that does not depend on z, log(y!), and may be negative. So do torch's PoissonNLLLoss
+    The value leaves out the part that does not depend on z, log(t!), and may be negative. So do torch's PoissonNLLLoss
     with its defaults (log_input=True, full=False) and scikit-learn's HalfPoissonLoss. scikit-learn's
-    mean_poisson_deviance, which takes exp(z), is twice the mean of loss + y log(y) - y. Keras takes exp(z) as well.
+    mean_poisson_deviance, which takes exp(z), is twice the mean of loss + t log(t) - t. Keras takes exp(z) as well.
     XGBoost and LightGBM multiply the Hessian by exp(0.7).
 
     Measured error: value 1.5, gradient 1.4 ulp (float32); 3.9, 6.2 (float64), beyond half an ulp of the input.
@@ -144,23 +144,23 @@ class Gamma(_LogLinkLoss):
     """
     Gamma loss on the log link, for positive targets whose spread grows with their mean.
 
-    With the mean exp(z) and a target y, finite and > 0:
+    With the mean exp(z) and a target t, finite and > 0:
 
-        value     z + y exp(-z)
-        gradient  1 - y exp(-z)
-        Hessian   y exp(-z)
+        value     z + t exp(-z)
+        gradient  1 - t exp(-z)
+        Hessian   t exp(-z)
 
     Notes
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the logarithm of
     the mean: `inverse_link` is exp.
 
-    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives max(1, y exp(-z)), at least
+    The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives max(1, t exp(-z)), at least
     the slope of the line from this gradient to the 0 at the minimum, so a Newton step never passes the minimum; with
-    the Hessian it does, far, where exp(z) is much larger than y.
+    the Hessian it does, far, where exp(z) is much larger than t.
 
     The value leaves out the part that does not depend on z and may be negative, as scikit-learn's HalfGammaLoss does.
-    scikit-learn's mean_gamma_deviance, which takes exp(z), is twice the mean of loss - log(y) - 1. XGBoost and LightGBM
+    scikit-learn's mean_gamma_deviance, which takes exp(z), is twice the mean of loss - log(t) - 1. XGBoost and LightGBM
     have the same gradient and Hessian.
 
     Measured error: value 1.5, gradient 1.6 ulp (float32); 5.0, 3.6 (float64), beyond half an ulp of the input.
@@ -190,11 +190,11 @@ class Tweedie(_LogLinkLoss):
     """
     Tweedie loss on the log link, for amounts of which many are exactly 0, as insurance claims.
 
-    With P = `power`, the mean exp(z) and a target y, finite and >= 0:
+    With P = `power`, the mean exp(z) and a target t, finite and >= 0:
 
-        value     exp((2 - P) z) / (2 - P) - y exp((1 - P) z) / (1 - P)
-        gradient  exp((2 - P) z) - y exp((1 - P) z)
-        Hessian   (2 - P) exp((2 - P) z) - (1 - P) y exp((1 - P) z)
+        value     exp((2 - P) z) / (2 - P) - t exp((1 - P) z) / (1 - P)
+        gradient  exp((2 - P) z) - t exp((1 - P) z)
+        Hessian   (2 - P) exp((2 - P) z) - (1 - P) t exp((1 - P) z)
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ class Tweedie(_LogLinkLoss):
     passes the minimum.
 
     The value leaves out the part that does not depend on z, as scikit-learn's HalfTweedieLoss does. scikit-learn's
-    mean_tweedie_deviance, which takes exp(z), is twice the mean of loss + y^(2 - P) / ((1 - P) (2 - P)). `power` is
+    mean_tweedie_deviance, which takes exp(z), is twice the mean of loss + t^(2 - P) / ((1 - P) (2 - P)). `power` is
     XGBoost's and LightGBM's tweedie_variance_power and CatBoost's variance_power.
 
     Measured error: value 2.1, gradient 4.2 ulp (float32); 2.3, 13.7 (float64), beyond half an ulp of the input.
@@ -251,11 +251,11 @@ class InverseGaussian(_LogLinkLoss):
     """
     Inverse Gaussian loss on the log link, for positive targets with a heavy tail: the variance grows as the mean cubed.
 
-    With the mean exp(z) and a target y, finite and > 0:
+    With the mean exp(z) and a target t, finite and > 0:
 
-        value     y exp(-2 z) / 2 - exp(-z)
-        gradient  exp(-z) - y exp(-2 z)
-        Hessian   2 y exp(-2 z) - exp(-z)
+        value     t exp(-2 z) / 2 - exp(-z)
+        gradient  exp(-z) - t exp(-2 z)
+        Hessian   2 t exp(-2 z) - exp(-z)
 
     Notes
     -----
@@ -263,11 +263,11 @@ class InverseGaussian(_LogLinkLoss):
     the mean: `inverse_link` is exp.
 
     The loss is not convex: where the mean is more than twice the target the Hessian is negative. ``"psd"`` and
-    ``"majorize"`` as `curvature` give exp(-z) max(1, 2 y exp(-z) - 1), at least the Hessian and at least the slope of
+    ``"majorize"`` as `curvature` give exp(-z) max(1, 2 t exp(-z) - 1), at least the Hessian and at least the slope of
     the line from this gradient to the 0 at the minimum, so a Newton step never passes the minimum.
 
     The value leaves out the part that does not depend on z, as `Gamma` and `Tweedie` do, of which it would be power 3.
-    scikit-learn's mean_tweedie_deviance(power=3), which takes exp(z), is twice the mean of loss + 1 / (2 y).
+    scikit-learn's mean_tweedie_deviance(power=3), which takes exp(z), is twice the mean of loss + 1 / (2 t).
 
     Measured error: value 2.4, gradient 2.2 ulp (float32); 4.0, 6.2 (float64), beyond half an ulp of the input.
 
@@ -297,11 +297,11 @@ class NegativeBinomial(_LogLinkLoss):
     """
     Negative binomial loss on the log link, for counts that are spread more than Poisson's.
 
-    With a = `dispersion`, the mean m = exp(z), the variance m + a m^2 and a target y, finite and >= 0:
+    With a = `dispersion`, the mean m = exp(z), the variance m + a m^2 and a target t, finite and >= 0:
 
-        value     log(1 + a m) / a + y log(1 + 1 / (a m))
-        gradient  (m - y) / (1 + a m)
-        Hessian   m (1 + a y) / (1 + a m)^2
+        value     log(1 + a m) / a + t log(1 + 1 / (a m))
+        gradient  (m - t) / (1 + a m)
+        Hessian   m (1 + a t) / (1 + a m)^2
 
     Parameters
     ----------
@@ -321,10 +321,10 @@ class NegativeBinomial(_LogLinkLoss):
     the mean: `inverse_link` is exp.
 
     The loss is convex: ``curvature="psd"`` is the Hessian. ``curvature="majorize"`` gives the larger of it
-    and of what `Poisson` has, (4 sqrt(m y) + m + y) / 6, over 1 + a m: a Newton step never passes the minimum.
+    and of what `Poisson` has, (4 sqrt(m t) + m + t) / 6, over 1 + a m: a Newton step never passes the minimum.
 
     The value is the negative log-likelihood without the part that does not depend on z,
-    log(gamma(1 / a) y! / gamma(y + 1 / a)), as `Poisson` leaves out log(y!). statsmodels' NegativeBinomial family has
+    log(gamma(1 / a) t! / gamma(t + 1 / a)), as `Poisson` leaves out log(t!). statsmodels' NegativeBinomial family has
     the same `alpha`; SciPy's nbinom takes n = 1 / a and p = 1 / (1 + a m).
 
     Measured error: value 2.8, gradient 2.7 ulp (float32); 2.9, 6.7 (float64), beyond half an ulp of the input.
@@ -360,9 +360,9 @@ def poisson(
     reduction: str = "mean",
 ) -> Any:
     """
-    Poisson loss on the log link, exp(z) - y z.
+    Poisson loss on the log link, exp(z) - t z.
 
-    Targets y are finite and >= 0.
+    Targets t are finite and >= 0.
 
     Parameters
     ----------
@@ -400,9 +400,9 @@ def gamma(
     reduction: str = "mean",
 ) -> Any:
     """
-    Gamma loss on the log link, z + y exp(-z).
+    Gamma loss on the log link, z + t exp(-z).
 
-    Targets y are finite and > 0.
+    Targets t are finite and > 0.
 
     Parameters
     ----------
@@ -441,9 +441,9 @@ def tweedie(
     power: float = 1.5,
 ) -> Any:
     """
-    Tweedie loss on the log link, exp((2 - P) z) / (2 - P) - y exp((1 - P) z) / (1 - P) with P = `power`.
+    Tweedie loss on the log link, exp((2 - P) z) / (2 - P) - t exp((1 - P) z) / (1 - P) with P = `power`.
 
-    Targets y are finite and >= 0.
+    Targets t are finite and >= 0.
 
     Parameters
     ----------
@@ -487,9 +487,9 @@ def inverse_gaussian(
     reduction: str = "mean",
 ) -> Any:
     """
-    Inverse Gaussian loss on the log link, y exp(-2 z) / 2 - exp(-z).
+    Inverse Gaussian loss on the log link, t exp(-2 z) / 2 - exp(-z).
 
-    Targets y are finite and > 0.
+    Targets t are finite and > 0.
 
     Parameters
     ----------
@@ -528,9 +528,9 @@ def negative_binomial(
     dispersion: float = 1.0,
 ) -> Any:
     """
-    Negative binomial loss on the log link, log(1 + a m) / a + y log(1 + 1 / (a m)) with a = `dispersion`, m = exp(z).
+    Negative binomial loss on the log link, log(1 + a m) / a + t log(1 + 1 / (a m)) with a = `dispersion`, m = exp(z).
 
-    Targets y are finite and >= 0.
+    Targets t are finite and >= 0.
 
     Parameters
     ----------

@@ -260,7 +260,7 @@ class GaussianNLL(_LocationScaleLoss):
     """
     Negative log-likelihood of a normal distribution, of its mean and the logarithm of its standard deviation.
 
-    With the mean m and the log of the scale s = z[0], z[1], r = (y - m) exp(-s) and a target y:
+    With the mean m and the log of the scale s = z[0], z[1], r = (t - m) exp(-s) and a target t:
 
         value     s + r^2 / 2 + log(2 pi) / 2
         gradient  -r exp(-s), 1 - r^2
@@ -310,18 +310,18 @@ class LaplaceNLL(_LocationScaleLoss):
     """
     Negative log-likelihood of a Laplace distribution, of its median and the logarithm of its scale.
 
-    With the median m and the log of the scale s = z[0], z[1], r = abs(y - m) exp(-s) and a target y:
+    With the median m and the log of the scale s = z[0], z[1], r = abs(t - m) exp(-s) and a target t:
 
         value     s + r + log(2)
-        gradient  sign(m - y) exp(-s), 1 - r
-        Hessian   0, r; beside the diagonal -sign(m - y) exp(-s)
+        gradient  sign(m - t) exp(-s), 1 - r
+        Hessian   0, r; beside the diagonal -sign(m - t) exp(-s)
         Fisher    exp(-2 s), 1
 
     Notes
     -----
-    Where y = m the gradient of m is 0. ``curvature="psd"`` takes the expected curvature of m, for it has none of its
+    Where t = m the gradient of m is 0. ``curvature="psd"`` takes the expected curvature of m, for it has none of its
     own, and (1 + r) / 2 for s, the mean of the exact one and its expectation: a Newton step of s alone never passes the
-    minimum. ``"majorize"`` takes exp(-s) / abs(y - m) for m, of the parabola above, and the larger of psd and exact for
+    minimum. ``"majorize"`` takes exp(-s) / abs(t - m) for m, of the parabola above, and the larger of psd and exact for
     s.
 
     Examples
@@ -352,7 +352,7 @@ class LogisticNLL(_LocationScaleLoss):
     """
     Negative log-likelihood of a logistic distribution, of its location and the logarithm of its scale.
 
-    With the location m and the log of the scale s = z[0], z[1], r = (y - m) exp(-s), v = tanh(r / 2) and a target y:
+    With the location m and the log of the scale s = z[0], z[1], r = (t - m) exp(-s), v = tanh(r / 2) and a target t:
 
         value     s + abs(r) + 2 log(1 + exp(-abs(r)))
         gradient  -v exp(-s), 1 - r v
@@ -397,8 +397,8 @@ class StudentTNLL(_LocationScaleLoss):
     """
     Negative log-likelihood of Student's t distribution, of its location and the logarithm of its scale: robust.
 
-    With v = `df`, the location m and the log of the scale s = z[0], z[1], r = (y - m) exp(-s), w = (v + 1) / (v + r^2)
-    and a target y:
+    With v = `df`, the location m and the log of the scale s = z[0], z[1], r = (t - m) exp(-s), w = (v + 1) / (v + r^2)
+    and a target t:
 
         value     s + (v + 1) / 2 log(1 + r^2 / v) + log(gamma(v / 2) sqrt(pi v) / gamma((v + 1) / 2))
         gradient  -w r exp(-s), 1 - w r^2
@@ -504,13 +504,13 @@ class StudentTNLL(_LocationScaleLoss):
 
 class LogNormalNLL(_OfLogarithmLoss):
     """
-    Negative log-likelihood of a log-normal distribution, of the mean and the log of the standard deviation of log(y).
+    Negative log-likelihood of a log-normal distribution, of the mean and the log of the standard deviation of log(t).
 
-    `GaussianNLL` of log(y), and log(y); targets y are finite and > 0.
+    `GaussianNLL` of log(t), and log(t); targets t are finite and > 0.
 
     Notes
     -----
-    Derivatives and curvatures are those of `GaussianNLL` at log(y). SciPy's lognorm has s = the scale and scale =
+    Derivatives and curvatures are those of `GaussianNLL` at log(t). SciPy's lognorm has s = the scale and scale =
     exp(m).
 
     Examples
@@ -540,9 +540,9 @@ class GammaNLL(_DistributionLoss):
     """
     Negative log-likelihood of a gamma distribution, of the logarithms of its mean and of its shape.
 
-    With u = z[0], the shape a = exp(z[1]), x = y exp(-u) and a target y, finite and > 0:
+    With u = z[0], the shape a = exp(z[1]), x = t exp(-u) and a target t, finite and > 0:
 
-        value     log(gamma(a)) - a log(a) + a + a (x - 1 - log(x)) + log(y)
+        value     log(gamma(a)) - a log(a) + a + a (x - 1 - log(x)) + log(t)
         gradient  a (1 - x), a (psi(a) - log(a) + x - 1 - log(x))
         Hessian   a x, the gradient of z[1] and a (a psi'(a) - 1); beside the diagonal a (1 - x)
         Fisher    a, a (a psi'(a) - 1)
@@ -589,9 +589,9 @@ class WeibullNLL(_DistributionLoss):
     """
     Negative log-likelihood of a Weibull distribution, of the logarithms of its scale and of its shape.
 
-    With the shape k = exp(z[1]), u = k (log(y) - z[0]), x = exp(u) and a target y, finite and > 0:
+    With the shape k = exp(z[1]), u = k (log(t) - z[0]), x = exp(u) and a target t, finite and > 0:
 
-        value     log(y) - z[1] - u + x
+        value     log(t) - z[1] - u + x
         gradient  k (1 - x), u x - u - 1
         Hessian   k^2 x, u (x - 1) + u^2 x; beside the diagonal k (1 - x - u x)
         Fisher    k^2, (1 - c)^2 + pi^2 / 6; beside the diagonal (c - 1) k, with Euler's c = 0.5772
@@ -639,18 +639,18 @@ class ZeroInflatedPoissonNLL(_DistributionLoss):
     """
     Negative log-likelihood of counts that are 0 more often than Poisson's.
 
-    With the mean m = exp(z[0]), the share s = sigmoid(z[1]) of extra zeros, w = z[1] + m and a target y, finite and >=
+    With the mean m = exp(z[0]), the share s = sigmoid(z[1]) of extra zeros, w = z[1] + m and a target t, finite and >=
     0:
 
-        value     -log(s + (1 - s) exp(-m)) of y = 0, else m - y z[0] + log(y!) - log(1 - s)
-        gradient  m sigmoid(-w), s - sigmoid(w) of y = 0, else m - y, s
-        Hessian   m sigmoid(-w) (1 - m sigmoid(w)), s (1 - s) - sigmoid(w) sigmoid(-w) of y = 0, else m, s (1 - s)
+        value     -log(s + (1 - s) exp(-m)) of t = 0, else m - t z[0] + log(t!) - log(1 - s)
+        gradient  m sigmoid(-w), s - sigmoid(w) of t = 0, else m - t, s
+        Hessian   m sigmoid(-w) (1 - m sigmoid(w)), s (1 - s) - sigmoid(w) sigmoid(-w) of t = 0, else m, s (1 - s)
 
     Notes
     -----
     ``curvature="fisher"`` gives the expectation of the Hessian under the distribution itself. ``"psd"`` takes m of
-    z[0], or m sigmoid(-w) where y = 0, and s (1 - s) of z[1]: what of the Hessian is never negative. ``"majorize"``
-    takes max(m, y) of z[0], as `Poisson` does, and of z[1] the parabola above: a Newton step of one column never raises
+    z[0], or m sigmoid(-w) where t = 0, and s (1 - s) of z[1]: what of the Hessian is never negative. ``"majorize"``
+    takes max(m, t) of z[0], as `Poisson` does, and of z[1] the parabola above: a Newton step of one column never raises
     the value.
 
     The mean of the counts is (1 - s) m.
@@ -694,13 +694,13 @@ class NegativeBinomialNLL(_DistributionLoss):
     """
     Negative log-likelihood of a negative binomial distribution, of the logarithms of its mean and of its dispersion.
 
-    With the mean m = exp(z[0]), the dispersion a = exp(z[1]), q = 1 / a, the variance m + a m^2 and a target y, finite
+    With the mean m = exp(z[0]), the dispersion a = exp(z[1]), q = 1 / a, the variance m + a m^2 and a target t, finite
     and >= 0:
 
-        value     log(gamma(q) y! / gamma(y + q)) + q log(1 + a m) + y log(1 + 1 / (a m))
-        gradient  g0 = (m - y) / (1 + a m), q (psi(y + q) - psi(q) - log(1 + a m)) + g0
-        Hessian   m (1 + a y) / (1 + a m)^2, q^2 (psi'(q) - psi'(y + q)) - a g0^2 / (1 + a y) - g1 and terms that cancel
-        Fisher    m / (1 + a m), q^2 (psi'(q) - E psi'(y + q)) - m / (1 + a m)
+        value     log(gamma(q) t! / gamma(t + q)) + q log(1 + a m) + t log(1 + 1 / (a m))
+        gradient  g0 = (m - t) / (1 + a m), q (psi(t + q) - psi(q) - log(1 + a m)) + g0
+        Hessian   m (1 + a t) / (1 + a m)^2, q^2 (psi'(q) - psi'(t + q)) - a g0^2 / (1 + a t) - g1 and terms that cancel
+        Fisher    m / (1 + a m), q^2 (psi'(q) - E psi'(t + q)) - m / (1 + a m)
 
     Notes
     -----
@@ -709,7 +709,7 @@ class NegativeBinomialNLL(_DistributionLoss):
     z[1] is the larger of the exact curvature and the first term of that integral's series, p^2 / (2 (1 + a)) of
     p = a m / (1 + a m), and abs(g1) besides, so that no Newton step of z[1] is longer than 1: where the dispersion is
     next to 0 the expected curvature is next to nothing, too. ``"majorize"`` takes the parabolas above
-    (q + y) log(1 + a m) of z[0] and above y log(1 + a m) of z[1], and 0.0663 m for q log(1 + a m): a Newton step of one
+    (q + t) log(1 + a m) of z[0] and above t log(1 + a m) of z[1], and 0.0663 m for q log(1 + a m): a Newton step of one
     column never raises the value.
 
     Beyond dispersions of exp(-300) and exp(300) (float32: exp(-40), exp(40)) the loss does not change any more. SciPy's
@@ -768,17 +768,17 @@ class BetaNLL(_DistributionLoss):
     Negative log-likelihood of a beta distribution, of the logit of its mean and the logarithm of its precision.
 
     For shares. With the mean m = sigmoid(z[0]), the precision p = exp(z[1]), the shapes a = m p and b = (1 - m) p,
-    v = m (1 - m) and a target y in (0, 1):
+    v = m (1 - m) and a target t in (0, 1):
 
-        value     log(gamma(a) gamma(b) / gamma(p)) - (a - 1) log(y) - (b - 1) log(1 - y)
-        gradient  p v (psi(a) - psi(b) - logit(y)), a (psi(a) - log(y)) + b (psi(b) - log(1 - y)) - p psi(p)
+        value     log(gamma(a) gamma(b) / gamma(p)) - (a - 1) log(t) - (b - 1) log(1 - t)
+        gradient  p v (psi(a) - psi(b) - logit(t)), a (psi(a) - log(t)) + b (psi(b) - log(1 - t)) - p psi(p)
         Hessian   Fisher and, of the gradient (g0, g1), (1 - 2 m) g0, g1; beside the diagonal g0
         Fisher    (p v)^2 (psi'(a) + psi'(b)), a^2 psi'(a) + b^2 psi'(b) - p^2 psi'(p)
 
     Notes
     -----
     The variance is v / (1 + p). ``curvature="psd"`` takes the larger of exact and Fisher for z[0], and for z[1] their
-    mean. ``"majorize"`` takes p (1 / 4 + abs(logit(y)) / (6 sqrt(3))) + 2 for z[0], nowhere below the exact one, and
+    mean. ``"majorize"`` takes p (1 / 4 + abs(logit(t)) / (6 sqrt(3))) + 2 for z[0], nowhere below the exact one, and
     the larger of psd and exact for z[1].
 
     SciPy's beta has the shapes a and b. A share of exactly 0 or 1 has no density: `BinaryCrossEntropy` takes it.
@@ -822,7 +822,7 @@ class GaussianCRPS(_LocationScaleLoss):
     """
     Continuous ranked probability score of a normal distribution, of its mean and the logarithm of its scale.
 
-    With the mean m and the log of the scale s = z[0], z[1], r = (y - m) exp(-s), the normal density phi and a target y:
+    With the mean m and the log of the scale s = z[0], z[1], r = (t - m) exp(-s), the normal density phi and a target t:
 
         value     exp(s) (r erf(r / sqrt(2)) + 2 phi(r) - 1 / sqrt(pi))
         gradient  -erf(r / sqrt(2)), exp(s) (2 phi(r) - 1 / sqrt(pi))
@@ -833,7 +833,7 @@ class GaussianCRPS(_LocationScaleLoss):
     -----
     In the unit of the target, and kinder to outliers than `GaussianNLL`: of a certain forecast it is the absolute
     error. ``curvature="fisher"`` gives the expectation of the Hessian under the distribution itself, the metric that
-    NGBoost divides this score by. ``"psd"`` and ``"majorize"`` take gradient / (m - y) for m, of the parabola above,
+    NGBoost divides this score by. ``"psd"`` and ``"majorize"`` take gradient / (m - t) for m, of the parabola above,
     and 0.5285 exp(s) for s: a Newton step of s alone never passes the minimum.
 
     References
@@ -863,13 +863,13 @@ class GaussianCRPS(_LocationScaleLoss):
 
 class LogNormalCRPS(_OfLogarithmLoss):
     """
-    Continuous ranked probability score of log(y): of a log-normal distribution, in the unit of the logarithm.
+    Continuous ranked probability score of log(t): of a log-normal distribution, in the unit of the logarithm.
 
-    `GaussianCRPS` of log(y); targets y are finite and > 0.
+    `GaussianCRPS` of log(t); targets t are finite and > 0.
 
     Notes
     -----
-    Derivatives and curvatures are those of `GaussianCRPS` at log(y). It is the score of the logarithm's normal
+    Derivatives and curvatures are those of `GaussianCRPS` at log(t). It is the score of the logarithm's normal
     distribution, as NGBoost takes it, not that of the log-normal one on the target's own scale.
 
     Examples
@@ -896,7 +896,7 @@ class Quantiles(ColumnLoss):
     """
     Pinball losses of several quantiles at once, one column each; the value is their sum.
 
-    With the levels q = (q_1, ..., q_P) and a target y, column k has the value, gradient and Hessian of `Quantile` at
+    With the levels q = (q_1, ..., q_P) and a target t, column k has the value, gradient and Hessian of `Quantile` at
     q_k. With `noncrossing` the quantiles are x_1 = z[0] and x_k = x_{k-1} + log(1 + exp(z[k - 1])), which rise, and
     with s = sigmoid(z[k - 1]), of the first 1, and the sum G of the pinball slopes at x_k, ..., x_P:
 
@@ -921,7 +921,7 @@ class Quantiles(ColumnLoss):
     -----
     ``curvature`` means what it does for `Quantile`. Each column is fitted for itself: quantiles of a model may cross.
     With `noncrossing` they never do: psd is s^2 times the number of quantiles from k on, majorize the larger of exact
-    and s times the sum of the 1 / (2 abs(x_j - y)): a Newton step of one column never raises the value.
+    and s times the sum of the 1 / (2 abs(x_j - t)): a Newton step of one column never raises the value.
 
     References
     ----------
@@ -1034,7 +1034,7 @@ def gaussian_nll(
     reduction: str = "mean",
 ) -> Any:
     """
-    Negative log-likelihood of a normal distribution, s + ((y - m) exp(-s))^2 / 2 + log(2 pi) / 2.
+    Negative log-likelihood of a normal distribution, s + ((t - m) exp(-s))^2 / 2 + log(2 pi) / 2.
 
     Parameters
     ----------
@@ -1081,7 +1081,7 @@ def laplace_nll(
     reduction: str = "mean",
 ) -> Any:
     """
-    Negative log-likelihood of a Laplace distribution, s + abs(y - m) exp(-s) + log(2).
+    Negative log-likelihood of a Laplace distribution, s + abs(t - m) exp(-s) + log(2).
 
     Parameters
     ----------
@@ -1128,7 +1128,7 @@ def logistic_nll(
     reduction: str = "mean",
 ) -> Any:
     """
-    Negative log-likelihood of a logistic distribution, s + abs(r) + 2 log(1 + exp(-abs(r))), r = (y - m) exp(-s).
+    Negative log-likelihood of a logistic distribution, s + abs(r) + 2 log(1 + exp(-abs(r))), r = (t - m) exp(-s).
 
     Parameters
     ----------
@@ -1229,7 +1229,7 @@ def log_normal_nll(
     reduction: str = "mean",
 ) -> Any:
     """
-    Negative log-likelihood of a log-normal distribution: `gaussian_nll` of log(y), and log(y).
+    Negative log-likelihood of a log-normal distribution: `gaussian_nll` of log(t), and log(t).
 
     Parameters
     ----------
@@ -1558,7 +1558,7 @@ def log_normal_crps(
     reduction: str = "mean",
 ) -> Any:
     """
-    Continuous ranked probability score of log(y), whose distribution is normal.
+    Continuous ranked probability score of log(t), whose distribution is normal.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ __all__ = ["AllThreshold", "CumulativeLogit", "all_threshold", "cumulative_logit
 
 
 def _classes_from_exceedances(exceedances: np.ndarray) -> np.ndarray:
-    """Return P(y = k) along the last axis, of P(y > 0), P(y > 1), ...; where these rise, of what they fell to."""
+    """Return P(t = k) along the last axis, of P(t > 0), P(t > 1), ...; where these rise, of what they fell to."""
     falling = np.minimum.accumulate(exceedances, axis=-1)
     ends = [(0, 0)] * (falling.ndim - 1)
     edges = np.pad(np.pad(falling, [*ends, (1, 0)], constant_values=1.0), [*ends, (0, 1)])
@@ -33,10 +33,10 @@ class AllThreshold(ColumnLoss):
     Binary cross-entropies of ordered classes: of each threshold between two of them, whether the class is above it.
 
     With the columns z[0], ..., z[n_classes - 2], p_k = sigmoid(z[k]), the probability that the class is above k, and
-    the class y, an integer in [0, n_classes):
+    the class t, an integer in [0, n_classes):
 
-        value     sum over k of log(1 + exp(z[k])) - [y > k] z[k]
-        gradient  p_k - [y > k]
+        value     sum over k of log(1 + exp(z[k])) - [t > k] z[k]
+        gradient  p_k - [t > k]
         Hessian   p_k (1 - p_k)
 
     Parameters
@@ -85,7 +85,7 @@ class AllThreshold(ColumnLoss):
     @property
     def columns(self) -> tuple[str, ...]:
         """One name for each column."""
-        return tuple(f"logit of y > {k}" for k in range(self.n_classes - 1))
+        return tuple(f"logit of t > {k}" for k in range(self.n_classes - 1))
 
     def inverse_link(self, z: ArrayLike) -> Any:
         """
@@ -177,8 +177,8 @@ class CumulativeLogit(PointwiseLoss):
     """
     Negative log-likelihood of ordered classes by one score and thresholds: the proportional-odds model.
 
-    With the thresholds c, P(y > k) = sigmoid(z - c[k]), and a = z - c[y - 1] (inf of the first class), b = z - c[y]
-    (-inf of the last) of the class y, an integer in [0, len(thresholds)]:
+    With the thresholds c, P(t > k) = sigmoid(z - c[k]), and a = z - c[t - 1] (inf of the first class), b = z - c[t]
+    (-inf of the last) of the class t, an integer in [0, len(thresholds)]:
 
         value     -log(sigmoid(a) - sigmoid(b))
         gradient  sigmoid(b) - sigmoid(-a)
@@ -201,7 +201,7 @@ class CumulativeLogit(PointwiseLoss):
     The methods take `prediction` of any shape and a `target` of class indices that broadcasts to it. The thresholds
     belong to the loss: `fit_thresholds` gives the loss with the best ones for some scores. The loss is convex:
     ``curvature="psd"`` is the Hessian. ``"majorize"`` adds up the parabolas above both softplus of which it consists,
-    ``"fisher"`` is the sum over k of v_k (P(y = k) + P(y = k + 1)) with v_k = sigmoid(z - c[k]) sigmoid(c[k] - z).
+    ``"fisher"`` is the sum over k of v_k (P(t = k) + P(t = k + 1)) with v_k = sigmoid(z - c[k]) sigmoid(c[k] - z).
 
     It is statsmodels' OrderedModel(distr="logit") and R's polr.
 
@@ -465,7 +465,7 @@ def all_threshold(
     Parameters
     ----------
     prediction : array_like
-        Raw scores, with the logits of y > 0, y > 1, ... along `axis`.
+        Raw scores, with the logits of t > 0, t > 1, ... along `axis`.
     target : array_like
         One class index per row: the shape of the prediction without `axis`.
     axis : int

@@ -123,9 +123,9 @@ class _LossWithRoot(_RegressionLoss):
 
 class SquaredError(_RegressionLoss):
     """
-    Squared error, (z - y)^2.
+    Squared error, (z - t)^2.
 
-    With r = z - y: value r^2, gradient 2 r, Hessian 2. There is no factor 1/2, as in torch and Keras;
+    With r = z - t: value r^2, gradient 2 r, Hessian 2. There is no factor 1/2, as in torch and Keras;
     scikit-learn's, XGBoost's and LightGBM's squared losses are half of it.
 
     Notes
@@ -184,9 +184,9 @@ class SquaredError(_RegressionLoss):
 
 class AbsoluteError(_RegressionLoss):
     """
-    Absolute error, abs(z - y).
+    Absolute error, abs(z - t).
 
-    With r = z - y: value abs(r), gradient sign(r) and 0 at r = 0, Hessian 0.
+    With r = z - t: value abs(r), gradient sign(r) and 0 at r = 0, Hessian 0.
 
     Notes
     -----
@@ -247,9 +247,9 @@ class AbsoluteError(_RegressionLoss):
 
 class AbsolutePercentageError(_RegressionLoss):
     """
-    Absolute percentage error, abs(z - y) / max(abs(y), epsilon): errors in proportion to their targets.
+    Absolute percentage error, abs(z - t) / max(abs(t), epsilon): errors in proportion to their targets.
 
-    With r = z - y and s = max(abs(y), epsilon): value abs(r) / s, gradient sign(r) / s and 0 at r = 0, Hessian 0.
+    With r = z - t and s = max(abs(t), epsilon): value abs(r) / s, gradient sign(r) / s and 0 at r = 0, Hessian 0.
 
     Parameters
     ----------
@@ -329,7 +329,7 @@ class Huber(_LossWithRoot):
     """
     Huber loss: squared near the target, absolute far from it.
 
-    With r = z - y: value r^2 / 2 where abs(r) <= delta, else delta (abs(r) - delta / 2); gradient r, bounded to
+    With r = z - t: value r^2 / 2 where abs(r) <= delta, else delta (abs(r) - delta / 2); gradient r, bounded to
     [-delta, delta]; Hessian 1 where abs(r) <= delta, else 0.
 
     Parameters
@@ -380,7 +380,7 @@ class SmoothL1(_LossWithRoot):
     """
     Smooth L1 loss: `Huber` scaled to the slope of the absolute error.
 
-    With r = z - y:
+    With r = z - t:
 
         value     r^2 / (2 beta) where abs(r) < beta, else abs(r) - beta / 2
         gradient  r / beta, bounded to [-1, 1]
@@ -436,7 +436,7 @@ class PseudoHuber(_LossWithRoot):
     """
     Pseudo-Huber loss: squared near the target, absolute far from it, and smooth in between.
 
-    With r = z - y and x = r / delta:
+    With r = z - t and x = r / delta:
 
         value     delta^2 (sqrt(1 + x^2) - 1)
         gradient  r / sqrt(1 + x^2)
@@ -496,7 +496,7 @@ class LogCosh(_LossWithRoot):
     """
     Logarithm of the hyperbolic cosine of the residual: squared near the target, absolute far from it.
 
-    With r = z - y:
+    With r = z - t:
 
         value     log(cosh(r)), evaluated without cosh: r^2 / 2 near 0, abs(r) - log(2) far from it
         gradient  tanh(r)
@@ -539,7 +539,7 @@ class Fair(_LossWithRoot):
     """
     Fair's loss: squared near the target, and less and less curved away from it.
 
-    With r = z - y and x = abs(r) / c:
+    With r = z - t and x = abs(r) / c:
 
         value     c^2 (x - log(1 + x))
         gradient  r / (1 + x)
@@ -598,7 +598,7 @@ class Cauchy(_RegressionLoss):
     """
     Cauchy (Lorentzian) loss: far from the target it hardly grows, and its gradient fades away.
 
-    With r = z - y and x = r / c:
+    With r = z - t and x = r / c:
 
         value     c^2 / 2 log(1 + x^2)
         gradient  r / (1 + x^2), at most c / 2 and that at abs(r) = c
@@ -690,7 +690,7 @@ class Tukey(_RegressionLoss):
     """
     Tukey's biweight: targets farther away than c have no influence at all.
 
-    With r = z - y and x = r / c:
+    With r = z - t and x = r / c:
 
         value     c^2 / 6 (1 - (1 - x^2)^3) where abs(r) < c, else c^2 / 6
         gradient  r (1 - x^2)^2 where abs(r) < c, else 0
@@ -781,10 +781,10 @@ class Quantile(_RegressionLoss):
     """
     Quantile (pinball) loss, least at the q-quantile of the targets.
 
-    With r = z - y:
+    With r = z - t:
 
-        value     q (y - z) where y > z, else (1 - q) (z - y)
-        gradient  -q where y > z, 1 - q where y < z, and 0 at r = 0
+        value     q (t - z) where t > z, else (1 - q) (z - t)
+        gradient  -q where t > z, 1 - q where t < z, and 0 at r = 0
         Hessian   0
 
     Parameters
@@ -872,7 +872,7 @@ class Expectile(_LossWithRoot):
     """
     Expectile loss: squared error that weighs predictions below and above the target differently.
 
-    With r = z - y and the weight a = q where y > z, 1 - q where y < z:
+    With r = z - t and the weight a = q where t > z, 1 - q where t < z:
 
         value     a r^2
         gradient  2 a r
@@ -932,7 +932,7 @@ class EpsilonInsensitive(_RegressionLoss):
     """
     Epsilon-insensitive loss: absolute error beyond a margin within which nothing counts.
 
-    With r = z - y:
+    With r = z - t:
 
         value     max(0, abs(r) - epsilon)
         gradient  sign(r) where abs(r) > epsilon, else 0
@@ -1023,7 +1023,7 @@ class SquaredEpsilonInsensitive(_LossWithRoot):
     """
     Squared epsilon-insensitive loss: squared distance beyond a margin within which nothing counts.
 
-    With r = z - y:
+    With r = z - t:
 
         value     max(0, abs(r) - epsilon)^2
         gradient  2 sign(r) max(0, abs(r) - epsilon)
@@ -1082,9 +1082,9 @@ class SquaredEpsilonInsensitive(_LossWithRoot):
 
 class SquaredLogError(_RegressionLoss):
     """
-    Squared error of log(1 + z) and log(1 + y): errors count in per cent, and targets may be 0.
+    Squared error of log(1 + z) and log(1 + t): errors count in per cent, and targets may be 0.
 
-    With L = log(1 + z) - log(1 + y), a prediction z > -1, and a target y, finite and >= 0:
+    With L = log(1 + z) - log(1 + t), a prediction z > -1, and a target t, finite and >= 0:
 
         value     L^2
         gradient  2 L / (1 + z)
@@ -1093,7 +1093,7 @@ class SquaredLogError(_RegressionLoss):
     Notes
     -----
     The methods take `prediction` of any shape and a `target` that broadcasts to it. The raw score is the prediction
-    itself: at -1 the value is inf, below it nan. The loss is not convex: where 1 + z is more than e times 1 + y the
+    itself: at -1 the value is inf, below it nan. The loss is not convex: where 1 + z is more than e times 1 + t the
     Hessian is negative. ``"psd"`` and ``"majorize"`` as `curvature` give 2 (1 + abs(L)) / (1 + z)^2, at least the
     Hessian, and a Newton step with it never passes the minimum, nor -1.
 
@@ -1118,7 +1118,7 @@ class SquaredLogError(_RegressionLoss):
 
     def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """
-        Return the constant prediction that minimises the loss: exp of the mean of log(1 + y), less 1.
+        Return the constant prediction that minimises the loss: exp of the mean of log(1 + t), less 1.
 
         Parameters
         ----------
@@ -1153,7 +1153,7 @@ class Barron(_RegressionLoss):
     """
     Barron's general loss: one family from squared error over pseudo-Huber and Cauchy to Welsch, by its shape alpha.
 
-    With r = z - y, a = alpha, b = abs(a - 2) and x^2 = (r / c)^2 / b:
+    With r = z - t, a = alpha, b = abs(a - 2) and x^2 = (r / c)^2 / b:
 
         value     b / a ((1 + x^2)^(a / 2) - 1)
         gradient  r / c^2 (1 + x^2)^(a / 2 - 1)
@@ -1252,14 +1252,14 @@ def squared_error(
     reduction: str = "mean",
 ) -> Any:
     """
-    Squared error, (z - y)^2.
+    Squared error, (z - t)^2.
 
     Parameters
     ----------
     prediction : array_like
         Predictions z of any shape.
     target : array_like
-        Targets y; must broadcast to `prediction`.
+        Targets t; must broadcast to `prediction`.
     sample_weight : array_like, optional
         Weights that broadcast to `prediction`; finite and >= 0. What has weight 0 counts nowhere.
     reduction : {"mean", "sum", "none"}, default "mean"
@@ -1356,14 +1356,14 @@ def absolute_error(
     reduction: str = "mean",
 ) -> Any:
     """
-    Absolute error, abs(z - y).
+    Absolute error, abs(z - t).
 
     Parameters
     ----------
     prediction : array_like
         Predictions z of any shape.
     target : array_like
-        Targets y; must broadcast to `prediction`.
+        Targets t; must broadcast to `prediction`.
     sample_weight : array_like, optional
         Weights that broadcast to `prediction`; finite and >= 0. What has weight 0 counts nowhere.
     reduction : {"mean", "sum", "none"}, default "mean"
@@ -1405,14 +1405,14 @@ def huber(
     """
     Huber loss: squared near the target, absolute far from it.
 
-    With r = z - y: r^2 / 2 where abs(r) <= delta, else delta (abs(r) - delta / 2).
+    With r = z - t: r^2 / 2 where abs(r) <= delta, else delta (abs(r) - delta / 2).
 
     Parameters
     ----------
     prediction : array_like
         Predictions z of any shape.
     target : array_like
-        Targets y; must broadcast to `prediction`.
+        Targets t; must broadcast to `prediction`.
     sample_weight : array_like, optional
         Weights that broadcast to `prediction`; finite and >= 0. What has weight 0 counts nowhere.
     reduction : {"mean", "sum", "none"}, default "mean"
@@ -1463,7 +1463,7 @@ def smooth_l1(
     beta: float = 1.0,
 ) -> Any:
     """
-    Smooth L1 loss: r^2 / (2 beta) where abs(r) < beta, else abs(r) - beta / 2, with r = z - y.
+    Smooth L1 loss: r^2 / (2 beta) where abs(r) < beta, else abs(r) - beta / 2, with r = z - t.
 
     Parameters
     ----------
@@ -1508,7 +1508,7 @@ def pseudo_huber(
     delta: float = 1.0,
 ) -> Any:
     """
-    Pseudo-Huber loss, delta^2 (sqrt(1 + (r / delta)^2) - 1) with r = z - y.
+    Pseudo-Huber loss, delta^2 (sqrt(1 + (r / delta)^2) - 1) with r = z - t.
 
     Parameters
     ----------
@@ -1552,7 +1552,7 @@ def log_cosh(
     reduction: str = "mean",
 ) -> Any:
     """
-    Logarithm of the hyperbolic cosine of the residual, log(cosh(z - y)).
+    Logarithm of the hyperbolic cosine of the residual, log(cosh(z - t)).
 
     Parameters
     ----------
@@ -1591,7 +1591,7 @@ def fair(
     c: float = 1.0,
 ) -> Any:
     """
-    Fair's loss, c^2 (abs(r) / c - log(1 + abs(r) / c)) with r = z - y.
+    Fair's loss, c^2 (abs(r) / c - log(1 + abs(r) / c)) with r = z - t.
 
     Parameters
     ----------
@@ -1636,7 +1636,7 @@ def cauchy(
     c: float = 1.0,
 ) -> Any:
     """
-    Cauchy (Lorentzian) loss, c^2 / 2 log(1 + (r / c)^2) with r = z - y.
+    Cauchy (Lorentzian) loss, c^2 / 2 log(1 + (r / c)^2) with r = z - t.
 
     Parameters
     ----------
@@ -1681,7 +1681,7 @@ def quantile(
     q: float = 0.5,
 ) -> Any:
     """
-    Quantile (pinball) loss: q (y - z) where y > z, else (1 - q) (z - y).
+    Quantile (pinball) loss: q (t - z) where t > z, else (1 - q) (z - t).
 
     Parameters
     ----------
@@ -1726,7 +1726,7 @@ def expectile(
     q: float = 0.5,
 ) -> Any:
     """
-    Expectile loss: q r^2 where y > z, else (1 - q) r^2, with r = z - y.
+    Expectile loss: q r^2 where t > z, else (1 - q) r^2, with r = z - t.
 
     Parameters
     ----------
@@ -1771,7 +1771,7 @@ def epsilon_insensitive(
     epsilon: float = 0.1,
 ) -> Any:
     """
-    Epsilon-insensitive loss, max(0, abs(z - y) - epsilon).
+    Epsilon-insensitive loss, max(0, abs(z - t) - epsilon).
 
     Parameters
     ----------
@@ -1816,7 +1816,7 @@ def squared_epsilon_insensitive(
     epsilon: float = 0.1,
 ) -> Any:
     """
-    Squared epsilon-insensitive loss, max(0, abs(z - y) - epsilon)^2.
+    Squared epsilon-insensitive loss, max(0, abs(z - t) - epsilon)^2.
 
     Parameters
     ----------
@@ -1861,7 +1861,7 @@ def absolute_percentage_error(
     epsilon: float = 2.220446049250313e-16,
 ) -> Any:
     """
-    Absolute percentage error, abs(z - y) / max(abs(y), epsilon).
+    Absolute percentage error, abs(z - t) / max(abs(t), epsilon).
 
     Parameters
     ----------
@@ -1906,7 +1906,7 @@ def tukey(
     c: float = 4.685,
 ) -> Any:
     """
-    Tukey's biweight, c^2 / 6 (1 - (1 - (r / c)^2)^3) of r = z - y, constant where abs(r) >= c.
+    Tukey's biweight, c^2 / 6 (1 - (1 - (r / c)^2)^3) of r = z - t, constant where abs(r) >= c.
 
     Parameters
     ----------
@@ -1952,7 +1952,7 @@ def barron(
     c: float = 1.0,
 ) -> Any:
     """
-    Barron's general loss, b / a ((1 + (r / c)^2 / b)^(a / 2) - 1) of r = z - y, a = alpha, b = abs(a - 2).
+    Barron's general loss, b / a ((1 + (r / c)^2 / b)^(a / 2) - 1) of r = z - t, a = alpha, b = abs(a - 2).
 
     Parameters
     ----------
@@ -1998,9 +1998,9 @@ def squared_log_error(
     reduction: str = "mean",
 ) -> Any:
     """
-    Squared error of log(1 + z) and log(1 + y).
+    Squared error of log(1 + z) and log(1 + t).
 
-    Targets y are finite and >= 0.
+    Targets t are finite and >= 0.
 
     Parameters
     ----------

@@ -220,3 +220,10 @@ def test_every_loss_has_a_formula(formulas):
         for expression in (formula.value, formula.gradient, formula.hessian, *formula.where.values()):
             text = formulas.typeset(expression)
             assert "_{" not in text.replace(r"\max_{", "").replace(r"argmax}_{", "")
+
+
+def test_one_letter_for_targets():
+    """Where formulas of a page, of a docstring and of the README stand one below the other, a target is t in all."""
+    losses = [loss for loss in fl.losses() if not loss.__module__.endswith("multiclass")]
+    other = [loss.__name__ for loss in losses if re.search(r"\btargets? y\b|\bz - y\b|\blog\(y\)", loss.__doc__)]
+    assert not other

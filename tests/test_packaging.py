@@ -226,6 +226,19 @@ def test_import_from_the_checkout_says_what_to_do():
     assert "pip install" in process.stderr
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_help_of_every_command_fits_into_a_terminal(capsys, monkeypatch, columns):
+    from fastloss.__main__ import COMMANDS, main
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in ([], *([name] for name in COMMANDS)):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        printed = capsys.readouterr().out
+        assert "usage: fastloss" in printed
+        assert max(map(len, printed.splitlines())) <= columns
+
+
 @pytest.mark.skipif(not (CHECKOUT / "setup.py").is_file(), reason="needs the source tree")
 def test_readme_of_the_package_has_absolute_links(monkeypatch):
     """Of the build step alone: setup.py is read up to the call that builds."""
@@ -236,3 +249,4 @@ def test_readme_of_the_package_has_absolute_links(monkeypatch):
     links = re.findall(r"\]\(([^)]+)\)", names["absolute_readme"]())
     assert len(links) >= 10
     assert all(link.startswith("https://") for link in links)
+    assert not [link for link in links if "/docs/" in link and link.endswith(".md")]  # built pages, with their pictures

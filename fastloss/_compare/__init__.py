@@ -20,9 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", default="breast_cancer", metavar="FILE", help=f"CSV, TSV or Parquet, or one of {', '.join(BUNDLED)}")
     add("--target", metavar="COLUMN", help="the column to predict; needed for a file")
     add("--sep", metavar="CHARACTER", help="between the columns of a text file; noticed unless given")
-    add("--decimal", choices=(".", ","), help="of the numbers in a text file; noticed unless given")
+    add("--decimal", choices=(".", ","), metavar="SIGN", help=". or , in numbers of a text file; noticed unless given")
     add("--encoding", metavar="NAME", help="of a text file; noticed unless given")
-    add("--task", choices=TASKS, help="found from the target unless given")
+    add("--task", choices=TASKS, metavar="TASK", help=f"one of {', '.join(TASKS)}; found from the target unless given")
     add(
         "--losses",
         nargs="+",
