@@ -72,12 +72,6 @@ def table_rows(page: str, loss: type) -> tuple[str, list[str]]:
     raise LookupError(f"{loss.__name__} is in no table of {page}")
 
 
-def purpose(loss: type) -> str:
-    """What the README says a loss is for."""
-    text = table_rows("README.md", loss)[1][0].rstrip("| ").rpartition(" | ")[2]
-    return text[0].upper() + text[1:]
-
-
 def lead(loss: type) -> str:
     """What a loss is, when to take it, when not, and where to look."""
     given = LEADS[loss.__name__]
@@ -211,10 +205,10 @@ def losses_index() -> str:
     parts = ["# Losses\n\nOne page for each loss: formula, picture, curvature, documentation and kernel.\n"]
     for module, title in FAMILIES.items():
         losses = [loss for loss in fl.losses() if family(loss) == module]
-        rows = "\n".join(f"| [{loss.__name__}]({loss().name}.md) | {purpose(loss)} |" for loss in losses)
+        rows = "\n".join(f"| [{loss.__name__}]({loss().name}.md) | {LEADS[loss.__name__].when} |" for loss in losses)
         names = "\n".join(loss().name for loss in losses)
         parts.append(
-            f"## {title}\n\n| loss | what for |\n|---|---|\n{rows}\n\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
+            f"## {title}\n\n| loss | when |\n|---|---|\n{rows}\n\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
         )
     return "\n".join(parts)
 

@@ -113,7 +113,8 @@ for name, loss in losses.items():
 # What came out
 # -------------
 # Cross-entropy has the best probabilities. At a threshold of 1/2, nine of ten pixels that it finds are right, and it
-# misses more than half of the spots' pixels. Dice decides for the overlap, which is what is asked; its sigmoid is hardly a probability.
+# misses more than half of the spots' pixels.
+# Dice decides for the overlap, which is what is asked; its sigmoid is hardly a probability.
 # Their sum has nearly the overlap of Dice, and more of cross-entropy's precision and probabilities. Tversky's loss
 # finds more pixels, and more that are none: a choice, by two numbers.
 
