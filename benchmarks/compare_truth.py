@@ -1,7 +1,8 @@
 """How often `fastloss compare` is right: on made data whose right loss is known, of kinds and seeds.
 
-    python benchmarks/compare_truth.py                  # 50 data sets, the table of docs/compare.md
-    python benchmarks/compare_truth.py --seeds 1 --rows 200 --kinds logistic normal
+    python benchmarks/compare_truth.py --few --rows 200     # 50 data sets, the table of docs/compare.md
+    python benchmarks/compare_truth.py                      # all losses of each task, larger data: hours
+    python benchmarks/compare_truth.py --seeds 1 --kinds logistic "normal errors"
 
 Each data set is drawn from a model of one kind, so that it is known which losses are right for it: the likelihood it
 was drawn from, or those that do not follow the wrong rows in it. A recommendation is right, or it is the usual choice
