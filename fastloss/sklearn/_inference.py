@@ -15,9 +15,12 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 import fastloss as fl
 
 from .. import _call
+from .._resolve import resolve
+from .._segments import checked_weights
 from . import _linear as linear
 from ._objective import MeanLoss, Scores, columns_of
 from ._options import checked_bounds, checked_offset
+from ._together import LinearScores, gradients_of_units, refuse
 
 COVARIANCES = ("model", "robust", "cluster")
 # Rows whose products are formed at a time.
@@ -104,13 +107,22 @@ class Inference:
         return "\n".join(lines)
 
 
-def inference(model: Any, x: Any, y: Any, sample_weight: Any, offset: Any, covariance: str, clusters: Any) -> Inference:
+def inference(
+    model: Any,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    offset: Any,
+    covariance: str,
+    clusters: Any,
+    belongs: dict[str, Any],
+) -> Inference:
     """Return the errors of a fitted model's coefficients, for the rows that it was fitted to."""
     check_is_fitted(model)
     _call.check_choice("covariance", covariance, COVARIANCES)
     if (clusters is None) == (covariance == "cluster"):
         raise ValueError("covariance='cluster' and clusters, one label a row, go together")
-    l1, _ = model._checked_penalty()
+    l1, l2 = model._checked_penalty()
     if l1 > 0:
         raise ValueError(
             "an L1 norm chooses coefficients, of which standard errors do not know: use penalty None or 'l2'"
@@ -118,6 +130,12 @@ def inference(model: Any, x: Any, y: Any, sample_weight: Any, offset: Any, covar
     x = model._checked_features(x, reset=False)
     if checked_bounds(model.bounds, model.positive, x.shape[1]) is not None:
         raise ValueError("bounds cut off the distribution of coefficients: fit without them")
+    given = resolve(model.loss)
+    if given.kind == "segments":
+        refuse(given, offset=offset)
+        return _together(model, x, given.prepare(y, sample_weight, **belongs), sample_weight, covariance, clusters, l2)
+    if any(each is not None for each in belongs.values()):
+        raise TypeError(f"{given!r} has no strata and no groups")
     prepared = model._prepared(x, y, sample_weight)
     rows = prepared[0] if is_classifier(model) else prepared
     loss, n_outputs = rows.loss, rows.n_outputs
@@ -144,23 +162,85 @@ def inference(model: Any, x: Any, y: Any, sample_weight: Any, offset: Any, covar
     z = np.empty((x.shape[0], n_outputs), x.dtype)
     z[:] = safe_sparse_dot(x, coef.T, dense_output=True) + np.reshape(model.intercept_, -1)
     z += 0.0 if scores.offset is None else scores.offset
-    n_coefficients = np.linalg.matrix_rank(hessian, hermitian=True)
-    freedom = max(mean.total - n_coefficients, 1.0)
+    freedom = _freedom(mean.total, hessian)
     if covariance == "model":
         of_coordinates = bread @ hessian @ bread * _dispersion(scale, rows, z, freedom)
     else:
         meat, n_groups = _products(x, scores, z, columns, bool(model.fit_intercept), codes)
-        n = mean.total
-        correction = n / freedom if codes is None else n_groups / max(n_groups - 1, 1) * (n - 1) / freedom
-        of_coordinates = correction * bread @ meat @ bread
-    # Coefficients are coordinates over spreads; intercepts make up for the centres.
-    turn: np.ndarray = np.diag(1 / columns.spread)
-    if model.fit_intercept:
-        turn = np.block([[turn, np.zeros((len(turn), 1))], [-columns.centre / columns.spread, np.ones((1, 1))]])
-    turn = np.kron(np.eye(n_outputs), turn)
+        of_coordinates = _correction(mean.total, freedom, None if codes is None else n_groups) * bread @ meat @ bread
+    turn = np.kron(np.eye(n_outputs), _turn(columns, bool(model.fit_intercept)))
     found = turn @ of_coordinates @ turn.T
     values = np.column_stack([coef, np.reshape(model.intercept_, -1)]) if model.fit_intercept else coef
     return Inference(_names(model, n_outputs, x.shape[1]), values.ravel(), found, covariance, float(mean.total))
+
+
+def _together(
+    model: Any, x: Any, prepared: Any, sample_weight: Any, covariance: str, clusters: Any, l2: float
+) -> Inference:
+    """Under a loss of rows that belong together; a fitted scale is the last coefficient, by its logarithm."""
+    loss = prepared.loss
+    if isinstance(loss, fl.PairwiseLogistic):
+        raise ValueError(
+            f"{loss!r} has no standard errors: the pairs of a group are not independent, their loss is no likelihood"
+        )
+    if prepared.n_rows != x.shape[0]:
+        raise ValueError(f"X has {x.shape[0]} rows, and y {prepared.n_rows}")
+    scores = LinearScores(x, prepared, isinstance(loss, fl.AFT) and bool(model.fit_intercept), 0.0, l2)
+    coef = np.asarray(model.coef_, np.float64)
+    theta = scores.theta_of(coef, float(model.intercept_), float(model.scale_))
+    total = float(prepared.total_weight)
+    penalised = scores.hessian(theta) * total
+    hessian, bread = penalised - np.diag(scores.l2) * total, _inverse(penalised)
+    weight = checked_weights(sample_weight, x.shape[0])
+    if covariance == "model":
+        of_coordinates = bread @ hessian @ bread
+    else:
+        of_coordinates = bread @ _meat(scores, theta, weight, clusters, _freedom(total, hessian)) @ bread
+    turn = block_diag(_turn(scores, scores.has_intercept), np.eye(int(scores.has_scale)))
+    more = [float(model.intercept_)] if scores.has_intercept else []
+    more += [float(np.log(model.scale_))] if scores.has_scale else []
+    names = _feature_names(model, x.shape[1])
+    names += (["intercept"] if scores.has_intercept else []) + (["log(scale)"] if scores.has_scale else [])
+    n_rows = float(x.shape[0] if weight is None else weight.sum())
+    return Inference(names, np.append(coef, more), turn @ of_coordinates @ turn.T, covariance, n_rows)
+
+
+def _meat(scores: LinearScores, theta: np.ndarray, weight: np.ndarray | None, clusters: Any, freedom: float) -> Any:
+    """Return the sum of outer products of the gradients of units, or of clusters of them, for a small sample."""
+    gradients, unit = gradients_of_units(scores, theta)
+    counts = np.ones(len(unit)) if weight is None else weight
+    total, counted = scores.prepared.total_weight, counts > 0
+    size = np.bincount(unit[counted], minlength=len(gradients))
+    of_unit = np.bincount(unit[counted], counts[counted], len(gradients)) / np.maximum(size, 1)
+    if clusters is None:
+        gradients = gradients / np.sqrt(np.where(of_unit > 0, of_unit, 1.0))[:, None]
+        return _correction(total, freedom, None) * gradients.T @ gradients
+    codes = _codes(clusters, len(unit))
+    of_group = np.zeros(len(gradients), np.int64)
+    of_group[unit[counted]] = codes[counted]
+    apart = counted & (of_group[unit] != codes)
+    if apart.any():
+        raise ValueError(f"clusters[{int(np.argmax(apart))}] differs from that of other rows of its group")
+    sums = np.zeros((int(codes.max()) + 1, gradients.shape[1]))
+    np.add.at(sums, of_group[size > 0], gradients[size > 0])
+    return _correction(total, freedom, len(np.unique(codes[counted]))) * sums.T @ sums
+
+
+def _freedom(total: float, hessian: np.ndarray) -> float:
+    return max(total - float(np.linalg.matrix_rank(hessian, hermitian=True)), 1.0)
+
+
+def _correction(n: float, freedom: float, n_clusters: int | None) -> float:
+    """For small samples, of rows or of clusters."""
+    return n / freedom if n_clusters is None else n_clusters / max(n_clusters - 1, 1) * (n - 1) / freedom
+
+
+def _turn(columns: Any, fit_intercept: bool) -> np.ndarray:
+    """From coordinates to coefficients, which are those over spreads; an intercept makes up for the centres."""
+    turn: np.ndarray = np.diag(1 / columns.spread)
+    if fit_intercept:
+        turn = np.block([[turn, np.zeros((len(turn), 1))], [-columns.centre / columns.spread, np.ones((1, 1))]])
+    return turn
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
@@ -245,8 +325,12 @@ def _products(
     return counted.T @ counted, len(counted)
 
 
+def _feature_names(model: Any, n_features: int) -> list[str]:
+    return [str(name) for name in getattr(model, "feature_names_in_", [f"x{j}" for j in range(n_features)])]
+
+
 def _names(model: Any, n_outputs: int, n_features: int) -> list[str]:
-    features = [str(name) for name in getattr(model, "feature_names_in_", [f"x{j}" for j in range(n_features)])]
+    features = _feature_names(model, n_features)
     features = [*features, "intercept"] if model.fit_intercept else features
     if n_outputs == 1:
         return features

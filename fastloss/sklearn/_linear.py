@@ -207,6 +207,8 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         *,
         covariance: str = "model",
         clusters: Any = None,
+        strata: Any = None,
+        group: Any = None,
     ) -> Inference:
         """
         Return standard errors of the coefficients of the fitted model; printed, they are a table.
@@ -218,6 +220,9 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
           the rows show (`SquaredError`, `Gamma`, `Tweedie`, `InverseGaussian`, with the expected Hessian).
         - "robust": c inv(H + P) sum g_i g_i' inv(H + P), c = n / (n - p), for any smooth loss.
         - "cluster": the same with the sums of each cluster, c = G / (G - 1) (n - 1) / (n - p) for G clusters.
+
+        Of `fastloss.CoxPH` g_i are the score residuals of Lin and Wei [1]_, of `GroupSoftmax` the gradients of the
+        groups, whose number n is. With a fitted scale of `AFT` its logarithm is the last coefficient.
 
         A penalty draws coefficients to 0, of which errors say nothing. The coefficients of all classes of a loss of
         rows are known up to what is the same for all: their errors are those of distances from the mean of the classes.
@@ -236,6 +241,8 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             As above.
         clusters : array_like of shape (n,), optional
             Labels of what rows belong to, for "cluster".
+        strata, group : array_like, optional
+            As in `fit` of `LossRegressor`.
 
         Returns
         -------
@@ -246,7 +253,12 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         ------
         ValueError
             With an L1 norm or bounds, whose coefficients are no smooth function of the rows; for losses with kinks; for
-            "model" if the loss is no likelihood.
+            "model" if the loss is no likelihood; for `PairwiseLogistic`.
+
+        References
+        ----------
+        .. [1] Lin, Wei (1989), The robust inference for the Cox proportional hazards model, Journal of the American
+           Statistical Association 84, https://doi.org/10.1080/01621459.1989.10478874
 
         Examples
         --------
@@ -261,7 +273,8 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         """
         from ._inference import inference
 
-        return inference(self, X, y, sample_weight, offset, covariance, clusters)
+        belongs = {"strata": strata, "group": group}
+        return inference(self, X, y, sample_weight, offset, covariance, clusters, belongs)
 
     def _checked_data(self, x: Any, y: Any) -> Any:
         """Check loss and parameters, and that there is a target; return X."""

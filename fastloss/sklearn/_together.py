@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,6 +126,12 @@ class LinearScores:
         full += np.diag(self.l2)
         return full
 
+    def theta_of(self, coef: np.ndarray, intercept: float, scale: float) -> np.ndarray:
+        """Return the coordinates of coefficients of X as it is."""
+        more = [intercept + coef @ self.centre] if self.has_intercept else []
+        more += [math.log(scale)] if self.has_scale else []
+        return np.append(coef * self.spread, more)
+
     def coefficients(self, theta: np.ndarray) -> tuple[np.ndarray, float, float]:
         """Coefficients of X as it is, intercept and scale."""
         n = len(self.centre)
@@ -191,50 +197,114 @@ def _of_groups(prepared: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def _of_cox(prepared: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Sum over the events of the variance of x over the rows at risk, stratum by stratum."""
+    matrix = np.zeros((x.shape[1], x.shape[1]))
+    for rows, risk_sets in _strata(prepared, z, x):
+        matrix += risk_sets.variances(x[rows])
+    return matrix
+
+
+def _strata(prepared: Any, z: np.ndarray, x: np.ndarray) -> Iterator[tuple[np.ndarray, _RiskSets]]:
+    """Yield the rows of each stratum of `CoxPH` that has events, in order of time, and what is at risk there."""
     layout = prepared.layout
     starts = np.append(layout.segment[:-1][layout.begins == 1], layout.n_rows)
-    matrix = np.zeros((x.shape[1], x.shape[1]))
     for first, end in itertools.pairwise(starts):
         low, high = np.searchsorted(layout.segment, (first, end))
         rows = layout.order[first:end]
         w = np.ones(len(rows)) if layout.weight is None else layout.weight[first:end]
-        matrix += _of_stratum(
-            z[rows], x[rows], w, layout.segment[low : high + 1] - first, layout.n_events[low:high], prepared.loss.ties
+        segment, n_events = layout.segment[low : high + 1] - first, layout.n_events[low:high]
+        if n_events.any():
+            yield rows, _RiskSets(z[rows], x[rows], w, segment, n_events, prepared.loss.ties)
+
+
+class _RiskSets:
+    """
+    Means of x over the rows at risk in a stratum: one for each event of a time, or with Breslow's ties for each time.
+
+    In the k-th of d, events of its time count 1 - k / d.
+    """
+
+    def __init__(
+        self, z: np.ndarray, x: np.ndarray, w: np.ndarray, segment: np.ndarray, n_events: np.ndarray, ties: str
+    ) -> None:
+        self.e = e = w * np.exp(np.maximum(z - z.max(), -700.0))
+        self.w, self.n_times = w, len(segment) - 1
+        some = np.flatnonzero(n_events > 0)
+        first, end, d = segment[some], segment[some + 1], n_events[some]
+        sums = np.concatenate(
+            [np.zeros((1, x.shape[1] + 2)), np.cumsum(np.column_stack([e, w, e[:, None] * x]), axis=0)]
         )
-    return matrix
+        events = sums[first + d] - sums[first]
+        each = d if ties == "efron" else np.ones_like(d)
+        of_set = np.repeat(np.arange(len(some)), each)
+        self.time = some[of_set]
+        self.share = (np.arange(len(of_set)) - np.repeat(np.cumsum(each) - each, each)) / each[of_set]
+        self.amount = (events[:, 1] / each)[of_set]
+        self.total = sums[end, 0][of_set] - self.share * events[of_set, 0]
+        self.mean = (sums[end, 2:][of_set] - self.share[:, None] * events[of_set, 2:]) / self.total[:, None]
+        self.n_sets = each[of_set]
+        sizes = np.diff(segment)
+        self.time_of_row = np.repeat(np.arange(self.n_times), sizes)
+        self.is_event = np.arange(len(e)) < np.repeat(segment[:-1] + n_events, sizes)
+
+    def of_rows(self, amounts: np.ndarray) -> np.ndarray:
+        """Return for each row the sum of the amounts of all sets that it is in, as far as it is."""
+        whole, parts = (self._of_times(amounts * factor) for factor in (1.0, self.share))
+        whole = np.cumsum(whole[::-1], axis=0)[::-1][self.time_of_row]
+        whole[self.is_event] -= parts[self.time_of_row[self.is_event]]
+        return np.asarray(whole)
+
+    def _of_times(self, amounts: np.ndarray) -> np.ndarray:
+        return np.bincount(self.time, amounts, self.n_times)
+
+    def variances(self, x: np.ndarray) -> np.ndarray:
+        """Return the sum of the variances of x over the sets."""
+        of_row = self.e * self.of_rows(self.amount / self.total)
+        return np.asarray(x.T @ (x * of_row[:, None]) - self.mean.T @ (self.mean * self.amount[:, None]))
+
+    def residuals(self, x: np.ndarray) -> np.ndarray:
+        """Return the score residuals of the rows, times their weights, of the negative logarithm (Lin and Wei 1989)."""
+        inverse = self.amount / self.total
+        found = x * (self.e * self.of_rows(inverse))[:, None]
+        for j in range(x.shape[1]):
+            found[:, j] -= self.e * self.of_rows(inverse * self.mean[:, j])
+            # An event's own term is the mean over the sets of its time.
+            mean = self._of_times(self.mean[:, j] / self.n_sets)[self.time_of_row]
+            found[:, j] -= np.where(self.is_event, self.w * (x[:, j] - mean), 0.0)
+        return np.asarray(found)
 
 
-def _of_stratum(
-    z: np.ndarray, x: np.ndarray, w: np.ndarray, segment: np.ndarray, n_events: np.ndarray, ties: str
-) -> np.ndarray:
-    e = w * np.exp(np.maximum(z - z.max(), -700.0))
-    some = np.flatnonzero(n_events > 0)
-    if not len(some):
-        return np.zeros((x.shape[1], x.shape[1]))
-    first, end, d = segment[some], segment[some + 1], n_events[some]
-    ex = e[:, None] * x
-    at_risk, at_risk_x = np.cumsum(e)[end - 1], np.cumsum(ex, axis=0)[end - 1]
-    sums = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(ex, axis=0)])
-    events_x = sums[first + d] - sums[first]
-    events = np.append(0.0, np.cumsum(e))
-    events = events[first + d] - events[first]
-    weights = np.append(0.0, np.cumsum(w))
-    weights = weights[first + d] - weights[first]
-    # One line for each event of a time: Efron's k, or with Breslow's one of all their weight.
-    each = d if ties == "efron" else np.ones_like(d)
-    time = np.repeat(np.arange(len(some)), each)
-    k = np.arange(len(time)) - np.repeat(np.cumsum(each) - each, each)
-    share = k / each[time]
-    amount = (weights / each)[time]
-    total = at_risk[time] - share * events[time]
-    mean = (at_risk_x[time] - share[:, None] * events_x[time]) / total[:, None]
-    # What a row counts in all of them: A of its time and all before it, less B of its own.
-    a, b = (np.bincount(some[time], amount * factor / total, len(segment) - 1) for factor in (np.ones(len(k)), share))
-    sizes = np.diff(segment)
-    of_row = np.repeat(np.cumsum(a[::-1])[::-1], sizes)
-    is_event = np.arange(len(e)) < np.repeat(segment[:-1] + n_events, sizes)
-    of_row -= np.where(is_event, np.repeat(b, sizes), 0.0)
-    return np.asarray(x.T @ (ex * of_row[:, None]) - mean.T @ (mean * amount[:, None]))
+# ---------------------------------------------------------------------------------------- gradients of units
+
+
+def gradients_of_units(scores: LinearScores, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return what each independent unit adds to the gradient of the sum, and the unit of each row.
+
+    Units are rows; of `GroupSoftmax`, groups; of `CoxPH` rows, too, with their score residuals, which make up for a
+    row's part in the risk sets of others.
+    """
+    prepared, x, z = scores.prepared, scores.features, scores.scores(theta)
+    loss, layout = prepared.loss, prepared.layout
+    unit = np.arange(len(x))
+    if loss.name == "cox_ph":
+        found = np.zeros(x.shape)
+        for rows, risk_sets in _strata(prepared, z, x):
+            found[rows] = risk_sets.residuals(x[rows])
+        return found, unit
+    with np.errstate(over="ignore", under="ignore"):
+        u = prepared.gradient(z, reduction="sum")
+    place = u[:, 0] if scores.has_scale else u
+    found = x * place[:, None]
+    if loss.name == "group_softmax":
+        rows = unit if layout.order is None else layout.order
+        unit = np.full(len(x), -1)
+        unit[rows] = np.repeat(np.arange(layout.n_segments), np.diff(layout.segment))
+        sums = np.zeros((layout.n_segments, x.shape[1]))
+        np.add.at(sums, unit[rows], found[rows])
+        return sums, unit
+    more = [place] if scores.has_intercept else []
+    more += [u[:, 1]] if scores.has_scale else []
+    return np.column_stack([found, *more]), unit
 
 
 # ------------------------------------------------------------------------------------------------- solvers
@@ -406,9 +476,7 @@ class OfRowsTogether:
             start[X.shape[1] :] = constant if scores.has_intercept else constant[1:]
         coef = getattr(self, "coef_", None) if self.warm_start else None
         if coef is not None and np.shape(coef) == (X.shape[1],):
-            start[: X.shape[1]] = coef * scores.spread
-            if scores.has_intercept:
-                start[X.shape[1]] = self.intercept_ + coef @ scores.centre
+            start = scores.theta_of(np.asarray(coef, np.float64), float(self.intercept_), self.scale_)
         found = fit(scores, start, float(self.tol), int(self.max_iter), self.solver)
         if found.stopped:
             warnings.warn(
