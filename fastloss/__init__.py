@@ -157,7 +157,16 @@ from .rowwise import (
     sigmoid,
     softmax,
 )
-from .survival import AFT, CoxPH, aft, concordance_index, cox_ph, survival_target
+from .survival import (
+    AFT,
+    CoxPH,
+    aft,
+    concordance_index,
+    cox_ph,
+    integrated_brier_score,
+    survival_target,
+    time_dependent_auc,
+)
 
 if TYPE_CHECKING:
     from . import reference
@@ -257,6 +266,7 @@ __all__ = [
     "group_softmax",
     "hinge",
     "huber",
+    "integrated_brier_score",
     "inverse_gaussian",
     "jaccard",
     "kl_divergence",
@@ -297,6 +307,7 @@ __all__ = [
     "streaming",
     "student_t_nll",
     "survival_target",
+    "time_dependent_auc",
     "tukey",
     "tversky",
     "tweedie",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import _arrays, _call, _complaints, _kernels
+from . import _arrays, _call, _complaints, _kernels, _labels
 from ._strides import overlap
 
 if TYPE_CHECKING:
@@ -95,6 +95,18 @@ def of_rows(value: Any, argument: str, n: int | None) -> np.ndarray:
     return array
 
 
+def refuse_missing(value: Any, array: np.ndarray, argument: str) -> None:
+    """Raise the ValueError that names the first element that is None, nan or masked; `array` is made of `value`."""
+    _labels._refuse(_labels._missing(value, array), array, argument, "is missing")
+
+
+def labels_of_rows(value: Any, argument: str, n: int) -> _labels.Labels:
+    """Return the sorted labels of anything that can be sorted, and the code of each row's."""
+    array = of_rows(value, argument, n)
+    refuse_missing(value, array, argument)
+    return _labels.Labels(*_labels._sorted(array, argument))
+
+
 def checked_weights(sample_weight: Any, n: int) -> np.ndarray | None:
     """Return one finite float64 weight >= 0 for each row, or None."""
     if sample_weight is None:
@@ -123,6 +135,7 @@ def group_starts(group: Any, n: int) -> np.ndarray:
     if array.ndim != 1:
         raise ValueError(f"group must have one dimension, of sizes or of ids; got shape {array.shape}")
     if len(array) == n:
+        refuse_missing(group, array, "group")
         return _starts_of_ids(array)
     if array.dtype.kind not in "iu":
         raise ValueError(
@@ -141,7 +154,7 @@ def _starts_of_ids(ids: np.ndarray) -> np.ndarray:
     if not len(ids):
         return np.zeros(1, np.int64)
     first = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
-    known, code = np.unique(ids[first], return_inverse=True)
+    known, code = _labels._sorted(ids[first], "group")
     if len(known) < len(first):
         seen = np.zeros(len(known), bool)
         for place, each in zip(first.tolist(), code.tolist(), strict=True):

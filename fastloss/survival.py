@@ -8,18 +8,37 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from . import _call, _complaints, _kernels, _parameters
-from ._segments import BLOCK_ROWS, Layout, PreparedLoss, RowsTogether, blocks_of, checked_weights, of_rows
+from ._segments import (
+    BLOCK_ROWS,
+    Layout,
+    PreparedLoss,
+    RowsTogether,
+    blocks_of,
+    checked_weights,
+    labels_of_rows,
+    of_rows,
+    refuse_missing,
+)
 from ._traits import Traits
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["AFT", "CoxPH", "aft", "concordance_index", "cox_ph", "survival_target"]
+__all__ = [
+    "AFT",
+    "CoxPH",
+    "aft",
+    "concordance_index",
+    "cox_ph",
+    "integrated_brier_score",
+    "survival_target",
+    "time_dependent_auc",
+]
 
 TIME_RULE = "must be a finite time > 0, or minus that for a row without an event"
 
@@ -57,10 +76,13 @@ def survival_target(time: ArrayLike, event: ArrayLike) -> np.ndarray:
     array([ 5., -3.,  8.])
     """
     times = of_rows(_call.real_array(time, "time"), "time", None)
+    if np.asarray(time).dtype.kind == "b":
+        raise TypeError("time holds booleans, which are no times: time comes before event")
     bad = ~(np.isfinite(times) & (times > 0))
     if bad.any():
         _complaints.raise_first("time", times, bad, "must be finite and > 0")
     events = of_rows(event, "event", len(times))
+    refuse_missing(event, events, "event")
     if events.dtype.kind == "O":
         try:
             events = events.astype(np.float64)
@@ -95,6 +117,11 @@ def signed_times(target: Any, weight: Any = None, name: str = "target") -> np.nd
     """Return a target of one number a row as float64, after a check of the rows that count."""
     times = _fields(target)
     if times is None:
+        if len(np.shape(target)) == 2 and np.shape(target)[1] > 1:
+            raise ValueError(
+                f"{name} must hold one number per row, the time or, of a censored row, minus the time; got shape "
+                f"{np.shape(target)}. fastloss.survival_target(time, event) makes it of two columns"
+            )
         times = of_rows(_call.real_array(target, name), name, None)
     bad = ~(np.isfinite(times) & (times != 0))
     if bad.any() and weight is not None and np.shape(weight) == times.shape:
@@ -102,6 +129,16 @@ def signed_times(target: Any, weight: Any = None, name: str = "target") -> np.nd
     if bad.any():
         _complaints.raise_first(name, times, bad, TIME_RULE)
     return times
+
+
+def checked_times(times: Any) -> np.ndarray:
+    """Return times at which something is asked for, as float64."""
+    at = np.atleast_1d(np.asarray(_call.real_array(times, "times"), np.float64))
+    if at.ndim != 1:
+        raise ValueError(f"times must have one dimension; got shape {at.shape}")
+    if not (at >= 0).all():
+        _complaints.raise_first("times", at, ~(at >= 0), "must be >= 0")
+    return at
 
 
 def _counted(target: np.ndarray, sample_weight: Any) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
@@ -182,7 +219,7 @@ class CoxPH(RowsTogether):
         weight, counted, left_out = _counted(times, sample_weight)
         keys = [times < 0, -np.abs(times)]
         if strata is not None:
-            keys.append(np.unique(of_rows(strata, "strata", n), return_inverse=True)[1].reshape(-1))
+            keys.append(labels_of_rows(strata, "strata", n).codes)
         if counted is not None:
             keys = [each[counted] for each in keys]
         order = np.lexsort(keys) if len(keys) > 2 or keys[0].any() else np.argsort(keys[1], kind="stable")
@@ -259,10 +296,9 @@ class CoxPH(RowsTogether):
         w = np.ones(len(z)) if weight is None else weight
         if strata is None:
             return _breslow(z, times, w)
-        labels, code = np.unique(of_rows(strata, "strata", len(z)), return_inverse=True)
+        labels, code = labels_of_rows(strata, "strata", len(z))
         return {
-            label: _breslow(z[code.reshape(-1) == i], times[code.reshape(-1) == i], w[code.reshape(-1) == i])
-            for i, label in enumerate(labels.tolist())
+            label: _breslow(z[code == i], times[code == i], w[code == i]) for i, label in enumerate(labels.tolist())
         }
 
 
@@ -340,19 +376,17 @@ def _breslow(z: np.ndarray, times: np.ndarray, w: np.ndarray) -> tuple[np.ndarra
 def survival_of_hazard(z: Any, hazard: Any, times: Any, strata: Any = None) -> np.ndarray:
     """Return exp(-H(t) exp(z)) of a cumulative hazard (times, H), or of one for each stratum."""
     z = np.asarray(z, np.float64)
-    at = np.atleast_1d(_call.real_array(times, "times"))
+    at = checked_times(times)
     if not isinstance(hazard, dict):
         return _survival(z, hazard, at)
     if strata is None:
         raise ValueError("the model was fitted with strata: pass those of the rows")
-    codes = np.asarray(strata)
-    if codes.shape != z.shape:
-        raise ValueError(f"strata must hold one element per row, shape {z.shape}; got shape {codes.shape}")
+    labels, code = labels_of_rows(strata, "strata", len(z))
     found = np.empty((len(z), len(at)))
-    for label in np.unique(codes).tolist():
+    for i, label in enumerate(labels.tolist()):
         if label not in hazard:
             raise ValueError(f"strata holds {label!r}, which the model has not seen")
-        found[codes == label] = _survival(z[codes == label], hazard[label], at)
+        found[code == i] = _survival(z[code == i], hazard[label], at)
     return found
 
 
@@ -517,7 +551,7 @@ class AFT(RowsTogether):
         ndarray of shape (n, m)
         """
         place, scale = self._parts(np.asarray(z, np.float64))
-        at = _call.real_array(times, "times")
+        at = checked_times(times)
         with np.errstate(divide="ignore", over="ignore"):
             x = (np.log(at) - place[:, None]) / (scale if self.n_columns_ == 1 else np.asarray(scale)[:, None])
         kind = self.parameters["distribution"]
@@ -668,6 +702,210 @@ def concordance_index(target: ArrayLike, risk: ArrayLike, sample_weight: ArrayLi
     w = None if weight is None else np.ascontiguousarray(weight[order])
     concordant, tied, pairs = _kernels.count_pairs(np.ascontiguousarray(times), np.ascontiguousarray(ranks[order]), w)
     return (concordant + 0.5 * tied) / pairs if pairs > 0 else math.nan
+
+
+# ------------------------------------------------------------------------------------------- scores over times
+
+
+class _Censoring:
+    """The Kaplan-Meier estimate of being watched: the events of a time come before those who are censored at it."""
+
+    def __init__(self, times: np.ndarray, weight: np.ndarray) -> None:
+        self.known, place = np.unique(np.abs(times), return_inverse=True)
+        place = place.reshape(-1)
+        all_rows = np.bincount(place, weight, len(self.known))
+        events = np.bincount(place, np.where(times > 0, weight, 0.0), len(self.known))
+        at_risk = np.cumsum(all_rows[::-1])[::-1] - events
+        censored = all_rows - events
+        # The last at risk may be all censored: what rounding leaves of them is none.
+        last = np.divide(censored, at_risk, out=np.zeros_like(at_risk), where=censored > 0)
+        last[-1:] = censored[-1:] > 0
+        self.survival = np.append(1.0, np.cumprod(1 - np.minimum(last, 1.0)))
+
+    def until(self, at: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
+        """Return the probability to be watched longer than some times ("right"), or as long ("left")."""
+        return np.asarray(self.survival[np.searchsorted(self.known, at, side=side)])
+
+
+class _Watched:
+    """Checked times of rows that count, and at which times they are to be judged."""
+
+    def __init__(self, target: Any, times: Any, train_target: Any, sample_weight: Any) -> None:
+        signed = signed_times(target, sample_weight)
+        weight = checked_weights(sample_weight, len(signed))
+        self.n_rows = len(signed)
+        self.counted = np.ones(self.n_rows, bool) if weight is None else weight > 0
+        self.weight = (np.ones(self.n_rows) if weight is None else weight)[self.counted]
+        self.signed = signed[self.counted]
+        self.times = checked_times(times)
+        if not self.times.size or (np.diff(self.times) <= 0).any():
+            raise ValueError("times must hold a time or several that rise")
+        if not len(self.signed):
+            raise ValueError("target has no row that counts")
+        if train_target is None:
+            censoring = _Censoring(self.signed, self.weight)
+        else:
+            known = signed_times(train_target, name="train_target")
+            censoring = _Censoring(known, np.ones(len(known)))
+        self.is_event = self.signed > 0
+        at_events, self.at_times = censoring.until(np.abs(self.signed), "left"), censoring.until(self.times, "right")
+        bad = self.is_event & (self.signed <= self.times[-1]) & (at_events == 0)
+        if bad.any():
+            row = int(np.flatnonzero(self.counted)[np.argmax(bad)])
+            raise ValueError(f"target[{row}] is an event at a time up to which no row of train_target was watched")
+        self.of_events = np.divide(self.weight, at_events, out=np.zeros(len(self.signed)), where=at_events > 0)
+
+    def per_time(self, value: Any, name: str) -> np.ndarray:
+        """Return the rows that count of an array of shape (n, m)."""
+        array = np.asarray(_call.real_array(value, name), np.float64)
+        shape = self.n_rows, len(self.times)
+        if array.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, a number for each row and time; got {array.shape}")
+        return np.asarray(array[self.counted])
+
+
+def integrated_brier_score(
+    target: ArrayLike,
+    survival: ArrayLike,
+    times: ArrayLike,
+    *,
+    train_target: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """
+    Squared error of probabilities of survival, of censored times: Graf's Brier score.
+
+    At a time t, with G the probability to be watched longer, a row with an event by then counts S(t)^2 / G(time-), one
+    that is seen later (1 - S(t))^2 / G(t), and one that was censored before nothing.
+
+    Parameters
+    ----------
+    target : array_like of shape (n,)
+        The time of the event or, negative, of censoring (`survival_target`), or a structured array as scikit-survival
+        has it.
+    survival : array_like of shape (n, m)
+        Probabilities of no event up to each of `times`, as `predict_survival_function` returns them.
+    times : array_like of shape (m,)
+        Rising.
+    train_target : array_like, optional
+        What G is estimated from, by Kaplan and Meier; `target` itself by default.
+    sample_weight : array_like of shape (n,), optional
+        Finite and >= 0.
+    reduction : {"mean", "none"}, default "mean"
+        The mean over time from the first to the last of `times`, by the trapezoidal rule; or the score at each of them.
+
+    Returns
+    -------
+    float or ndarray of shape (m,)
+        Less is better; 1/4 is what a constant 1/2 has.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, an element is out of its range, or a row was watched longer than any of `train_target`.
+
+    References
+    ----------
+    E. Graf et al., "Assessment and comparison of prognostic classification schemes for survival data", Stat. Med. 18
+    (1999), https://doi.org/10.1002/(SICI)1097-0258(19990915/30)18:17/18%3C2529::AID-SIM274%3E3.0.CO;2-5
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.integrated_brier_score([1.0, 2.0, 3.0], [[0.5, 0.5], [1.0, 0.5], [1.0, 0.5]], [1.0, 2.0], reduction="none")
+    array([0.08333333, 0.25      ])
+    """
+    _call.check_choice("reduction", reduction, ("mean", "none"))
+    rows = _Watched(target, times, train_target, sample_weight)
+    s = rows.per_time(survival, "survival")
+    bad = ~((s >= 0) & (s <= 1))
+    if bad.any():
+        _complaints.raise_first("survival", s, bad, "must lie in [0, 1]")
+    later = np.abs(rows.signed)[:, None] > rows.times
+    lost = later.any(axis=0) & (rows.at_times == 0)
+    if lost.any():
+        _complaints.raise_first("times", rows.times, lost, "is a time up to which no row of train_target was watched")
+    inverse = np.divide(1.0, rows.at_times, out=np.zeros(len(rows.times)), where=rows.at_times > 0)
+    over = rows.is_event[:, None] & ~later
+    each = np.where(over, rows.of_events[:, None] * s**2, 0.0)
+    each += np.where(later, rows.weight[:, None] * (1 - s) ** 2 * inverse, 0.0)
+    score = each.sum(axis=0) / rows.weight.sum()
+    if reduction == "none":
+        return score
+    apart = np.diff(rows.times)
+    return float((score[1:] + score[:-1]) @ apart / 2 / apart.sum()) if len(apart) else float(score[0])
+
+
+def time_dependent_auc(
+    target: ArrayLike,
+    risk: ArrayLike,
+    times: ArrayLike,
+    *,
+    train_target: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> np.ndarray:
+    """
+    Area under the ROC curve of who has had the event by a time, of censored times: cumulative cases, dynamic controls.
+
+    Of pairs of a row with an event by t and one that is seen later, in how many the first has the higher risk. An event
+    counts 1 / G(time-) rows, with G the probability to be watched longer.
+
+    Parameters
+    ----------
+    target : array_like of shape (n,)
+        The time of the event or, negative, of censoring (`survival_target`), or a structured array as scikit-survival
+        has it.
+    risk : array_like of shape (n,) or (n, m)
+        The higher, the earlier the event is expected; one for all times, or one for each.
+    times : array_like of shape (m,)
+        Rising.
+    train_target : array_like, optional
+        What G is estimated from, by Kaplan and Meier; `target` itself by default.
+    sample_weight : array_like of shape (n,), optional
+        Finite and >= 0.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        In [0, 1], 1/2 by chance; nan at times before the first event, and from the last row on.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, an element is out of its range, or a row was watched longer than any of `train_target`.
+
+    References
+    ----------
+    H. Uno et al., "Evaluating prediction rules for t-year survivors with censored regression models", J. Am. Stat.
+    Assoc. 102 (2007), https://doi.org/10.1198/016214507000000149
+
+    Examples
+    --------
+    >>> import fastloss as fl
+    >>> fl.time_dependent_auc([1.0, 2.0, -3.0], [0.9, 0.2, 0.5], [1.0, 2.0])
+    array([1. , 0.5])
+    """
+    rows = _Watched(target, times, train_target, sample_weight)
+    scores = np.asarray(_call.real_array(risk, "risk"), np.float64)
+    if scores.ndim == 1:
+        scores = of_rows(scores, "risk", rows.n_rows)[rows.counted][:, None]
+    else:
+        scores = rows.per_time(scores, "risk")
+    if np.isnan(scores).any():
+        _complaints.raise_first("risk", scores, np.isnan(scores), "must be a number")
+    found = np.full(len(rows.times), math.nan)
+    for k, t in enumerate(rows.times.tolist()):
+        if k < scores.shape[1]:
+            known, rank = np.unique(scores[:, k], return_inverse=True)
+            rank = rank.reshape(-1)
+        later = np.abs(rows.signed) > t
+        cases = np.bincount(rank, np.where(rows.is_event & ~later, rows.of_events, 0.0), len(known))
+        controls = np.bincount(rank, np.where(later, rows.weight, 0.0), len(known))
+        pairs = cases.sum() * controls.sum()
+        if pairs > 0:
+            found[k] = cases @ (np.cumsum(controls) - 0.5 * controls) / pairs
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------ functions

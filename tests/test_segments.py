@@ -401,6 +401,12 @@ def test_targets():
         (lambda: fl.cox_ph([0.0, 0.0], [np.nan, 1.0]), r"target\[0\] = nan"),
         (lambda: fl.cox_ph([0.0], [1.0, 2.0]), r"prediction must have shape \(2,\)"),
         (lambda: fl.cox_ph([0.0], [1.0], strata=[1, 2]), r"strata must hold one element per row"),
+        (lambda: fl.survival_target([1.0, 2.0], [True, None]), r"event\[1\] = None is missing"),
+        (lambda: fl.cox_ph([0.0] * 2, [[1.0, 1.0], [2.0, 0.0]]), r"got shape \(2, 2\)\. fastloss\.survival_target"),
+        (lambda: fl.cox_ph([0.0] * 2, [1.0, 2.0], strata=["a", None]), r"strata\[1\] = None is missing"),
+        (lambda: fl.cox_ph([0.0] * 2, [1.0, 2.0], strata=[1.0, np.nan]), r"strata\[1\] = nan is missing"),
+        (lambda: fl.group_softmax([0.0] * 2, [1, 0], group=[np.nan] * 2), r"group\[0\] = nan is missing"),
+        (lambda: fl.AFT().survival_function([0.0], [1.0, -1.0]), r"times\[1\] = -1\.0 must be >= 0"),
         (lambda: fl.cox_ph([0.0], [1.0], sample_weight=[-1.0]), r"sample_weight\[0\] = -1\.0 must be finite"),
         (lambda: fl.cox_ph([0.0], [1.0], ties="exact"), "ties must be 'efron' or 'breslow', got 'exact'"),
         (lambda: fl.aft([0.0], [[2.0, 1.0]]), r"target\[0\] = \[2\.0, 1\.0\] must hold bounds"),
@@ -433,6 +439,12 @@ def test_what_a_loss_does_not_take():
         fl.GroupSoftmax()([0.0], [1.0])
     with pytest.raises(TypeError, match="booleans"):
         fl.survival_target([1.0], ["yes"])
+    with pytest.raises(TypeError, match="time comes before event"):
+        fl.survival_target([True, True], [1.0, 2.0])
+    with pytest.raises(TypeError, match=r"strata must hold labels of one type; strata\[0\] is a str"):
+        fl.cox_ph([0.0] * 2, [1.0, 2.0], strata=np.array(["a", 1], object))
+    with pytest.raises(TypeError, match="group must hold labels of one type"):
+        fl.group_softmax([0.0] * 2, [1.0, 2.0], group=np.array(["a", 1], object))
 
 
 # --------------------------------------------------------------------------------------------------------- AFT
