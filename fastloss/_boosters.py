@@ -287,7 +287,7 @@ class Together:
         weight = None if weight is None or len(weight) == 0 else weight
         found = self.known.get(number)
         if found is None or not is_same(found[0], weight):
-            given = {} if self.groups[number] is None else {"group": self.groups[number]}
+            given = {} if self.groups[number] is None else {self.loss._belongs: self.groups[number]}
             found = weight, self.loss.prepare(self.targets[number], weight, **given)
             self.known[number] = found
         return found[1]
@@ -406,6 +406,20 @@ def read_record(text: str) -> Record:
     return Record(loss, found["shown"], None if found["classes"] is None else np.array(found["classes"]))
 
 
+def hazard_record(hazard: Any) -> str:
+    """Return a baseline hazard, or those of strata, as text that stands in a native model."""
+    each = hazard.items() if isinstance(hazard, dict) else [(None, hazard)]
+    pairs = [[label, times.tolist(), cumulative.tolist()] for label, (times, cumulative) in each]
+    return json.dumps({"stratified": isinstance(hazard, dict), "pairs": pairs})
+
+
+def read_hazard(text: str) -> Any:
+    """Return what `hazard_record` wrote."""
+    found = json.loads(text)
+    pairs = {label: (np.array(times), np.array(cumulative)) for label, times, cumulative in found["pairs"]}
+    return pairs if found["stratified"] else pairs[None]
+
+
 # ------------------------------------------------------------------------------------------------------ estimators
 
 
@@ -506,10 +520,10 @@ class LossEstimator(HasLoss):
     # What rankers and losses of survival times add.
 
     def _groups(self, fit: Fit, options: dict[str, Any]) -> list[Any] | None:
-        """Return the groups of all data sets."""
+        """Return the groups or strata of all data sets, taken out of the options of `fit`."""
         return None
 
-    def _take_baseline(self, X: Any, fit: Fit) -> None:
+    def _take_baseline(self, X: Any, fit: Fit, groups: list[Any] | None) -> None:
         """Set what the loss needs of the training data for its predictions."""
 
     # What a library's module says.
@@ -564,14 +578,31 @@ class Regression(LossEstimator):
     def _take_classes(self, classes: NDArray[Any] | None, outputs: int) -> None:
         self.loss_ = regression_loss(self.loss)
 
-    def _take_baseline(self, X: Any, fit: Fit) -> None:
+    def _groups(self, fit: Fit, options: dict[str, Any]) -> list[Any] | None:
+        strata, of_eval = options.pop("strata", None), options.pop("eval_strata", None)
+        if strata is None and of_eval is None:
+            return None
+        if not isinstance(self.loss_, fl.CoxPH):
+            raise ValueError(f"{self.loss_!r} has no strata, which are those of fastloss.CoxPH")
+        found = [strata, *(of_eval or ())]
+        if len(found) != 1 + len(fit.eval_targets) or any(each is None for each in found):
+            raise ValueError(
+                f"strata, and eval_strata for each set of eval_set, go together: there are {len(fit.eval_targets)} sets"
+            )
+        return found
+
+    def _take_baseline(self, X: Any, fit: Fit, groups: list[Any] | None) -> None:
         """Of `CoxPH`, set the baseline hazard of the training data."""
         self.__dict__.pop("baseline_hazard_", None)
         if isinstance(self.loss_, fl.CoxPH):
+            strata = None if groups is None else groups[0]
             scores = self._raw_scores(X, {})
-            self.baseline_hazard_ = self.loss_.baseline_hazard(scores, fit.targets, sample_weight=fit.weight)
+            given = {"sample_weight": fit.weight, "strata": strata}
+            self.baseline_hazard_ = self.loss_.baseline_hazard(scores, fit.targets, **given)
 
-    def predict_survival_function(self, X: Any, times: ArrayLike, **options: Any) -> NDArray[Any]:
+    def predict_survival_function(
+        self, X: Any, times: ArrayLike, strata: ArrayLike | None = None, **options: Any
+    ) -> NDArray[Any]:
         """
         Return the probability of no event up to each of some times, under `fastloss.CoxPH` or `fastloss.AFT`.
 
@@ -581,6 +612,8 @@ class Regression(LossEstimator):
             Features.
         times : array_like of shape (m,)
             >= 0.
+        strata : array_like of shape (n,), optional
+            The stratum of each row, of a model that was fitted with them.
         **options
             As the library's own `predict` takes them.
 
@@ -599,8 +632,11 @@ class Regression(LossEstimator):
         if not isinstance(self.loss_, fl.CoxPH):
             raise AttributeError(f"{self.loss_!r} is not a loss of survival times, as fastloss.CoxPH is")
         if not hasattr(self, "baseline_hazard_"):
-            raise AttributeError("a native model does not carry the baseline hazard: pickle the estimator")
-        return survival_of_hazard(self._raw_scores(X, options), self.baseline_hazard_, times)
+            raise AttributeError(
+                "the model was loaded and does not know the baseline hazard: set baseline_hazard_ to "
+                "loss_.baseline_hazard(predict(X), y) of the training data"
+            )
+        return survival_of_hazard(self._raw_scores(X, options), self.baseline_hazard_, times, strata)
 
     def _predicted(self, scores: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(self.loss_.mean(scores) if hasattr(self.loss_, "mean") else self.loss_.inverse_link(scores))

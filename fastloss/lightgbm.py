@@ -200,7 +200,8 @@ class _LightGBM(_boosters.LossEstimator):
         eval_set : list of (X, y), optional
             What metrics are measured on.
         **options
-            As LightGBM's own `fit` takes them.
+            As LightGBM's own `fit` takes them. Of `fastloss.CoxPH` also ``strata=``, the stratum of each row, and
+            ``eval_strata=``, a list of such for `eval_set`.
 
         Returns
         -------
@@ -217,9 +218,8 @@ class _LightGBM(_boosters.LossEstimator):
         same = [x is X and each is y for x, each in sets]
         given = init_score is not None or options.get("init_model") is not None
         fit = self._begin(y, sample_weight, [each for _, each in sets], given)
-        own = _OwnObjective(
-            self.loss_, self.curvature, [fit.targets, *fit.eval_targets], groups=self._groups(fit, options)
-        )
+        groups = self._groups(fit, options)
+        own = _OwnObjective(self.loss_, self.curvature, [fit.targets, *fit.eval_targets], groups=groups)
         labels = own.labels[0]
         of_eval = [labels if is_same else label for label, is_same in zip(own.labels[1:], same, strict=True)]
         if fit.targets.ndim == 2 and options.get("eval_class_weight") is not None:
@@ -247,7 +247,7 @@ class _LightGBM(_boosters.LossEstimator):
         if fit.start is not None and fit.start.any():
             _add_to_first_trees(self._Booster, fit.start)
         self._objective = copy.copy(own)  # lets go of the targets
-        self._take_baseline(X, fit)
+        self._take_baseline(X, fit, groups)
         return self
 
     def _fit_constant(self, X: Any, n: int, options: dict[str, Any]) -> None:

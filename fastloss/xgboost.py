@@ -196,7 +196,8 @@ class _XGBoost(_boosters.LossEstimator):
         eval_set : list of (X, y), optional
             What metrics are measured on.
         **options
-            As XGBoost's own `fit` takes them.
+            As XGBoost's own `fit` takes them. Of `fastloss.CoxPH` also ``strata=``, the stratum of each row, and
+            ``eval_strata=``, a list of such for `eval_set`.
 
         Returns
         -------
@@ -233,7 +234,9 @@ class _XGBoost(_boosters.LossEstimator):
         finally:
             self._training, self.objective = None, objective_of_user
         self._Booster.set_attr(fastloss=_boosters.record(self.loss_, getattr(self, "_labels", None)))
-        self._take_baseline(X, fit)
+        self._take_baseline(X, fit, groups)
+        if hasattr(self, "baseline_hazard_"):
+            self._Booster.set_attr(fastloss_hazard=_boosters.hazard_record(self.baseline_hazard_))
         return self
 
     def _load_model_attributes(self, config: dict[str, Any]) -> None:
@@ -244,6 +247,9 @@ class _XGBoost(_boosters.LossEstimator):
         booster = self.get_booster()
         self.init_score_ = _start_of(booster)
         self._take_record(booster.attr("fastloss"), len(self.init_score_))
+        self.__dict__.pop("baseline_hazard_", None)
+        if booster.attr("fastloss_hazard") is not None:
+            self.baseline_hazard_ = _boosters.read_hazard(booster.attr("fastloss_hazard"))
 
     def _raw_scores(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
         return np.asarray(xgboost.XGBModel.predict(self, X, output_margin=True, **options))

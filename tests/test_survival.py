@@ -237,6 +237,54 @@ def test_boosted_times(data, library, loss):
 
 
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_boosted_strata(data, library, tmp_path):
+    """A stratum whose times are ten times as long has a baseline of its own, and the trees have not to find it."""
+    X, y, weight, strata = data
+    y = np.where(strata == 2, 10 * y, y)
+    names = np.array(["a", "b", "c"])[strata]
+    make = lambda: booster(library, fl.CoxPH())
+    silent = {"verbose": False} if library == "xgboost" else {}
+    model = make().fit(
+        X, y, sample_weight=weight, strata=names, eval_set=[(X.copy(), y)], eval_strata=[strata], **silent
+    )
+    scores = model.predict(X)
+    assert fl.cox_ph(scores, y, strata=strata) < fl.cox_ph(
+        make().fit(X, y, sample_weight=weight).predict(X), y, strata=strata
+    )
+    history = model.evals_result_ if library == "lightgbm" else model.evals_result()
+    assert next(iter(history.values()))["cox_ph"][-1] == pytest.approx(fl.cox_ph(scores, y, strata=strata), rel=1e-4)
+    assert list(model.baseline_hazard_) == ["a", "b", "c"]
+    curves = model.predict_survival_function(X, [5.0, 50.0], strata=names)
+    assert curves[strata == 2].mean() > curves[strata == 0].mean() + 0.1
+    if library == "xgboost":
+        model.save_model(tmp_path / "model.ubj")
+        loaded = make()
+        loaded.load_model(tmp_path / "model.ubj")
+        assert np.array_equal(loaded.predict_survival_function(X, [5.0, 50.0], strata=names), curves)
+    with pytest.raises(ValueError, match="fitted with strata"):
+        model.predict_survival_function(X, [5.0])
+    with pytest.raises(ValueError, match=r"strata, and eval_strata .* there are 1 sets"):
+        make().fit(X, y, strata=names, eval_set=[(X, y)], **silent)
+    with pytest.raises(ValueError, match="has no strata"):
+        booster(library, fl.AFT()).fit(X, y, strata=names)
+
+
+def test_a_native_model_of_xgboost_knows_the_hazard(data, tmp_path):
+    X, y, _, _ = data
+    model = booster("xgboost", fl.CoxPH()).fit(X, y)
+    model.save_model(tmp_path / "model.json")
+    loaded = booster("xgboost", fl.CoxPH())
+    loaded.load_model(tmp_path / "model.json")
+    expected = model.predict_survival_function(X, [5.0, 9.0])
+    assert np.array_equal(loaded.predict_survival_function(X, [5.0, 9.0]), expected)
+    del loaded.baseline_hazard_
+    with pytest.raises(AttributeError, match="set baseline_hazard_ to"):
+        loaded.predict_survival_function(X, [5.0])
+    loaded.baseline_hazard_ = loaded.loss_.baseline_hazard(loaded.predict(X), y)
+    assert loaded.predict_survival_function(X, [5.0, 9.0]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
 def test_boosted_bounds(data, library):
     X, y, _, _ = data
     bounds = np.stack([np.abs(y), np.where(y > 0, np.abs(y), np.inf)], axis=1)
@@ -261,13 +309,14 @@ def test_trees_of_xgboosts_own_cox():
     assert ours.fit(X, y).predict(X) == pytest.approx(theirs, abs=1e-5)
 
 
-@pytest.mark.parametrize("distribution", ["normal", "logistic"])
+@pytest.mark.parametrize("distribution", ["normal", "logistic", "extreme"])
 def test_trees_of_xgboosts_own_aft(distribution):
-    """On events and all kinds of bounds. (Its gradients of extreme values are cut off at 15.)"""
+    """On events and all kinds of bounds. It cuts derivatives off at 15, which those of extreme values can pass."""
     xgboost = pytest.importorskip("xgboost")
     rng = np.random.default_rng(5)
     X = rng.normal(size=(800, 4)).astype(np.float32)
     times = rng.exponential(size=800) * np.exp(-X[:, 0])
+    times = np.minimum(times, 8.0) if distribution == "extreme" else times
     bounds = np.stack([times, np.where(rng.random(800) < 0.7, times, np.inf)], axis=1)
     bounds[:100, 0] *= 0.8
     bounds[100:150, 0] = 0
@@ -275,9 +324,13 @@ def test_trees_of_xgboosts_own_aft(distribution):
     data = xgboost.DMatrix(X, label_lower_bound=bounds[:, 0], label_upper_bound=bounds[:, 1])
     parameters = {"objective": "survival:aft", "max_depth": 3, "eta": 0.1, "base_score": 1.0}
     parameters |= {"aft_loss_distribution": distribution, "aft_loss_distribution_scale": 1.2}
-    theirs = xgboost.train(parameters, data, 10).predict(data)
+    theirs = xgboost.train(parameters, data, 10).predict(data, output_margin=True)
     ours = booster("xgboost", fl.AFT(distribution, 1.2), curvature="exact", base_score=0.0).set_params(n_estimators=10)
-    assert ours.fit(X, bounds).predict(X) == pytest.approx(theirs, rel=1e-4)
+    raw = ours.fit(X, bounds).predict(X, output_margin=True)
+    assert raw == pytest.approx(theirs, abs=1e-5)
+    # Its prediction is exp of the place, ours the median, which of extreme values is another.
+    median = np.exp(raw + (1.2 * np.log(np.log(2)) if distribution == "extreme" else 0))
+    assert ours.predict(X) == pytest.approx(median, rel=1e-5)
 
 
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
