@@ -81,17 +81,21 @@ ALWAYS_INLINE double ratio_of_exps(double from, double to)
     return from == to ? 1 : exp_nonpositive(splat(from - to))[0];
 }
 
-/* x[i] = exp(x[i]) of n nonpositive numbers; nothing beyond them is touched. */
-SHARED void exp_of_all(double *x, ptrdiff_t n)
+/* x[i] = f(x[i]) of n numbers; nothing beyond them is touched. */
+ALWAYS_INLINE void apply_to_all(double *x, ptrdiff_t n, vreal (*f)(vreal))
 {
     ptrdiff_t i = 0;
-    for (; i + WIDTH <= n; i += WIDTH) store(x + i, exp_nonpositive(load(x + i)));
+    for (; i + WIDTH <= n; i += WIDTH) store(x + i, f(load(x + i)));
     if (i == n) return;
     CACHE_ALIGNED double rest[WIDTH] = {0};
     memcpy(rest, x + i, (size_t)(n - i) * sizeof *x);
-    store(rest, exp_nonpositive(load(rest)));
+    store(rest, f(load(rest)));
     memcpy(x + i, rest, (size_t)(n - i) * sizeof *x);
 }
+
+/* Of nonpositive and of nonnegative numbers. */
+SHARED void exp_of_all(double *x, ptrdiff_t n) { apply_to_all(x, n, exp_nonpositive); }
+SHARED void log1p_of_all(double *x, ptrdiff_t n) { apply_to_all(x, n, log1p_nonnegative); }
 
 /* A psd curvature: of one that is known to be >= 0 but for what rounding leaves of its `terms`. */
 ALWAYS_INLINE double psd_of(double exact, double terms, double gradient)

@@ -1,85 +1,125 @@
 /* Softmax over the rows of a group, and the cross-entropy of what was chosen there: McFadden's conditional logit (1974), ListNet's
  * (2007) loss of relevances. With p = softmax of the group's z, u = w t and U = sum of u over the group:
  *     value sum of u (-log p),   gradient U p - u,   Hessian U p (1 - p)
- * Of the largest z, 1 - p is the sum of all other exponentials over the sum of all: nothing is subtracted from 1. The gradient is
- * (U - u) p - u (1 - p). psd is exact. majorize is U / 2: no step of all scores at once raises the value (Böhning 1992).
+ * With e = exp(z - largest z) and the sum S of all e but one of the largest, 1 - p is (S + (1 - e)) / (1 + S), a sum of what is >= 0.
+ * The gradient is (U - u) p - u (1 - p), the value U log(1 + S) - sum of u (z - largest z). psd is exact. majorize is U / 2: no step
+ * of all scores at once raises the value (Böhning 1992).
  */
 #if FL_REAL == 64
-typedef struct group_sums {
-    ptrdiff_t first, end, largest; /* places */
-    double others, sum, log_sum, chosen; /* of exponentials but the largest, which is 1; of all; log of that; U */
-} group_sums;
+/* Numbers of all groups: of exponentials but the largest, which is 1; the log of the sum of all; U; sum of u (z - largest z). */
+typedef struct group_numbers {
+    double *others, *log_sum, *chosen, *far;
+} group_numbers;
 
-/* What a group adds up to, of differences from its largest score and their exponentials. */
-ALWAYS_INLINE group_sums sums_of_group(const fl_segments *s, ptrdiff_t k)
+ALWAYS_INLINE group_numbers numbers_of_groups(const fl_segments *s)
 {
-    group_sums g = {(ptrdiff_t)s->segment[k], (ptrdiff_t)s->segment[k + 1], -1, 0, 0, 0, 0};
+    double *first = s->workspace + s->n_rows;
+    return (group_numbers){first, first + s->n_segments, first + 2 * s->n_segments, first + 3 * s->n_segments};
+}
+
+/* Whether rows lie in order, one double after the other, and count 1 each. */
+ALWAYS_INLINE int rows_are_plain(const fl_job *job)
+{
+    const ptrdiff_t size = sizeof(double);
+    return !job->segments->order && !job->segments->weight && job->prediction.type == FL_F64 &&
+           job->prediction.outer == size &&
+           (!job->gradient.data || (job->gradient.type == FL_F64 && job->gradient.outer == size));
+}
+
+ALWAYS_INLINE double chosen_at(const fl_segments *s, ptrdiff_t i, const int is_plain)
+{
+    return is_plain ? s->lower[i] : weight_at(s, i) * s->lower[i];
+}
+
+/* x, or 0 where the condition is 0: without a branch, for which rows are chosen is hard to predict. */
+ALWAYS_INLINE double only_if(int condition, double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= -(uint64_t)condition;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Differences from each group's largest score, and what is summed of them. */
+ALWAYS_INLINE void subtract_largest(const fl_job *job, ptrdiff_t k, const int is_plain)
+{
+    const fl_segments *s = job->segments;
+    const group_numbers g = numbers_of_groups(s);
+    const ptrdiff_t first = (ptrdiff_t)s->segment[k], end = (ptrdiff_t)s->segment[k + 1];
+    double *e = s->workspace, top = -REAL_INFINITY, chosen = 0, far = 0;
+    for (ptrdiff_t i = first; i < end; i++) {
+        e[i] = is_plain ? ((const double *)(const void *)job->prediction.data)[i]
+                        : get_number(&job->prediction, row_of_place(s, i), 0);
+        top = e[i] > top ? e[i] : top; /* a nan stays in its difference */
+    }
+    for (ptrdiff_t i = first; i < end; i++) {
+        const double u = chosen_at(s, i, is_plain);
+        e[i] -= top;
+        chosen += u;
+        far += u * only_if(u != 0, e[i]);
+    }
+    g.chosen[k] = chosen, g.far[k] = far;
+}
+
+/* The sum of a group's exponentials, but for one of the largest. */
+ALWAYS_INLINE double sum_of_others(const fl_segments *s, ptrdiff_t k)
+{
     const double *e = s->workspace;
-    for (ptrdiff_t i = g.first; i < g.end; i++) {
-        const int is_largest = g.largest < 0 && e[i] == 1;
-        if (is_largest) g.largest = i;
-        g.others += is_largest ? 0 : e[i];
-        g.chosen += weight_at(s, i) * s->lower[i];
+    double largest = s->segment[k] < s->segment[k + 1] ? -1 : 0, smaller = 0;
+    for (ptrdiff_t i = (ptrdiff_t)s->segment[k]; i < s->segment[k + 1]; i++) {
+        largest += e[i] == 1;
+        smaller += only_if(e[i] != 1, e[i]);
     }
-    g.sum = (g.largest < 0 ? 0 : 1) + g.others;
-    return g;
+    return largest + smaller;
 }
 
-ALWAYS_INLINE double group_value(const fl_job *job, const group_sums *g, double top)
+ALWAYS_INLINE void write_group(const fl_job *job, ptrdiff_t k, const int is_plain)
 {
     const fl_segments *s = job->segments;
-    const double log_sum = log1p_of(g->others);
-    double value = 0;
-    for (ptrdiff_t i = g->first; i < g->end; i++) {
-        const double u = weight_at(s, i) * s->lower[i];
-        if (u != 0) value += u * (log_sum + (top - get_number(&job->prediction, row_of_place(s, i), 0)));
-    }
-    return value;
-}
-
-ALWAYS_INLINE void write_group(const fl_job *job, const group_sums *g)
-{
-    const fl_segments *s = job->segments;
-    const double inverse = 1 / g->sum;
-    for (ptrdiff_t i = g->first; i < g->end; i++) {
-        const ptrdiff_t row = row_of_place(s, i);
-        const double u = weight_at(s, i) * s->lower[i], p = s->workspace[i] * inverse;
-        const double rest = (i == g->largest ? g->others : g->sum - s->workspace[i]) * inverse;
-        const double gradient = (g->chosen - u) * p - u * rest;
-        put_number(&job->gradient, row, 0, gradient * job->scale);
+    const group_numbers g = numbers_of_groups(s);
+    const double *e = s->workspace, others = g.others[k], inverse = 1 / (1 + others), chosen = g.chosen[k];
+    for (ptrdiff_t i = (ptrdiff_t)s->segment[k]; i < s->segment[k + 1]; i++) {
+        const double u = chosen_at(s, i, is_plain), p = e[i] * inverse;
+        const double rest = (others + (1 - e[i])) * inverse;
+        const double gradient = (chosen - u) * p - u * rest;
+        if (is_plain)
+            ((double *)(void *)job->gradient.data)[i] = gradient * job->scale;
+        else
+            put_number(&job->gradient, row_of_place(s, i), 0, gradient * job->scale);
         if (!job->hessian.data) continue;
-        double hessian = job->curvature == FL_MAJORIZE ? 0.5 * g->chosen : g->chosen * p * rest;
+        double hessian = job->curvature == FL_MAJORIZE ? 0.5 * chosen : chosen * p * rest;
         if (job->curvature == FL_PSD) hessian = psd_of(hessian, 0, gradient);
-        put_number(&job->hessian, row, 0, hessian * job->scale);
+        put_number(&job->hessian, row_of_place(s, i), 0, hessian * job->scale);
     }
+}
+
+ALWAYS_INLINE double softmax_of_groups(const fl_job *job, ptrdiff_t b, const int is_plain)
+{
+    const fl_segments *s = job->segments;
+    const group_numbers g = numbers_of_groups(s);
+    const segment_range range = range_of_block(s, b);
+    double value = 0;
+    for (ptrdiff_t k = range.first; k < range.end; k++) subtract_largest(job, k, is_plain);
+    exp_of_all(s->workspace + range.first_row, range.end_row - range.first_row);
+    for (ptrdiff_t k = range.first; k < range.end; k++) g.log_sum[k] = g.others[k] = sum_of_others(s, k);
+    if (job->want & FL_VALUE) {
+        log1p_of_all(g.log_sum + range.first, range.end - range.first);
+        for (ptrdiff_t k = range.first; k < range.end; k++) {
+            const double own = g.chosen[k] * g.log_sum[k] - g.far[k]; /* far <= 0 */
+            value += own;
+            if (job->value.data) put_number(&job->value, k, 0, own);
+        }
+    }
+    if (job->gradient.data)
+        for (ptrdiff_t k = range.first; k < range.end; k++) write_group(job, k, is_plain);
+    return value;
 }
 
 static ptrdiff_t group_softmax_block(const fl_job *job, ptrdiff_t b, ptrdiff_t count, double *partial)
 {
-    const fl_segments *s = job->segments;
-    const segment_range range = range_of_block(s, b);
-    double *e = s->workspace, *tops = e + s->n_rows, value = 0;
     (void)count;
-    for (ptrdiff_t k = range.first; k < range.end; k++) {
-        double top = -REAL_INFINITY;
-        for (ptrdiff_t i = (ptrdiff_t)s->segment[k]; i < s->segment[k + 1]; i++) {
-            e[i] = get_number(&job->prediction, row_of_place(s, i), 0);
-            top = larger_of(top, e[i]);
-        }
-        for (ptrdiff_t i = (ptrdiff_t)s->segment[k]; i < s->segment[k + 1]; i++) e[i] -= top;
-        tops[k] = top;
-    }
-    exp_of_all(e + range.first_row, range.end_row - range.first_row);
-    for (ptrdiff_t k = range.first; k < range.end; k++) {
-        const group_sums g = sums_of_group(s, k);
-        if (job->want & FL_VALUE) {
-            const double own = group_value(job, &g, tops[k]);
-            value += own;
-            if (job->value.data) put_number(&job->value, k, 0, own);
-        }
-        if (job->gradient.data) write_group(job, &g);
-    }
-    partial[0] = value;
+    partial[0] = rows_are_plain(job) ? softmax_of_groups(job, b, 1) : softmax_of_groups(job, b, 0);
     return -1;
 }
 DEFINE_SEGMENTS(group_softmax, 0, FL_NONNEGATIVE, SEGMENT_PASS(group_softmax_block, add_up_segments, 0))

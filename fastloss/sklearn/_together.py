@@ -109,11 +109,10 @@ class LinearScores:
         gradient += [np.sum(by_score[:, 1], keepdims=True)] if self.has_scale else []
         return value + 0.5 * float(self.l2 @ theta**2), np.concatenate(gradient) + self.l2 * theta
 
-    def value(self, theta: np.ndarray) -> float:
-        """All that is minimised."""
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            value: float = self.prepared(self.scores(theta))
-        return value + 0.5 * float(self.l2 @ theta**2) + float(self.l1 @ np.abs(theta))
+    def whole(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return all that is minimised, and the gradient of the smooth part."""
+        value, gradient = self.smooth(theta)
+        return value + float(self.l1 @ np.abs(theta)), gradient
 
     def hessian(self, theta: np.ndarray) -> np.ndarray:
         """That of the smooth part, never less than what is positive definite beside rounding."""
@@ -183,8 +182,8 @@ def _with_scale(prepared: Any, z: np.ndarray, x: np.ndarray, diagonal: np.ndarra
 
 def _of_groups(prepared: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
     layout = prepared.layout
-    order = slice(None) if layout.order is None else layout.order
-    z, x = z[order], x[order]
+    if layout.order is not None:
+        z, x = z[layout.order], x.take(layout.order, axis=0)
     filled = np.diff(layout.segment) > 0
     first, sizes = layout.segment[:-1][filled], np.diff(layout.segment)[filled]
     chosen = layout.lower if layout.weight is None else layout.lower * layout.weight
@@ -198,8 +197,8 @@ def _of_groups(prepared: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
 def _of_cox(prepared: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Sum over the events of the variance of x over the rows at risk, stratum by stratum."""
     matrix = np.zeros((x.shape[1], x.shape[1]))
-    for rows, risk_sets in _strata(prepared, z, x):
-        matrix += risk_sets.variances(x[rows])
+    for _, risk_sets in _strata(prepared, z, x):
+        matrix += risk_sets.variances()
     return matrix
 
 
@@ -213,7 +212,7 @@ def _strata(prepared: Any, z: np.ndarray, x: np.ndarray) -> Iterator[tuple[np.nd
         w = np.ones(len(rows)) if layout.weight is None else layout.weight[first:end]
         segment, n_events = layout.segment[low : high + 1] - first, layout.n_events[low:high]
         if n_events.any():
-            yield rows, _RiskSets(z[rows], x[rows], w, segment, n_events, prepared.loss.ties)
+            yield rows, _RiskSets(z[rows], x.take(rows, axis=0), w, segment, n_events, prepared.loss.ties)
 
 
 class _RiskSets:
@@ -226,45 +225,52 @@ class _RiskSets:
     def __init__(
         self, z: np.ndarray, x: np.ndarray, w: np.ndarray, segment: np.ndarray, n_events: np.ndarray, ties: str
     ) -> None:
-        self.e = e = w * np.exp(np.maximum(z - z.max(), -700.0))
-        self.w, self.n_times = w, len(segment) - 1
-        some = np.flatnonzero(n_events > 0)
-        first, end, d = segment[some], segment[some + 1], n_events[some]
-        sums = np.concatenate(
-            [np.zeros((1, x.shape[1] + 2)), np.cumsum(np.column_stack([e, w, e[:, None] * x]), axis=0)]
-        )
-        events = sums[first + d] - sums[first]
-        each = d if ties == "efron" else np.ones_like(d)
-        of_set = np.repeat(np.arange(len(some)), each)
-        self.time = some[of_set]
-        self.share = (np.arange(len(of_set)) - np.repeat(np.cumsum(each) - each, each)) / each[of_set]
-        self.amount = (events[:, 1] / each)[of_set]
-        self.total = sums[end, 0][of_set] - self.share * events[of_set, 0]
-        self.mean = (sums[end, 2:][of_set] - self.share[:, None] * events[of_set, 2:]) / self.total[:, None]
-        self.n_sets = each[of_set]
+        e = w * np.exp(np.maximum(z - z.max(), -700.0))
+        self.x, self.w, self.n_times = x, w, len(segment) - 1
+        self.e, self.ex = e, e[:, None] * x
         sizes = np.diff(segment)
         self.time_of_row = np.repeat(np.arange(self.n_times), sizes)
         self.is_event = np.arange(len(e)) < np.repeat(segment[:-1] + n_events, sizes)
+        some = np.flatnonzero(n_events > 0)
+        end, d = segment[some + 1], n_events[some]
+        # Rows since the last time with events, then all before them.
+        since = np.append(0, end[:-1])
+        at_risk = np.cumsum(np.add.reduceat(e[: end[-1]], since))
+        at_risk_x = np.cumsum(np.add.reduceat(self.ex[: end[-1]], since, axis=0), axis=0)
+        events, first = np.flatnonzero(self.is_event), np.cumsum(d) - d
+        each = d if ties == "efron" else np.ones_like(d)
+        of_set = np.repeat(np.arange(len(some)), each)
+        self.time, self.n_sets = some[of_set], each[of_set]
+        self.share = (np.arange(len(of_set)) - np.repeat(np.cumsum(each) - each, each)) / self.n_sets
+        self.amount = np.add.reduceat(w[events], first)[of_set] / self.n_sets
+        self.total = at_risk[of_set]
+        sums = at_risk_x if len(of_set) == len(some) else at_risk_x.take(of_set, axis=0)
+        if self.share.any():
+            self.total = self.total - self.share * np.add.reduceat(e[events], first)[of_set]
+            sums = sums - self.share[:, None] * np.add.reduceat(self.ex.take(events, axis=0), first, axis=0).take(
+                of_set, axis=0
+            )
+        self.mean = sums / self.total[:, None]
 
     def of_rows(self, amounts: np.ndarray) -> np.ndarray:
         """Return for each row the sum of the amounts of all sets that it is in, as far as it is."""
-        whole, parts = (self._of_times(amounts * factor) for factor in (1.0, self.share))
-        whole = np.cumsum(whole[::-1], axis=0)[::-1][self.time_of_row]
-        whole[self.is_event] -= parts[self.time_of_row[self.is_event]]
-        return np.asarray(whole)
+        of_row = np.cumsum(self._of_times(amounts)[::-1])[::-1][self.time_of_row]
+        if self.share.any():
+            of_row -= np.where(self.is_event, self._of_times(amounts * self.share)[self.time_of_row], 0.0)
+        return np.asarray(of_row)
 
     def _of_times(self, amounts: np.ndarray) -> np.ndarray:
         return np.bincount(self.time, amounts, self.n_times)
 
-    def variances(self, x: np.ndarray) -> np.ndarray:
+    def variances(self) -> np.ndarray:
         """Return the sum of the variances of x over the sets."""
-        of_row = self.e * self.of_rows(self.amount / self.total)
-        return np.asarray(x.T @ (x * of_row[:, None]) - self.mean.T @ (self.mean * self.amount[:, None]))
+        of_row = self.of_rows(self.amount / self.total)
+        return np.asarray(self.x.T @ (self.ex * of_row[:, None]) - self.mean.T @ (self.mean * self.amount[:, None]))
 
-    def residuals(self, x: np.ndarray) -> np.ndarray:
+    def residuals(self) -> np.ndarray:
         """Return the score residuals of the rows, times their weights, of the negative logarithm (Lin and Wei 1989)."""
-        inverse = self.amount / self.total
-        found = x * (self.e * self.of_rows(inverse))[:, None]
+        x, inverse = self.x, self.amount / self.total
+        found = self.ex * self.of_rows(inverse)[:, None]
         for j in range(x.shape[1]):
             found[:, j] -= self.e * self.of_rows(inverse * self.mean[:, j])
             # An event's own term is the mean over the sets of its time.
@@ -289,7 +295,7 @@ def gradients_of_units(scores: LinearScores, theta: np.ndarray) -> tuple[np.ndar
     if loss.name == "cox_ph":
         found = np.zeros(x.shape)
         for rows, risk_sets in _strata(prepared, z, x):
-            found[rows] = risk_sets.residuals(x[rows])
+            found[rows] = risk_sets.residuals()
         return found, unit
     with np.errstate(over="ignore", under="ignore"):
         u = prepared.gradient(z, reduction="sum")
@@ -337,7 +343,7 @@ def _violation(scores: LinearScores, theta: np.ndarray, gradient: np.ndarray) ->
 
 def _newton(scores: LinearScores, theta: np.ndarray, limit: float, max_iter: int) -> LinearFit:
     curve: list[float] = []
-    value, gradient = scores.value(theta), scores.smooth(theta)[1]
+    value, gradient = scores.whole(theta)
     for _ in range(max_iter):
         if _violation(scores, theta, gradient) <= limit:
             return LinearFit(theta, curve)
@@ -345,9 +351,9 @@ def _newton(scores: LinearScores, theta: np.ndarray, limit: float, max_iter: int
         matrix[np.diag_indices(len(matrix))] += 1e-12 * np.trace(matrix) / len(matrix) + 1e-300
         step = _step(matrix, gradient, theta, scores.l1)
         slope = float(gradient @ step + scores.l1 @ (np.abs(theta + step) - np.abs(theta)))
-        share, there = 1.0, math.inf
+        share, there, ahead = 1.0, math.inf, gradient
         while share > 1e-10:
-            there = scores.value(theta + share * step)
+            there, ahead = scores.whole(theta + share * step)
             if there <= value + 1e-4 * share * slope + ROUNDING * abs(value):
                 break
             share /= 2
@@ -356,7 +362,7 @@ def _newton(scores: LinearScores, theta: np.ndarray, limit: float, max_iter: int
         theta = theta + share * step
         if there >= value - ROUNDING * abs(value) and slope > -ROUNDING * (1 + abs(value)):
             return LinearFit(theta, [*curve, there])
-        value, gradient = there, scores.smooth(theta)[1]
+        value, gradient = there, ahead
         curve.append(value)
     return LinearFit(theta, curve, f"{max_iter} iterations were not enough")
 
@@ -406,7 +412,7 @@ def _proximal(scores: LinearScores, theta: np.ndarray, limit: float, max_iter: i
     """Accelerated proximal steps that start anew where the objective rises."""
     curve: list[float] = []
     length, momentum, ahead = 1.0, 1.0, theta
-    value = scores.value(theta)
+    value = scores.whole(theta)[0]
     for _ in range(20 * max_iter):
         smooth, gradient = scores.smooth(ahead)
         while True:
@@ -487,7 +493,7 @@ class OfRowsTogether:
             )
         coef, intercept, self.scale_ = scores.coefficients(found.theta)
         self.coef_, self.intercept_ = coef.astype(X.dtype), intercept
-        self.n_iter_, self.loss_curve_ = max(1, len(found.curve)), found.curve or [scores.value(found.theta)]
+        self.n_iter_, self.loss_curve_ = max(1, len(found.curve)), found.curve or [scores.whole(found.theta)[0]]
         if isinstance(loss, fl.CoxPH):
             z = np.asarray(X @ coef, np.float64)
             self.baseline_hazard_ = loss.baseline_hazard(z, y, sample_weight=sample_weight, strata=strata)
