@@ -335,6 +335,7 @@ class LaplaceNLL(_LocationScaleLoss):
     """
 
     __slots__ = ()
+    traits = Traits("columns", has_kinks=True, boosting="fisher", fisher="own")
     columns = ("median", "log of the scale")
 
     def __init__(self) -> None:
@@ -940,7 +941,7 @@ class Quantiles(ColumnLoss):
     """
 
     __slots__ = ()
-    traits = Traits("columns")
+    traits = Traits("columns", has_kinks=True)
     name = "quantiles"
 
     def __init__(self, q: ArrayLike = (0.1, 0.5, 0.9), noncrossing: bool = False) -> None:

@@ -448,5 +448,3 @@ def test_two_columns_of_classes_are_two_models():
     for columns in (np.column_stack([y, y + 1]), np.column_stack([y, 1 - y]).astype(str)):
         with pytest.raises(ValueError, match=advice):
             LossClassifier().fit(x, columns)
-    with pytest.raises(ValueError, match="a linear model predicts one"):
-        LossRegressor(fl.GaussianNLL()).fit(x, np.column_stack([y, y]))

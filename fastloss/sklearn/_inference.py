@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 import fastloss as fl
 
 from .. import _call
+from .._kernels import ColumnLoss
 from .._resolve import resolve
 from .._segments import checked_weights
 from . import _linear as linear
@@ -171,7 +172,7 @@ def inference(
     turn = np.kron(np.eye(n_outputs), _turn(columns, bool(model.fit_intercept)))
     found = turn @ of_coordinates @ turn.T
     values = np.column_stack([coef, np.reshape(model.intercept_, -1)]) if model.fit_intercept else coef
-    return Inference(_names(model, n_outputs, x.shape[1]), values.ravel(), found, covariance, float(mean.total))
+    return Inference(_names(model, loss, n_outputs, x.shape[1]), values.ravel(), found, covariance, float(mean.total))
 
 
 def _together(
@@ -263,6 +264,8 @@ def _dispersion_rule(loss: Any) -> str:
         return "pearson"
     if isinstance(loss, (fl.Poisson, fl.NegativeBinomial)):
         return "known"
+    if isinstance(loss, ColumnLoss) and not isinstance(loss, (fl.GaussianCRPS, fl.LogNormalCRPS)):
+        return "known"
     plain = isinstance(loss, (fl.BinaryCrossEntropy, fl.CrossEntropy, fl.KLDivergence))
     weighs = [name for name in ("pos_weight", "class_weight", "label_smoothing") if np.any(loss.parameters.get(name))]
     if plain and not weighs:
@@ -329,10 +332,10 @@ def _feature_names(model: Any, n_features: int) -> list[str]:
     return [str(name) for name in getattr(model, "feature_names_in_", [f"x{j}" for j in range(n_features)])]
 
 
-def _names(model: Any, n_outputs: int, n_features: int) -> list[str]:
+def _names(model: Any, loss: Any, n_outputs: int, n_features: int) -> list[str]:
     features = _feature_names(model, n_features)
     features = [*features, "intercept"] if model.fit_intercept else features
     if n_outputs == 1:
         return features
-    of_scores = model.classes_.tolist() if is_classifier(model) else range(n_outputs)
+    of_scores = model.classes_.tolist() if is_classifier(model) else getattr(loss, "columns", range(n_outputs))
     return [f"{score}: {name}" for score in of_scores for name in features]

@@ -33,11 +33,24 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped, u
 import fastloss as fl
 
 from .. import _call
-from .._kernels import RowwiseLoss, SetLoss
+from .._kernels import ColumnLoss, RowwiseLoss, SetLoss
 from .._labels import encode
 from .._resolve import HasLoss, resolve
 from ._bounded import Bounds, clipped
-from ._objective import Columns, Kinks, MeanLoss, OneAgainstRest, RankKinks, Rows, Scores, TwoClasses, columns_of
+from ._distributions import OfDistributions
+from ._objective import (
+    Columns,
+    Kinks,
+    KinksOfColumns,
+    MeanLoss,
+    OneAgainstRest,
+    RankKinks,
+    Rows,
+    Scores,
+    SeveralNumbers,
+    TwoClasses,
+    columns_of,
+)
 from ._options import checked_bounds, checked_offset, checked_penalty_weight, level
 from ._solvers import MOST_NEWTON, OUT_OF_STEPS, SOLVERS, Fit, Problem, Progress, choose, solve, width_of
 from ._together import OfRowsTogether
@@ -335,8 +348,9 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             if self.fit_intercept:
                 theta[:, -1] = intercept
         stages = stages_of(loss, target, weight, n_outputs, one_hot, spread, float(self.tol), is_warm)
+        unit = scatter_of(loss, some, weight_of_some, at_start)
         for scores, _ in stages:
-            scores.offset = offset
+            scores.offset, scores.unit = offset, unit
         problem, free, bounds = self._problem(stages, columns, magnitude, loss)
         theta = clipped(theta, problem.bounds)
         progress = Progress(self.max_iter, self.verbose)
@@ -453,6 +467,8 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             scores = loss.init_score(some, weight_of_some, n_classes=n_classes)
             if n_outputs == 1:
                 scores = scores[1:] - scores[0]
+        elif loss.kind == "columns":
+            scores = np.atleast_1d(loss.init_score(some, weight_of_some))
         else:
             columns = target[:, None] == np.arange(n_outputs) if one_hot else target.reshape(len(target), -1)
             of_some = some[:, None] == np.arange(n_outputs) if one_hot else some.reshape(len(some), -1)
@@ -559,6 +575,8 @@ def _threads(n: int) -> Iterator[ThreadPoolExecutor | None]:
 def scores_of(loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, one_hot: bool) -> Scores:
     if isinstance(loss, RowwiseLoss):
         return (TwoClasses if n_outputs == 1 else Rows)(loss, target, weight, n_outputs)
+    if isinstance(loss, ColumnLoss):
+        return SeveralNumbers(loss, target, weight, n_outputs)
     return (OneAgainstRest if one_hot else Scores)(loss, target, weight, n_outputs)
 
 
@@ -582,6 +600,8 @@ def stages_of(
         widths = [spread * tol ** (i / (n_stages - 1)) for i in range(n_stages)]
         if isinstance(loss, RowwiseLoss) and n_outputs > 1:
             return [(RankKinks(loss, target, weight, n_outputs, w, spread), w <= 0.03 * spread) for w in widths]
+        if isinstance(loss, fl.LaplaceNLL) or loss.parameters.get("noncrossing"):
+            return [(KinksOfColumns(loss, target, weight, n_outputs, w, spread), w <= 0.03 * spread) for w in widths]
         return [(Kinks(loss, target, weight, n_outputs, w, spread, one_hot), w <= 0.03 * spread) for w in widths]
     stages = []
     parameter = loss.traits.bend
@@ -612,14 +632,25 @@ def of_constant(
     total = scores.total_weight(rows) or 1.0
     # At a kink it says nothing.
     magnitude: np.ndarray = np.ones(n_outputs)
-    if not loss.traits.has_kinks:
+    if not loss.traits.has_kinks or loss.traits.fisher is not None:
         scores.value_and_gradient(z, rows, gradient)
         magnitude = np.asarray(np.sum(np.abs(gradient), axis=0, dtype=np.float64) / total)
     if loss.target_domain != "any":
         return float(loss.parameters.get("margin", 1.0)) or 1.0, magnitude
+    # Of several numbers a row the first is a place among the targets.
+    z = z[:, :1] if loss.kind == "columns" else z
     distance: np.ndarray = np.abs(target.reshape(len(target), -1) - z).mean(axis=1, dtype=np.float64)
     spread = float(np.sum(distance if weight is None else distance * weight)) / total
     return spread or 1.0, magnitude
+
+
+def scatter_of(loss: Any, target: np.ndarray, weight: np.ndarray | None, z: np.ndarray) -> float:
+    """Return how far losses of several numbers a row lie from their mean at `z`; of others, whose sizes tell, 0."""
+    if loss.kind != "columns":
+        return 0.0
+    values = loss(np.broadcast_to(z, (len(target), np.shape(z)[-1])), target, reduction="none")
+    scatter = np.average(np.abs(values - np.average(values, weights=weight)), weights=weight)
+    return float(scatter) if np.isfinite(scatter) else 0.0
 
 
 # ------------------------------------------------------------------------------------------------------ classifier
@@ -1098,7 +1129,7 @@ def for_two_classes(loss: Any, target: np.ndarray, n_outputs: int, dtype: Any) -
 # ------------------------------------------------------------------------------------------------------- regressor
 
 
-class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore[misc, unused-ignore]
+class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore[misc, unused-ignore]
     """
     Linear regression with any loss of numbers.
 
@@ -1112,8 +1143,9 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
     Parameters
     ----------
     loss : loss object or str, default "huber"
-        One of numbers (`fastloss.Huber`, `Quantile`, ...), or with a log link (`fastloss.Poisson`, `Gamma`, `Tweedie`),
-        where the score is the logarithm of the prediction; a name stands for the default parameters.
+        One of numbers (`fastloss.Huber`, `Quantile`, ...), with a log link (`fastloss.Poisson`, `Gamma`, `Tweedie`),
+        where the score is the logarithm of the prediction, or of several numbers a row (`fastloss.GaussianNLL`,
+        `Quantiles`, ...), with a score for each; a name stands for the default parameters.
     penalty : {None, "l1", "l2", "elasticnet"}, default "l2"
         What is added to the mean loss.
     alpha : float, default 1e-4
@@ -1150,7 +1182,7 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
     scale_ : float
         Of `AFT` with ``scale=None``: that of log t, the same for all rows.
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Two dimensions if `y` has them.
+        Two dimensions if `y` has them, or the loss is one of several numbers a row: then a row for each of its columns.
     intercept_ : float or ndarray of shape (n_targets,)
         0 without an intercept.
     n_iter_ : int
@@ -1193,6 +1225,10 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
     within about half of that of the minimum. **Robust losses** are approached by Huber losses if y is far more spread
     than their bend. `Cauchy` and `Tukey` are not convex and may have several minima; the fit is the one that is
     reached from there.
+
+    **Several numbers a row.** Losses of the parameters of a distribution, and `Quantiles`, have coefficients for each
+    of ``loss.columns``; an offset has their shape. Such losses are not convex; the fit is the minimum that is reached
+    from the best constants. `LaplaceNLL` and `Quantiles` are rounded like other losses with kinks.
 
     **Rows that belong together.** `CoxPH` is fitted with ``strata=`` and takes no intercept, nor do `GroupSoftmax` and
     `PairwiseLogistic` with ``group=``; predictions are scores. Of `AFT` they are median times.
@@ -1248,7 +1284,7 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         with contextlib.suppress(TypeError, ValueError):
             tags.target_tags.positive_only = resolve(self.loss).target_domain != "any"
         # As the tag has it, several targets may be negative.
-        tags.target_tags.multi_output = not tags.target_tags.positive_only
+        tags.target_tags.multi_output = not tags.target_tags.positive_only and not self._is_of_columns
         return tags
 
     def fit(
@@ -1272,8 +1308,9 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
             What to predict.
         sample_weight : array_like of shape (n,), optional
             >= 0. A row of weight 0 counts nowhere.
-        offset : array_like of shape (n,) or (n, n_targets), optional
+        offset : array_like of shape (n,), (n, n_targets) or (n, P), optional
             What is added to the scores, in the shape of `y`: with a log link, for example, the logarithm of exposures.
+            Of losses of several numbers a row one for each of these.
         strata : array_like of shape (n,), optional
             Of `fastloss.CoxPH`: the stratum of each row.
         group : array_like, optional
@@ -1311,6 +1348,7 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
     def _keep(self, theta: np.ndarray, n_features: int, dtype: Any, is_vector: bool) -> None:
         coef = np.ascontiguousarray(theta[:, :n_features], dtype=dtype)
         intercept = (theta[:, -1] if self.fit_intercept else np.zeros(len(theta))).astype(dtype)
+        is_vector = is_vector and not self._is_of_columns
         self.coef_: np.ndarray = coef[0] if is_vector else coef
         self.intercept_: Any = float(intercept[0]) if is_vector else intercept
 
@@ -1368,8 +1406,6 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         loss = resolve(self.loss)
         if loss.kind == "segments":
             raise ValueError(f"{loss!r} is a loss of rows that belong together: only LossRegressor.fit takes it")
-        if loss.kind == "columns":
-            raise ValueError(f"{loss!r} is a loss of several numbers a row, and a linear model predicts one")
         if loss.target_domain == "classes":
             raise ValueError(f"{loss!r} is a loss of ordered classes: use OrdinalClassifier")
         if loss.traits.link == "identity" and loss.target_domain != "any":
@@ -1387,17 +1423,21 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
             y = column_or_1d(y, warn=True)
         if y.ndim > 2:
             raise ValueError(f"y must have shape (n,) or (n, n_targets), got {y.shape}")
+        if loss.kind == "columns" and y.ndim == 2:
+            raise ValueError(f"y must have shape (n,), got {y.shape}: {loss!r} has several numbers for one target")
         if loss.target_domain != "any":
             within, rule = _call.TARGET_RULES[loss.target_domain]
             outside = ~within(y)
             if outside.any():
                 _call.raise_first("y", y, outside, rule)
         weight = self._checked_weight(x, sample_weight)
+        if loss.kind == "columns":
+            return Prepared(loss, np.ascontiguousarray(y), weight, len(loss.columns), False)
         return Prepared(loss, np.ascontiguousarray(y), weight, 1 if y.ndim == 1 else y.shape[1], False)
 
     def predict(self, X: Any, offset: Any = None) -> np.ndarray:
         """
-        Return the predictions: the scores, or their exponentials where the loss has a log link.
+        Return the predictions: the scores, their exponentials where the loss has a log link, or means of distributions.
 
         Parameters
         ----------
@@ -1409,13 +1449,15 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         Returns
         -------
         ndarray of shape (n,) or (n, n_targets)
-            In the shape of `y`.
+            In the shape of `y`; of `Quantiles` (n, Q).
         """
-        return np.asarray(resolve(self.loss).inverse_link(self._time_scores(X, offset)))
+        return self._predicted(self._time_scores(X, offset))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> float:
         """
         Return the share of the variance of `y` that is explained, R2, or of survival times the concordance index.
+
+        Of `Quantiles` it is the share of the loss of the best constant quantiles.
 
         Parameters
         ----------
@@ -1435,4 +1477,6 @@ class LossRegressor(OfRowsTogether, RegressorMixin, _LossModel):  # type: ignore
         """
         if resolve(self.loss).kind == "segments":
             return self._concordance(X, y, sample_weight, offset)
+        if isinstance(resolve(self.loss), fl.Quantiles):
+            return self._explained(X, y, sample_weight, offset)
         return float(r2_score(y, self.predict(X, offset), sample_weight=sample_weight))

@@ -49,6 +49,8 @@ class Scores:
     is_coupled = False
     # What is added to the scores of each row, of shape (rows, outputs), before they come here.
     offset: np.ndarray | None = None
+    # How far the losses of rows lie from each other, where their mean may be 0 by chance and says nothing of its size.
+    unit = 0.0
 
     def __init__(self, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int) -> None:
         self.loss, self.target, self.weight, self.n_outputs = loss, target, weight, n_outputs
@@ -133,6 +135,27 @@ class Rows(Scores):
         return packed
 
 
+class SeveralNumbers(Rows):
+    """A loss of several numbers a row, such as the parameters of a distribution, with one score for each."""
+
+    def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
+        """
+        The packed matrices.
+
+        What is expected of them, if anything, takes the place of psd, whose matrices are diagonal: it is never
+        negative, and stays so with the larger of the two diagonals, with which steps do not go too far.
+        """
+        options: dict[str, Any] = {"sample_weight": self.weight_of(rows), "reduction": "sum"}
+        target = self.target[rows]
+        if curvature in ("exact", "fisher") or "fisher" not in self.loss.curvatures:
+            curvature = "psd" if curvature == "majorize" else curvature
+            return np.asarray(self.loss.packed_hessian(z, target, curvature=curvature, **options))
+        packed: np.ndarray = self.loss.packed_hessian(z, target, curvature="fisher", **options)
+        first, second = np.triu_indices(self.n_outputs)
+        packed[:, first == second] = np.maximum(packed[:, first == second], self.diagonal(z, rows))
+        return packed
+
+
 class TwoClasses(Rows):
     """A loss of rows with the scores 0 and z: softmax needs but one for two classes."""
 
@@ -193,6 +216,8 @@ class Kinks(Scores):
     def target_of(self, rows: slice, dtype: np.dtype) -> np.ndarray:
         """The targets; of class indices ones and zeros."""
         target = self.target[rows]
+        if isinstance(self.loss, fl.Quantiles) and self.n_outputs > 1:
+            return np.asarray(target[:, None])
         return (target[:, None] == np.arange(self.n_outputs)).astype(dtype) if self.one_hot else target
 
     def parts(self, t: np.ndarray) -> tuple[list[tuple[Any, Any]], Any, Any]:
@@ -202,8 +227,8 @@ class Kinks(Scores):
             return [(t, 1.0)], 0.0, 0.0
         if isinstance(loss, fl.AbsolutePercentageError):
             return [(t, 1 / np.maximum(np.abs(t), t.dtype.type(loss.parameters["epsilon"])))], 0.0, 0.0
-        if isinstance(loss, fl.Quantile):
-            slope = 0.5 - loss.parameters["q"]
+        if isinstance(loss, (fl.Quantile, fl.Quantiles)):
+            slope = 0.5 - np.asarray(loss.parameters["q"], t.dtype)
             return [(t, 0.5)], slope, -slope * t
         if isinstance(loss, fl.EpsilonInsensitive):
             epsilon = loss.parameters["epsilon"]
@@ -245,6 +270,77 @@ class Kinks(Scores):
             )
             total += hessian / self.width
         return np.asarray(total.reshape(len(z), -1))
+
+
+class KinksOfColumns(SeveralNumbers):
+    """
+    `LaplaceNLL`, or `Quantiles` that cannot cross, with its kinks rounded: functions of absolute values of r.
+
+    abs(r) becomes h = r^2 / (2 width) up to the width, and from there abs(r) - width / 2.
+    """
+
+    def __init__(
+        self, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, width: float, spread: float
+    ) -> None:
+        super().__init__(loss, target, weight, n_outputs)
+        self.width, self.spread = width, spread
+
+    def _rounded(self, r: np.ndarray, exactly: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """h and its derivatives; unless `exactly`, the curvature of the parabola above in place of the second."""
+        width, size = r.dtype.type(self.width), np.abs(r)
+        value = np.where(size < width, r * r / (2 * width), size - width / 2)
+        second = (size < width) / width if exactly else 1 / np.maximum(size, width)
+        return value, np.clip(r / width, -1, 1), second
+
+    def _of_laplace(self, z: np.ndarray, t: np.ndarray, exactly: bool) -> tuple[np.ndarray, ...]:
+        """Value, gradient and packed Hessian of s + h exp(-s) + log(2)."""
+        e = np.exp(-z[:, 1])
+        h, slope, second = self._rounded(z[:, 0] - t, exactly)
+        of_scale = h * e if exactly else (1 + h * e) / 2
+        mixed = -slope * e if exactly else np.zeros_like(e)
+        return (
+            z[:, 1] + h * e + z.dtype.type(np.log(2)),
+            np.stack([slope * e, 1 - h * e], axis=1),
+            np.stack([second * e, mixed, of_scale], axis=1),
+        )
+
+    def _of_steps(self, z: np.ndarray, t: np.ndarray, exactly: bool) -> tuple[np.ndarray, ...]:
+        """The same of the sum of (1/2 - q) r + h / 2, where quantiles are sums of the softplus of scores."""
+        x = self.loss.inverse_link(z)
+        slope = 0.5 - np.asarray(self.loss.parameters["q"], z.dtype)
+        h, first, second = self._rounded(x - t[:, None], exactly)
+        step = 1 / (1 + np.exp(-z))
+        step[:, 0] = 1
+        # What comes after a score moves with it.
+        above = np.cumsum((slope + first / 2)[:, ::-1], axis=1)[:, ::-1]
+        bend = np.cumsum(second[:, ::-1] / 2, axis=1)[:, ::-1]
+        rows, columns = np.triu_indices(z.shape[1])
+        packed = step[:, rows] * step[:, columns] * bend[:, columns]
+        of_step = step * (1 - step) * above
+        packed[:, rows == columns] += of_step if exactly else np.maximum(of_step, 0)
+        return np.sum(slope * (x - t[:, None]) + h / 2, axis=1), step * above, packed
+
+    def _derivatives(self, z: np.ndarray, rows: slice, exactly: bool) -> tuple[np.ndarray, ...]:
+        of_loss = self._of_laplace if isinstance(self.loss, fl.LaplaceNLL) else self._of_steps
+        found = of_loss(z, self.target[rows], exactly)
+        weight = self.weight_of(rows)
+        if weight is None:
+            return found
+        return tuple(each * (weight if each.ndim == 1 else weight[:, None]) for each in found)
+
+    def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
+        """Those of the rounded loss."""
+        value, out[...], _ = self._derivatives(z, rows, True)
+        return float(np.sum(value, dtype=np.float64))
+
+    def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
+        """That of the rounded loss, or a matrix that is never negative."""
+        return self._derivatives(z, rows, curvature == "exact")[2]
+
+    def diagonal(self, z: np.ndarray, rows: slice) -> np.ndarray:
+        """That of a matrix that is never negative."""
+        first, second = np.triu_indices(self.n_outputs)
+        return np.asarray(self.hessian(z, rows, "psd")[:, first == second])
 
 
 class RankKinks(Rows):

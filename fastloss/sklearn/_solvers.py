@@ -158,9 +158,13 @@ class Objective:
             norm = size * float(np.max(np.where(flat, np.abs(slopes) / self.l1[moving], 0.0), initial=0.0))
         return float(np.sum(np.where(flat, np.abs(slopes * theta[:, moving]), each))) + norm
 
+    def size(self, value: float) -> float:
+        """What a value is large or small beside."""
+        return max(abs(value), self.mean.scores.unit)
+
     def goal(self, value: float) -> float:
         """How far above the minimum an end may be: a share of the value, or nothing beside that of a constant."""
-        return self.tol * abs(value) + (self.tol**2 + self.epsilon) * self.scale
+        return self.tol * self.size(value) + (self.tol**2 + self.epsilon) * self.scale
 
 
 # ------------------------------------------------------------------------------------------------------- Newton
@@ -187,7 +191,7 @@ def newton(objective: Objective, theta: np.ndarray, progress: Progress, step: St
         # The model that is cautious has less to gain than there is.
         is_cautious = bool(cautious) and violation > 1
         end, decrease = step(objective, theta, gradient, caution if is_cautious else 0)
-        noise = 8 * objective.epsilon * abs(value)
+        noise = 8 * objective.epsilon * objective.size(value)
         gap = np.inf if is_cautious else -decrease
         # Where Newton's method has arrived it doubles the digits: one more step costs little and leaves no doubt.
         arrived = violation <= 1 and gap <= objective.goal(value)
