@@ -140,6 +140,8 @@ def inference(
     prepared = model._prepared(x, y, sample_weight)
     rows = prepared[0] if is_classifier(model) else prepared
     loss, n_outputs = rows.loss, rows.n_outputs
+    if rows.weight is not None and rows.weight.ndim == 2:
+        raise ValueError("y has missing labels: take standard errors of each column by a model of its own")
     if loss.traits.has_kinks:
         raise ValueError(f"{loss.name} has kinks and no curvature to take standard errors from")
     scale = _dispersion_rule(loss) if covariance == "model" else None

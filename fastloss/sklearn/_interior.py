@@ -213,7 +213,7 @@ def interior(
     l1, l2, limits, bounds = problem.l1, problem.l2, problem.limits * tol, problem.bounds
     n_rows, shape = mean.n_rows, mean.shape
     everything = slice(0, n_rows)
-    weight = np.ones((n_rows, 1)) if scores.weight is None else scores.weight[:, None].astype(np.float64)
+    weight = np.ones((n_rows, 1)) if scores.weight is None else scores.weight.reshape(n_rows, -1).astype(np.float64)
     z = np.empty((n_rows, shape[0]))
     nothing = np.zeros((n_rows, shape[0]), mean.x.dtype)
 

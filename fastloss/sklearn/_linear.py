@@ -476,16 +476,17 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
                 of_some, offset = of_some - offset_of_some, None
             scores = np.empty(n_outputs)
             for k in range(n_outputs):
+                mine, mine_of_some = (w if w is None or w.ndim == 1 else w[:, k] for w in (weight, weight_of_some))
                 if loss.target_domain == "any":
-                    scores[k] = loss.init_score(of_some[:, k], weight_of_some)
+                    scores[k] = loss.init_score(of_some[:, k], mine_of_some)
                     continue
-                share = np.average(columns[:, k], weights=weight)
+                share = np.average(columns[:, k], weights=mine)
                 if loss.target_domain == "unit interval" and (one_hot or np.all((some == 0) | (some == 1))):
                     scores[k] = loss.init_score(np.array([0.0, 1.0]), np.array([1.0 - share, share]))
                 elif loss.traits.link == "log":
                     scores[k] = loss.init_score(np.array([share]))
                 else:
-                    scores[k] = loss.init_score(of_some[:, k], weight_of_some)
+                    scores[k] = loss.init_score(of_some[:, k], mine_of_some)
         if loss.target_domain == "unit interval":
             # A class that does not occur has a score of minus infinity, from where there is no way back.
             most = math.log(n_rows or len(target)) + 2
@@ -540,7 +541,7 @@ def _few_rows(n: int, weight: np.ndarray | None) -> Any:
     steps = np.arange(ROWS_FOR_START) * ((math.sqrt(5) - 1) / 2) % 1
     if weight is None:
         return np.sort((steps * n).astype(np.intp))
-    counting = np.flatnonzero(weight)
+    counting = np.flatnonzero(weight if weight.ndim == 1 else weight.any(axis=1))
     return np.sort(counting[(steps * len(counting)).astype(np.intp)])
 
 
@@ -639,8 +640,10 @@ def of_constant(
         return float(loss.parameters.get("margin", 1.0)) or 1.0, magnitude
     # Of several numbers a row the first is a place among the targets.
     z = z[:, :1] if loss.kind == "columns" else z
-    distance: np.ndarray = np.abs(target.reshape(len(target), -1) - z).mean(axis=1, dtype=np.float64)
-    spread = float(np.sum(distance if weight is None else distance * weight)) / total
+    distance: np.ndarray = np.abs(target.reshape(len(target), -1) - z)
+    if weight is not None:
+        distance = distance * weight.reshape(len(target), -1)
+    spread = float(np.sum(distance.mean(axis=1, dtype=np.float64))) / total
     return spread or 1.0, magnitude
 
 
@@ -651,6 +654,45 @@ def scatter_of(loss: Any, target: np.ndarray, weight: np.ndarray | None, z: np.n
     values = loss(np.broadcast_to(z, (len(target), np.shape(z)[-1])), target, reduction="none")
     scatter = np.average(np.abs(values - np.average(values, weights=weight)), weights=weight)
     return float(scatter) if np.isfinite(scatter) else 0.0
+
+
+def numbers_of(y: Any, dtype: Any) -> Any:
+    """Return y, where it has several columns as numbers with nan in place of what is masked."""
+    if isinstance(y, np.ma.MaskedArray):
+        y = y.astype(dtype if y.dtype.kind in "biu" else y.dtype).filled(np.nan)
+    return y
+
+
+def allowed(y: Any) -> str | bool:
+    """Which numbers y may hold that are not finite: of several columns nan, for labels that are missing."""
+    return "allow-nan" if np.ndim(y) == 2 and np.shape(y)[1] > 1 else True
+
+
+def with_missing(y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """
+    Return targets and weights of columns in which labels may be missing (nan): there the weight is 0.
+
+    Each column weighs as much in all as the rows do, so that it is fitted as if it were alone with its labels.
+    """
+    missing = np.isnan(y) if y.ndim == 2 and y.dtype.kind == "f" else np.zeros(1, bool)
+    if not missing.any():
+        return y, weight
+    of_rows = np.ones(len(y), y.dtype) if weight is None else weight
+    of_labels = np.where(missing, 0, of_rows[:, None]).astype(y.dtype)
+    totals = of_labels.sum(axis=0, dtype=np.float64)
+    if not totals.all():
+        raise ValueError(f"y has no label of positive weight in column {int(np.argmin(totals))}")
+    known = y[of_labels.argmax(axis=0), np.arange(y.shape[1])]
+    of_labels *= (np.sum(of_rows, dtype=np.float64) / totals).astype(y.dtype)
+    return np.where(missing, known, y), of_labels
+
+
+def without_missing(y: Any) -> np.ndarray | None:
+    """Return y of several columns as numbers, if labels are missing."""
+    y = numbers_of(y, np.float64)
+    if allowed(y) is True or np.asarray(y).dtype.kind != "f" or not np.isnan(np.asarray(y)).any():
+        return None
+    return np.asarray(y, np.float64)
 
 
 # ------------------------------------------------------------------------------------------------------ classifier
@@ -839,7 +881,8 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         X : {array_like, sparse matrix} of shape (n, n_features)
             Features: float64 and float32 in C or F order and CSR are used as they are.
         y : array_like of shape (n,) or (n, K)
-            Labels, or probabilities of K classes or K labels.
+            Labels, or probabilities of K classes or K labels. Of K labels each may be missing, nan or masked: it counts
+            nowhere, and each label is fitted to the rows that have it.
         sample_weight : array_like of shape (n,), optional
             >= 0. A row of weight 0 counts nowhere.
         offset : array_like of shape (n,) or (n, n_classes), optional
@@ -882,6 +925,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         loss = self._checked_loss()
         weight = self._checked_weight(x, sample_weight)
         target, n_outputs, one_hot, classes = self._checked_target(loss, x, y)
+        target, weight = with_missing(target, weight)
         if target.ndim == 1 and self.class_weight is not None:
             of_class = self._weights_of_classes(classes, target, weight)
             weight = of_class[target].astype(x.dtype) * (1 if weight is None else weight)
@@ -958,15 +1002,17 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
 
     def _checked_target(self, loss: Any, x: Any, y: Any) -> tuple[np.ndarray, int, bool, np.ndarray]:
         """Return targets as the loss takes them, the number of scores, whether each is a class's, and the classes."""
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
-        check_consistent_length(x, y)
         by_row = isinstance(loss, RowwiseLoss)
+        y = numbers_of(y, x.dtype)
+        finite = True if by_row else allowed(y)
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0, ensure_all_finite=finite)
+        check_consistent_length(x, y)
         if y.ndim == 2 and y.shape[1] > 1:
             if y.dtype.kind not in "fiub":
                 raise ValueError(
                     f"Unknown label type: y with columns must hold numbers in [0, 1], not {y.dtype}; {SEVERAL_TARGETS}"
                 )
-            outside = ~((y >= 0) & (y <= 1))
+            outside = ~((y >= 0) & (y <= 1) | (y != y))  # nan is a label that is missing
             if outside.any():
                 _call.raise_first(
                     "y", y, outside, f"must lie in [0, 1], as labels or probabilities in columns do; {SEVERAL_TARGETS}"
@@ -1112,7 +1158,13 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         float
             Greater is better; at most 1.
         """
-        return float(accuracy_score(y, self.predict(X, offset), sample_weight=sample_weight))
+        labels, predicted = without_missing(y) if self._is_multilabel else None, self.predict(X, offset)
+        if labels is not None:
+            right = ((labels == predicted) | np.isnan(labels)).all(axis=1)
+            known = ~np.isnan(labels).all(axis=1)
+            weight = known if sample_weight is None else known * np.asarray(sample_weight)
+            return float(np.average(right, weights=weight))
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
 
 def for_two_classes(loss: Any, target: np.ndarray, n_outputs: int, dtype: Any) -> tuple[Any, np.ndarray]:
@@ -1305,7 +1357,8 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
         X : {array_like, sparse matrix} of shape (n, n_features)
             Features: float64 and float32 in C or F order and CSR are used as they are.
         y : array_like of shape (n,) or (n, n_targets)
-            What to predict.
+            What to predict. Of several targets each may be missing, nan or masked: it counts nowhere, and each target
+            is fitted to the rows that have it.
         sample_weight : array_like of shape (n,), optional
             >= 0. A row of weight 0 counts nowhere.
         offset : array_like of shape (n,), (n, n_targets) or (n, P), optional
@@ -1417,7 +1470,10 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
     def _prepared(self, x: Any, y: Any, sample_weight: Any) -> Prepared:
         """Return what X, as it was checked, is fitted to."""
         loss = self._checked_loss()
-        y = check_array(y, ensure_2d=False, dtype=x.dtype, input_name="y", ensure_min_samples=0)
+        y = numbers_of(y, x.dtype)
+        y = check_array(
+            y, ensure_2d=False, dtype=x.dtype, input_name="y", ensure_min_samples=0, ensure_all_finite=allowed(y)
+        )
         check_consistent_length(x, y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -1427,12 +1483,13 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
             raise ValueError(f"y must have shape (n,), got {y.shape}: {loss!r} has several numbers for one target")
         if loss.target_domain != "any":
             within, rule = _call.TARGET_RULES[loss.target_domain]
-            outside = ~within(y)
+            outside = ~(within(y) | np.isnan(y))
             if outside.any():
                 _call.raise_first("y", y, outside, rule)
         weight = self._checked_weight(x, sample_weight)
         if loss.kind == "columns":
             return Prepared(loss, np.ascontiguousarray(y), weight, len(loss.columns), False)
+        y, weight = with_missing(y, weight)
         return Prepared(loss, np.ascontiguousarray(y), weight, 1 if y.ndim == 1 else y.shape[1], False)
 
     def predict(self, X: Any, offset: Any = None) -> np.ndarray:
@@ -1479,4 +1536,9 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
             return self._concordance(X, y, sample_weight, offset)
         if isinstance(resolve(self.loss), fl.Quantiles):
             return self._explained(X, y, sample_weight, offset)
-        return float(r2_score(y, self.predict(X, offset), sample_weight=sample_weight))
+        targets, predicted = without_missing(y), self.predict(X, offset)
+        if targets is None:
+            return float(r2_score(y, predicted, sample_weight=sample_weight))
+        weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        columns = [(~np.isnan(t), t, z) for t, z in zip(targets.T, predicted.T, strict=True)]
+        return float(np.mean([r2_score(t[some], z[some], sample_weight=weight[some]) for some, t, z in columns]))

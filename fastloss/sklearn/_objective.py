@@ -42,8 +42,8 @@ class Scores:
     """
     The loss of scores of shape (rows, outputs): summed value, gradient and Hessian of any range of rows.
 
-    `weight` holds what the rows count, or None. The Hessian has one column per output; if `is_coupled`, it is the upper
-    triangle of the outputs' full matrix.
+    `weight` holds what the rows count, or what each output of them does, of shape (rows, outputs), or None. The Hessian
+    has one column per output; if `is_coupled`, it is the upper triangle of the outputs' full matrix.
     """
 
     is_coupled = False
@@ -60,7 +60,7 @@ class Scores:
         if self.weight is None:
             return None
         of_rows = self.weight[rows]
-        return of_rows if self.n_outputs == 1 else of_rows[:, None]
+        return of_rows if self.n_outputs == 1 or of_rows.ndim == 2 else of_rows[:, None]
 
     def target_of(self, rows: slice, dtype: np.dtype) -> np.ndarray:
         """The targets of rows, in a shape that broadcasts to their scores."""
@@ -68,7 +68,10 @@ class Scores:
 
     def total_weight(self, rows: slice) -> float:
         """What a sum over rows is divided by."""
-        return float(rows.stop - rows.start if self.weight is None else np.add.reduce(self.weight[rows]))
+        if self.weight is None:
+            return float(rows.stop - rows.start)
+        # Where labels are missing, each column weighs as much as all rows.
+        return float(np.sum(self.weight[rows])) / (self.n_outputs if self.weight.ndim == 2 else 1)
 
     def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
         """The sum of the losses of rows; the gradient goes to `out`."""
@@ -422,6 +425,11 @@ class Columns:
         return coef, intercept - coef @ self.centre
 
 
+def weight_of_rows(weight: np.ndarray | None) -> np.ndarray | None:
+    """Return one weight a row, the largest of its labels'."""
+    return weight if weight is None or weight.ndim == 1 else np.asarray(weight.max(axis=1))
+
+
 def sample_starts(n_rows: int, every: int) -> range:
     """Where the blocks of a sample of the rows start: of so many blocks one, and at least one in all."""
     starts = range(0, n_rows, SAMPLE_ROWS)
@@ -435,6 +443,7 @@ def columns_of(x: Any, weight: np.ndarray | None, centred: bool) -> Columns:
     But whether a column is constant all rows decide. `centred`: about the mean and not about 0.
     """
     n_rows, n_columns = x.shape
+    weight = weight_of_rows(weight)
     every = max(1, n_rows // ROWS_FOR_COLUMNS, n_rows * n_columns // ELEMENTS_FOR_COLUMNS)
     if not isinstance(x, np.ndarray):
         columns = _of_sparse_columns(x, weight, centred)

@@ -36,7 +36,7 @@ def level(offset: np.ndarray | None, weight: np.ndarray | None, link: str) -> An
     wide = offset.astype(np.float64)
     if link != "log":
         return np.average(wide, axis=0, weights=weight)
-    counted = wide if weight is None else wide[weight > 0]
+    counted = wide if weight is None else np.where(weight.reshape(len(wide), -1) > 0, wide, -np.inf)
     most = np.max(counted, axis=0)
     return most + np.log(np.average(np.exp(np.minimum(wide - most, 0.0)), axis=0, weights=weight))
 

@@ -16,7 +16,7 @@ from ._algebra import Factor
 from ._bounded import Bounds, boxed, clipped, ranges, smallest_subgradient
 from ._descent import descend
 from ._interior import interior, lasso
-from ._objective import SAMPLE_ROWS, Kinks, MeanLoss, RankKinks, Scores, columns_of
+from ._objective import SAMPLE_ROWS, Kinks, MeanLoss, RankKinks, Scores, columns_of, weight_of_rows
 
 # Up to here a dense matrix of the coefficients is small beside X, and its factorisation beside a pass over X.
 MOST_NEWTON = 1500
@@ -435,7 +435,7 @@ class _Moments(Scores):
     """Scores whose Hessian is the weight."""
 
     def __init__(self, scores: Scores) -> None:
-        super().__init__(scores.loss, scores.target, scores.weight, 1)
+        super().__init__(scores.loss, scores.target, weight_of_rows(scores.weight), 1)
 
     def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
         weight = np.ones(len(z)) if self.weight is None else self.weight[rows]
