@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _call
-from ._kernels import Loss
+from . import _call, _posterior
+from ._kernels import Loss, get_num_threads
+from ._threads import num_threads
 from ._traits import Traits
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ __all__ = ["LossSum"]
 
 # What has the same prediction and target: losses of a kind, and of elements and sets.
 _TOGETHER = (frozenset({"pointwise", "setwise"}), frozenset({"rowwise"}), frozenset({"columns"}))
+# Elements that all losses evaluate while they are in cache, and how many of them a thread goes through at a time.
+BLOCK, SPAN = 1 << 16, 1 << 19
 _NARROWER = ("any", "nonnegative", "positive", "unit interval", "open interval", "classes")
 
 
@@ -51,6 +55,10 @@ def multiply(loss: Any, factor: Any) -> Any:
     return LossSum(tuple((number * weight, each) for weight, each in terms))
 
 
+def _is_plain(array: Any) -> bool:
+    return type(array) is np.ndarray and array.dtype.char in "fd" and array.flags.c_contiguous
+
+
 class LossSum:
     """
     A sum of losses of one prediction and one target, each times a number > 0.
@@ -76,6 +84,9 @@ class LossSum:
     Each loss reduces for itself: under "mean" a set loss is one number for the batch, and what is added to it the mean
     over the elements. ``reduction="none"`` is for losses of one kind. Every `curvature` that all of the losses have is
     the sum of theirs: psd is never negative, majorize nowhere below exact.
+
+    Large arrays of losses of elements are gone through in blocks, which all losses read while they are in cache: memory
+    is read once, however many losses there are.
 
     Examples
     --------
@@ -124,9 +135,16 @@ class LossSum:
 
     @property
     def traits(self) -> Traits:
-        """Those of the first loss."""
+        """Those of the first loss, with kinks where any loss has some; a sum is no likelihood."""
         first: Traits = self.terms[0][1].traits
-        return first
+        has_kinks = any(loss.traits.has_kinks for _, loss in self.terms)
+        return first._replace(has_kinks=has_kinks, bend=None, fisher=None, refits_leaves=False)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of losses of several numbers a row their names, as the first loss has them."""
+        columns: tuple[str, ...] = self.terms[0][1].columns
+        return columns
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -176,7 +194,7 @@ class LossSum:
     def __sklearn_clone__(self) -> LossSum:
         return self
 
-    def _sum(self, method: str, prediction: ArrayLike, target: ArrayLike, options: dict[str, Any]) -> Any:
+    def _sum(self, method: str, prediction: ArrayLike, target: ArrayLike, options: dict[str, Any], **outs: Any) -> Any:
         """Add up what a method of the losses returns, numbers and arrays, each times its factor."""
         _call.check_choice("reduction", options["reduction"], _call.REDUCTIONS)
         if options["reduction"] == "none" and len({loss.kind for _, loss in self.terms}) > 1:
@@ -186,6 +204,14 @@ class LossSum:
         if "curvature" in options:
             _call.check_choice("curvature", options["curvature"], self.curvatures)
         axis = options.pop("axis", None)
+        outs = [outs[name] for name in ("gradient_out", "hessian_out") if name in outs]
+        if (found := self._in_blocks(method, prediction, target, options, outs)) is not None:
+            return found
+        return self._written(outs, self._whole(method, prediction, target, options, axis))
+
+    def _whole(
+        self, method: str, prediction: ArrayLike, target: ArrayLike, options: dict[str, Any], axis: Any
+    ) -> tuple[Any, ...]:
         total: list[Any] = []
         for factor, loss in self.terms:
             own = {} if axis is None or loss.kind == "pointwise" else {"axis": axis}
@@ -203,10 +229,79 @@ class LossSum:
                     total[i] += part
         return tuple(total)
 
+    def _in_blocks(
+        self, method: str, prediction: Any, target: Any, options: dict[str, Any], outs: list[Any]
+    ) -> tuple[Any, ...] | None:
+        """The same of large plain arrays of elements, block by block; None of all others, and where one is refused."""
+        weight, reduction = options["sample_weight"], options["reduction"]
+        arrays = [prediction, target] + ([] if weight is None else [weight])
+        if reduction == "none" or self.kind != "pointwise" or not all(map(_is_plain, arrays)):
+            return None
+        z, t = prediction, target
+        n, dtype = z.size, z.dtype
+        if n < SPAN or any(each.shape != z.shape or each.dtype != dtype for each in arrays):
+            return None
+        n_derivatives = ("gradient" in method) + ("hessian" in method)
+        outs = [*outs, None, None][:n_derivatives]
+        for out in outs:
+            if out is not None and (
+                not _is_plain(out)
+                or out.shape != z.shape
+                or out.dtype != dtype
+                or any(np.may_share_memory(out, each) for each in arrays)
+            ):
+                return None
+        derivatives = [np.empty(z.shape, dtype) if out is None else out for out in outs]
+        flat = [each.reshape(-1) for each in derivatives]
+        names = ("gradient_out", "hessian_out")[:n_derivatives]
+        total = 1.0
+        if reduction == "mean":
+            total = float(n) if weight is None else float(np.sum(weight, dtype=np.float64))
+            if not 0.0 < total < math.inf:
+                return None
+        z, t, w = z.reshape(-1), t.reshape(-1), None if weight is None else weight.reshape(-1)
+        has_value = method in ("__call__", "value_and_gradient", "value_gradient_and_hessian")
+        own = {"reduction": "sum"} | ({"curvature": options["curvature"]} if "curvature" in options else {})
+
+        def job(first: int) -> list[float]:
+            values, room = [], np.empty((n_derivatives, BLOCK), dtype)
+            with num_threads(1):
+                for at in range(first, min(first + SPAN, n), BLOCK):
+                    block = slice(at, min(at + BLOCK, n))
+                    of_block = z[block], t[block]
+                    weights = None if w is None else w[block]
+                    for i, (factor, loss) in enumerate(self.terms):
+                        parts = [each[: block.stop - at] for each in room] if i else [each[block] for each in flat]
+                        outs = dict(zip(names, parts, strict=True))
+                        found = getattr(loss, method)(*of_block, sample_weight=weights, **own, **outs)
+                        if has_value:
+                            values.append(factor / total * (found[0] if isinstance(found, tuple) else found))
+                        for each, part in zip(flat, parts, strict=True):
+                            part *= dtype.type(factor / total)
+                            if i:
+                                each[block] += part
+            return values
+
+        firsts = range(0, n, SPAN)
+        n_threads = min(get_num_threads(), len(firsts))
+        try:
+            if n_threads == 1:
+                values = list(map(job, firsts))
+            else:
+                from concurrent.futures import ThreadPoolExecutor
+
+                with ThreadPoolExecutor(n_threads) as executor:
+                    values = list(executor.map(job, firsts))
+        except (TypeError, ValueError):
+            # A loss of the whole array says it of the right element.
+            return None
+        return (math.fsum(itertools.chain(*values)), *derivatives) if has_value else tuple(derivatives)
+
     @staticmethod
-    def _written(outs: tuple[np.ndarray | None, ...], derivatives: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _written(outs: list[np.ndarray | None], found: tuple[Any, ...]) -> tuple[Any, ...]:
         """Copy derivatives into the arrays that were given for them, and return those."""
-        written = []
+        values, derivatives = found[: len(found) - len(outs)], found[len(found) - len(outs) :]
+        written = list(values)
         for out, found, name in zip(outs, derivatives, ("gradient_out", "hessian_out"), strict=False):
             if out is None:
                 written.append(found)
@@ -267,7 +362,7 @@ class LossSum:
     ) -> Any:
         """Return the gradient of the value."""
         options = {"axis": axis, "sample_weight": sample_weight, "reduction": reduction}
-        return self._written((gradient_out,), self._sum("gradient", prediction, target, options))[0]
+        return self._sum("gradient", prediction, target, options, gradient_out=gradient_out)[0]
 
     def value_and_gradient(
         self,
@@ -281,8 +376,8 @@ class LossSum:
     ) -> tuple[Any, ...]:
         """Return value and gradient."""
         options = {"axis": axis, "sample_weight": sample_weight, "reduction": reduction}
-        value, *derivatives = self._sum("value_and_gradient", prediction, target, options)
-        return (value, *self._written((gradient_out,), tuple(derivatives)))
+        found: tuple[Any, ...] = self._sum("value_and_gradient", prediction, target, options, gradient_out=gradient_out)
+        return found
 
     def gradient_and_hessian(
         self,
@@ -298,8 +393,9 @@ class LossSum:
     ) -> tuple[Any, ...]:
         """Return gradient and diagonal Hessian."""
         options = {"axis": axis, "sample_weight": sample_weight, "reduction": reduction, "curvature": curvature}
-        derivatives = self._sum("gradient_and_hessian", prediction, target, options)
-        return self._written((gradient_out, hessian_out), derivatives)
+        outs = {"gradient_out": gradient_out, "hessian_out": hessian_out}
+        found: tuple[Any, ...] = self._sum("gradient_and_hessian", prediction, target, options, **outs)
+        return found
 
     def value_gradient_and_hessian(
         self,
@@ -315,9 +411,101 @@ class LossSum:
     ) -> tuple[Any, ...]:
         """Return value, gradient and diagonal Hessian."""
         options = {"axis": axis, "sample_weight": sample_weight, "reduction": reduction, "curvature": curvature}
-        value, *derivatives = self._sum("value_gradient_and_hessian", prediction, target, options)
-        return (value, *self._written((gradient_out, hessian_out), tuple(derivatives)))
+        outs = {"gradient_out": gradient_out, "hessian_out": hessian_out}
+        found: tuple[Any, ...] = self._sum("value_gradient_and_hessian", prediction, target, options, **outs)
+        return found
 
     def inverse_link(self, z: ArrayLike) -> Any:
         """Return what raw scores stand for, which is what they do for the first loss."""
         return self.terms[0][1].inverse_link(z)
+
+    def packed_hessian(
+        self,
+        prediction: ArrayLike,
+        target: ArrayLike,
+        *,
+        axis: Any = None,
+        sample_weight: ArrayLike | None = None,
+        reduction: str = "mean",
+        curvature: str = "exact",
+    ) -> Any:
+        """Return the whole Hessian of each row, of losses of rows and of columns that have it."""
+        options = {"axis": axis, "sample_weight": sample_weight, "reduction": reduction, "curvature": curvature}
+        return self._sum("packed_hessian", prediction, target, options)[0]
+
+    def init_score(self, target: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        """
+        Return the constant raw score at which the sum is least, of losses of elements or of columns.
+
+        Parameters
+        ----------
+        target : array_like
+            Targets of any shape.
+        sample_weight : array_like, optional
+            Weights that broadcast to `target`; finite and >= 0.
+
+        Returns
+        -------
+        float, or ndarray of shape (P,)
+            It lies between the best constants of the losses; of losses that are not convex there may be several.
+
+        Raises
+        ------
+        ValueError
+            As the losses do; or of losses of rows and of sets.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> round((fl.SquaredError() + fl.AbsoluteError()).init_score([0.0, 1.0, 5.0]), 6)
+        1.833333
+        """
+        if self.kind not in ("pointwise", "columns"):
+            raise ValueError(f"init_score is for sums of losses of elements or of columns; {self.name} is {self.kind}")
+        best = [loss.init_score(target, sample_weight) for _, loss in self.terms]
+        t, w, _ = _posterior.elements_that_count(target, sample_weight)
+        if self.kind == "columns":
+            from .likelihood import best_constant
+
+            return best_constant(self, np.array(best[0]), t, w / w.sum())
+        low, high = min(best), max(best)
+        for _ in range(100):
+            middle = low + (high - low) / 2
+            if not low < middle < high:
+                break
+            slope = np.sum(self.gradient(np.full(t.shape, middle), t, sample_weight=w, reduction="sum"))
+            low, high = (low, middle) if slope > 0 else (middle, high)
+        return float(high)
+
+    def predict_proba(self, z: ArrayLike) -> Any:
+        """
+        Return the probabilities of the positive label at which the sum is least at raw scores, of losses of labels.
+
+        Parameters
+        ----------
+        z : array_like
+            Raw scores.
+
+        Returns
+        -------
+        ndarray
+            The p for which p g1 + (1 - p) g0 = 0, with the gradients g1 and g0 at the labels 1 and 0.
+
+        Raises
+        ------
+        ValueError
+            If the losses are not all of the labels of elements.
+
+        Examples
+        --------
+        >>> import fastloss as fl
+        >>> (fl.BinaryCrossEntropy() + fl.Brier()).predict_proba([0.0])
+        array([0.5])
+        """
+        if self.kind != "pointwise" or self.target_domain != "unit interval":
+            raise ValueError(f"predict_proba is for sums of losses of labels; {self.name} is none")
+        z = _call.prediction_array(z, "z")
+        zero, one = (self.gradient(z, np.full(z.shape, label, z.dtype), reduction="sum") for label in (0, 1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = zero / (zero - one)
+        return np.where(np.isnan(p) & ~np.isnan(z), (z > 0).astype(z.dtype), p)

@@ -185,46 +185,50 @@ class _DistributionLoss(ColumnLoss):
         raise NotImplementedError
 
     def _best(self, t: np.ndarray, w: np.ndarray) -> np.ndarray:
-        """
-        Return the best scores, by Newton's method.
+        """Return the best scores; `w` sums to 1."""
+        return best_constant(self, np.array(self._start(t, w)), t, w)
 
-        With the Hessian of the mean or, where that is not positive definite, the diagonal of psd.
-        """
-        z = np.array(self._start(t, w))
-        if not np.isfinite(z).all() or np.ptp(t) == 0:
-            return z
 
-        def evaluate(z: np.ndarray) -> tuple[float, np.ndarray]:
-            rows = np.broadcast_to(z, (*t.shape, len(z)))
-            value, gradient = self.value_and_gradient(rows, t, sample_weight=w, reduction="sum")
-            return value, gradient.sum(axis=0)
+def best_constant(loss: Any, z: np.ndarray, t: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """
+    Return the scores that are best for all rows, from `z` on by Newton's method.
 
-        value, gradient = evaluate(z)
-        for _ in range(100):
-            rows = np.broadcast_to(z, (*t.shape, len(z)))
-            packed = self.packed_hessian(rows, t, sample_weight=w, reduction="sum").sum(axis=0)
-            _, diagonal = self.gradient_and_hessian(rows, t, sample_weight=w, reduction="sum", curvature="psd")
-            hessian = np.zeros((len(z), len(z)))
-            hessian[np.triu_indices(len(z))] = packed
-            hessian = np.triu(hessian) + np.triu(hessian, 1).T
-            try:
-                np.linalg.cholesky(hessian)
-                step = -np.linalg.solve(hessian, gradient)
-            except np.linalg.LinAlgError:
-                step = -gradient / diagonal.sum(axis=0)
-            if not -(gradient @ step) > 1e-15 * (1.0 + abs(value)):
-                break
-            share = 1.0
-            while share > 2.0**-40:
-                there = z + share * step
-                there_value, there_gradient = evaluate(there)
-                if there_value <= value + 1e-4 * share * float(gradient @ step) + 1e-16 * abs(value):
-                    break
-                share /= 2.0
-            else:
-                break
-            z, value, gradient = there, there_value, there_gradient
+    With the Hessian of the mean or, where that is not positive definite, the diagonal of psd.
+    """
+    if not np.isfinite(z).all() or np.ptp(t) == 0:
         return z
+
+    def evaluate(z: np.ndarray) -> tuple[float, np.ndarray]:
+        rows = np.broadcast_to(z, (*t.shape, len(z)))
+        value, gradient = loss.value_and_gradient(rows, t, sample_weight=w, reduction="sum")
+        return value, gradient.sum(axis=0)
+
+    value, gradient = evaluate(z)
+    for _ in range(100):
+        rows = np.broadcast_to(z, (*t.shape, len(z)))
+        packed = loss.packed_hessian(rows, t, sample_weight=w, reduction="sum").sum(axis=0)
+        _, diagonal = loss.gradient_and_hessian(rows, t, sample_weight=w, reduction="sum", curvature="psd")
+        hessian = np.zeros((len(z), len(z)))
+        hessian[np.triu_indices(len(z))] = packed
+        hessian = np.triu(hessian) + np.triu(hessian, 1).T
+        try:
+            np.linalg.cholesky(hessian)
+            step = -np.linalg.solve(hessian, gradient)
+        except np.linalg.LinAlgError:
+            step = -gradient / diagonal.sum(axis=0)
+        if not -(gradient @ step) > 1e-15 * (1.0 + abs(value)):
+            break
+        share = 1.0
+        while share > 2.0**-40:
+            there = z + share * step
+            there_value, there_gradient = evaluate(there)
+            if there_value <= value + 1e-4 * share * float(gradient @ step) + 1e-16 * abs(value):
+                break
+            share /= 2.0
+        else:
+            break
+        z, value, gradient = there, there_value, there_gradient
+    return z
 
 
 def _log_of_spread(spread: float, size: float) -> float:

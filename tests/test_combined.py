@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
+from fastloss import combined
 from fastloss.combined import LossSum
 
 SUMS = (
@@ -122,3 +123,84 @@ def test_narrowest_domain():
     assert (fl.SquaredError() + fl.Poisson()).target_domain == "nonnegative"
     with pytest.raises(ValueError, match=r"target\[0\] = -1.0 must be finite and >= 0"):
         (fl.SquaredError() + fl.Poisson())([0.0], [-1.0])
+
+
+LARGE = combined.SPAN + 2 * combined.BLOCK + 17
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_blocks_are_the_whole(reduction, weighted, dtype, monkeypatch):
+    """Large arrays go block by block: the same numbers, for any number of threads."""
+    rng = np.random.default_rng(0)
+    z, t, w = rng.normal(size=(3, LARGE // 3, 3)).astype(dtype)
+    options = {"sample_weight": np.abs(w) if weighted else None, "reduction": reduction}
+    loss = 0.5 * fl.Huber() + fl.SquaredError() + 3 * fl.LogCosh()
+    found = loss.value_gradient_and_hessian(z, t, curvature="psd", **options)
+    for n_threads in (1, 2):
+        with fl.num_threads(n_threads):
+            again = loss.value_gradient_and_hessian(z, t, curvature="psd", **options)
+            assert again[0] == found[0]
+            np.testing.assert_array_equal(again[1], found[1])
+    gradient, hessian = np.empty((2, *z.shape), dtype)
+    same = loss.gradient_and_hessian(z, t, curvature="psd", gradient_out=gradient, hessian_out=hessian, **options)
+    assert same[0] is gradient
+    assert same[1] is hessian
+    np.testing.assert_array_equal(gradient, found[1])
+    assert loss(z, t, **options) == pytest.approx(found[0], rel=1e-12)
+    np.testing.assert_array_equal(loss.value_and_gradient(z, t, **options)[1], found[1])
+    monkeypatch.setattr(combined, "SPAN", z.size + 1)
+    whole = loss.value_gradient_and_hessian(z, t, curvature="psd", **options)
+    close = {"rtol": 1e-6 if dtype == np.float32 else 1e-14, "atol": 1e-13 if dtype == np.float32 else 1e-22}
+    assert found[0] == pytest.approx(whole[0], rel=1e-10)
+    np.testing.assert_allclose(found[1], whole[1], **close)
+    np.testing.assert_allclose(found[2], whole[2], **close)
+
+
+def test_blocks_read_no_more_than_the_whole():
+    z, t = np.zeros((2, LARGE))
+    loss = fl.SquaredError() + fl.Poisson()
+    t[-3] = -1.0
+    with pytest.raises(ValueError, match=rf"target\[{LARGE - 3}\] = -1.0 must be finite and >= 0"):
+        loss.gradient(z, t)
+    t[-3] = 1.0
+    expected = loss.gradient(z, t)
+    # What is written over while it is read.
+    assert loss.gradient(z, t, gradient_out=z) is z
+    np.testing.assert_array_equal(z, expected)
+
+
+@pytest.mark.parametrize(
+    ("loss", "kind"),
+    [
+        (fl.Huber(delta=0.5) + 3 * fl.Quantile(q=0.9), "real"),
+        (fl.Poisson() + 2 * fl.Gamma(), "positive"),
+        (fl.BinaryCrossEntropy() + fl.Brier(), "binary"),
+        (fl.GaussianNLL() + 2 * fl.GaussianCRPS(), "row"),
+    ],
+    ids=lambda each: getattr(each, "name", each),
+)
+def test_best_constant(loss, kind):
+    _, t = draw(kind)
+    w = np.random.default_rng(1).choice([0.0, 1.0, 3.0], t.shape)
+    best = np.atleast_1d(loss.init_score(t, w))
+
+    def value(constant):
+        z = np.broadcast_to(constant, (len(t), len(constant))) if kind == "row" else np.full(t.shape, constant[0])
+        return loss(z, t, sample_weight=w)
+
+    for k in range(len(best)):
+        for step in (1e-4, -1e-4, 0.1, -0.1):
+            assert value(best + step * np.eye(len(best))[k]) > value(best) - 1e-12
+
+
+def test_posterior():
+    loss = fl.BinaryCrossEntropy() + fl.Brier()
+    z = np.array([-800.0, -2.0, 0.0, 1.0, np.nan])
+    np.testing.assert_allclose(loss.predict_proba(z)[1:4], 1 / (1 + np.exp(-z[1:4])), rtol=1e-14)
+    assert np.isnan(loss.predict_proba(z)[-1])
+    assert loss.predict_proba(z)[0] == 0
+    with pytest.raises(ValueError, match="sums of losses of labels"):
+        (fl.Huber() + fl.Fair()).predict_proba(z)
+    with pytest.raises(ValueError, match="init_score is for sums"):
+        (fl.Dice() + fl.Brier()).init_score([0.0, 1.0])

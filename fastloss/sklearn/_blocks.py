@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 
 import fastloss as fl
 
-from .._kernels import ColumnLoss, RowwiseLoss
+from .._kernels import RowwiseLoss
 from .._labels import encode
 from . import _linear as linear
 from ._bounded import clipped
@@ -484,7 +484,7 @@ def partial_fit(model: Any, x: Any, y: Any, classes: Any, sample_weight: Any) ->
 
 
 def _is_coupled(kind: Kind) -> bool:
-    return isinstance(kind.loss, ColumnLoss) or (isinstance(kind.loss, RowwiseLoss) and kind.n_outputs > 1)
+    return kind.loss.kind == "columns" or (isinstance(kind.loss, RowwiseLoss) and kind.n_outputs > 1)
 
 
 def _checked_batch(model: Any, x: Any, y: Any, sample_weight: Any, is_first: bool) -> Block:

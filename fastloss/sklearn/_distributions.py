@@ -8,7 +8,14 @@ import numpy as np
 
 import fastloss as fl
 
-from .._resolve import resolve
+from ..combined import LossSum
+from ._options import resolve
+
+
+def meaning(loss: Any) -> Any:
+    """Return the loss that says what scores mean: of a sum the first."""
+    found = resolve(loss)
+    return found.terms[0][1] if isinstance(found, LossSum) else found
 
 
 class OfDistributions:
@@ -19,7 +26,7 @@ class OfDistributions:
         return bool(resolve(self.loss).kind == "columns")
 
     def _predicted(self: Any, scores: np.ndarray) -> np.ndarray:
-        loss: Any = resolve(self.loss)
+        loss: Any = meaning(self.loss)
         return np.asarray(loss.mean(scores) if hasattr(loss, "mean") else loss.inverse_link(scores))
 
     def predict_distribution(self: Any, X: Any, offset: Any = None) -> Any:
@@ -53,7 +60,7 @@ class OfDistributions:
         >>> model.predict_distribution([[-1.0], [1.0]]).std().round(1)
         array([0.4, 2.7])
         """
-        loss: Any = resolve(self.loss)
+        loss: Any = meaning(self.loss)
         if isinstance(loss, fl.AFT):
             return loss.distribution_of(self._time_scores(X, offset))
         if not hasattr(loss, "distribution"):

@@ -33,9 +33,10 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped, u
 import fastloss as fl
 
 from .. import _call
-from .._kernels import ColumnLoss, RowwiseLoss, SetLoss
+from .._kernels import RowwiseLoss, SetLoss
 from .._labels import encode
-from .._resolve import HasLoss, resolve
+from .._resolve import HasLoss
+from ..combined import LossSum
 from ._bounded import Bounds, clipped
 from ._distributions import OfDistributions
 from ._objective import (
@@ -48,10 +49,11 @@ from ._objective import (
     Rows,
     Scores,
     SeveralNumbers,
+    SumOfScores,
     TwoClasses,
     columns_of,
 )
-from ._options import checked_bounds, checked_offset, checked_penalty_weight, level
+from ._options import checked_bounds, checked_offset, checked_penalty_weight, checked_sum, level, resolve
 from ._solvers import MOST_NEWTON, OUT_OF_STEPS, SOLVERS, Fit, Problem, Progress, choose, solve, width_of
 from ._together import OfRowsTogether
 
@@ -576,7 +578,7 @@ def _threads(n: int) -> Iterator[ThreadPoolExecutor | None]:
 def scores_of(loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int, one_hot: bool) -> Scores:
     if isinstance(loss, RowwiseLoss):
         return (TwoClasses if n_outputs == 1 else Rows)(loss, target, weight, n_outputs)
-    if isinstance(loss, ColumnLoss):
+    if loss.kind == "columns":
         return SeveralNumbers(loss, target, weight, n_outputs)
     return (OneAgainstRest if one_hot else Scores)(loss, target, weight, n_outputs)
 
@@ -596,6 +598,20 @@ def stages_of(
 
     The second of each pair says whether a fit to a sample of the rows does not replace it.
     """
+    if isinstance(loss, LossSum) and loss.traits.has_kinks:
+        each = [
+            (factor, stages_of(term, target, weight, n_outputs, one_hot, spread, tol, True))
+            for factor, term in loss.terms
+        ]
+        like = scores_of(loss, target, weight, n_outputs, one_hot)
+        n_stages = max(len(stages) for _, stages in each)
+        return [
+            (
+                SumOfScores(like, [(factor, stages[min(i, len(stages) - 1)][0]) for factor, stages in each]),
+                all(stages[min(i, len(stages) - 1)][1] for _, stages in each),
+            )
+            for i in range(n_stages)
+        ]
     if loss.traits.has_kinks:  # they are rounded, and the rounding goes to 0
         n_stages = max(2, math.ceil(-math.log10(tol)) + 1)
         widths = [spread * tol ** (i / (n_stages - 1)) for i in range(n_stages)]
@@ -633,7 +649,7 @@ def of_constant(
     total = scores.total_weight(rows) or 1.0
     # At a kink it says nothing.
     magnitude: np.ndarray = np.ones(n_outputs)
-    if not loss.traits.has_kinks or loss.traits.fisher is not None:
+    if not loss.traits.has_kinks or loss.traits.fisher is not None or isinstance(loss, LossSum):
         scores.value_and_gradient(z, rows, gradient)
         magnitude = np.asarray(np.sum(np.abs(gradient), axis=0, dtype=np.float64) / total)
     if loss.target_domain != "any":
@@ -665,7 +681,8 @@ def numbers_of(y: Any, dtype: Any) -> Any:
 
 def allowed(y: Any) -> str | bool:
     """Which numbers y may hold that are not finite: of several columns nan, for labels that are missing."""
-    return "allow-nan" if np.ndim(y) == 2 and np.shape(y)[1] > 1 else True
+    shape = np.asarray(y).shape
+    return "allow-nan" if len(shape) == 2 and shape[1] > 1 else True
 
 
 def with_missing(y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -699,7 +716,9 @@ def without_missing(y: Any) -> np.ndarray | None:
 
 
 def _has_probabilities(model: Any) -> bool:
-    return not isinstance(resolve(model.loss), (fl.Hinge, fl.MulticlassHinge))
+    loss = resolve(model.loss)
+    terms = [each for _, each in loss.terms] if isinstance(loss, LossSum) else [loss]
+    return not any(isinstance(each, (fl.Hinge, fl.MulticlassHinge)) for each in terms)
 
 
 class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-ignore]
@@ -988,7 +1007,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         return self
 
     def _checked_loss(self) -> Any:
-        loss = resolve(self.loss)
+        loss = checked_sum(resolve(self.loss))
         if isinstance(loss, SetLoss):
             raise ValueError(
                 f"{loss!r} is one number for a whole set of rows and not a mean over rows, so that no weight of a row "
@@ -1456,7 +1475,7 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
         return self
 
     def _checked_loss(self) -> Any:
-        loss = resolve(self.loss)
+        loss = checked_sum(resolve(self.loss))
         if loss.kind == "segments":
             raise ValueError(f"{loss!r} is a loss of rows that belong together: only LossRegressor.fit takes it")
         if loss.target_domain == "classes":

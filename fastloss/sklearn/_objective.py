@@ -346,6 +346,36 @@ class KinksOfColumns(SeveralNumbers):
         return np.asarray(self.hessian(z, rows, "psd")[:, first == second])
 
 
+class SumOfScores(Scores):
+    """A sum of losses, each with its kinks rounded."""
+
+    def __init__(self, like: Scores, terms: list[tuple[float, Scores]]) -> None:
+        super().__init__(like.loss, like.target, like.weight, like.n_outputs)
+        self.terms, self.is_coupled = terms, like.is_coupled
+
+    def weight_of(self, rows: slice) -> Any:
+        """As for the losses."""
+        return self.terms[0][1].weight_of(rows)
+
+    def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
+        """The sums of theirs."""
+        value, part = 0.0, np.empty_like(out)
+        out[...] = 0
+        for factor, scores in self.terms:
+            value += factor * scores.value_and_gradient(z, rows, part)
+            out += part * part.dtype.type(factor)
+        return value
+
+    def hessian(self, z: np.ndarray, rows: slice, curvature: str) -> np.ndarray:
+        """The sum of theirs."""
+        parts = [scores.hessian(z, rows, curvature) * z.dtype.type(factor) for factor, scores in self.terms]
+        return np.asarray(sum(parts))
+
+    def diagonal(self, z: np.ndarray, rows: slice) -> np.ndarray:
+        """The sum of theirs."""
+        return np.asarray(sum(scores.diagonal(z, rows) * z.dtype.type(factor) for factor, scores in self.terms))
+
+
 class RankKinks(Rows):
     """
     The multiclass hinge loss with its kinks rounded: the maximum becomes a logarithm of a sum of exponentials.

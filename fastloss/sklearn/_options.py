@@ -9,7 +9,29 @@ from typing import Any
 import numpy as np
 
 from .. import _call
+from .._resolve import resolve as of_name
+from ..combined import LossSum
 from ._bounded import Bounds
+
+
+def resolve(loss: Any) -> Any:
+    """Return the loss, or sum of losses, that an object or a name stands for."""
+    return loss if isinstance(loss, LossSum) else of_name(loss)
+
+
+def checked_sum(loss: Any) -> Any:
+    """Return a loss; refuse sums that a linear model has no place for."""
+    if not isinstance(loss, LossSum):
+        return loss
+    if loss.kind not in ("pointwise", "columns"):
+        raise ValueError(
+            f"{loss!r} is {loss.kind}: linear models take sums of losses of elements, such as BinaryCrossEntropy() + "
+            "Brier(), or of the same columns"
+        )
+    links = sorted({each.traits.link for _, each in loss.terms})
+    if len(links) > 1 and loss.target_domain != "unit interval":
+        raise ValueError(f"{loss!r} adds losses whose scores mean different things: their links are {', '.join(links)}")
+    return loss
 
 
 def checked_offset(offset: Any, n_rows: int, n_outputs: int, dtype: Any) -> np.ndarray | None:

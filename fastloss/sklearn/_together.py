@@ -21,8 +21,8 @@ from sklearn.utils.validation import check_consistent_length
 
 import fastloss as fl
 
-from .._resolve import resolve
 from ..survival import survival_of_hazard
+from ._options import resolve
 
 # Features beyond which no Hessian is formed.
 MOST_FEATURES = 400
