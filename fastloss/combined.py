@@ -204,10 +204,10 @@ class LossSum:
         if "curvature" in options:
             _call.check_choice("curvature", options["curvature"], self.curvatures)
         axis = options.pop("axis", None)
-        outs = [outs[name] for name in ("gradient_out", "hessian_out") if name in outs]
-        if (found := self._in_blocks(method, prediction, target, options, outs)) is not None:
+        given = [outs[name] for name in ("gradient_out", "hessian_out") if name in outs]
+        if (found := self._in_blocks(method, prediction, target, options, given)) is not None:
             return found
-        return self._written(outs, self._whole(method, prediction, target, options, axis))
+        return self._written(given, self._whole(method, prediction, target, options, axis))
 
     def _whole(
         self, method: str, prediction: ArrayLike, target: ArrayLike, options: dict[str, Any], axis: Any
@@ -302,13 +302,13 @@ class LossSum:
         """Copy derivatives into the arrays that were given for them, and return those."""
         values, derivatives = found[: len(found) - len(outs)], found[len(found) - len(outs) :]
         written = list(values)
-        for out, found, name in zip(outs, derivatives, ("gradient_out", "hessian_out"), strict=False):
+        for out, made, name in zip(outs, derivatives, ("gradient_out", "hessian_out"), strict=False):
             if out is None:
-                written.append(found)
+                written.append(made)
                 continue
-            if not isinstance(out, np.ndarray) or out.shape != found.shape or out.dtype != found.dtype:
-                raise ValueError(f"{name} must be an array of shape {found.shape} and dtype {found.dtype}")
-            out[...] = found
+            if not isinstance(out, np.ndarray) or out.shape != made.shape or out.dtype != made.dtype:
+                raise ValueError(f"{name} must be an array of shape {made.shape} and dtype {made.dtype}")
+            out[...] = made
             written.append(out)
         return tuple(written)
 

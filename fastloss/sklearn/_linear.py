@@ -675,7 +675,7 @@ def scatter_of(loss: Any, target: np.ndarray, weight: np.ndarray | None, z: np.n
 def numbers_of(y: Any, dtype: Any) -> Any:
     """Return y, where it has several columns as numbers with nan in place of what is masked."""
     if isinstance(y, np.ma.MaskedArray):
-        y = y.astype(dtype if y.dtype.kind in "biu" else y.dtype).filled(np.nan)
+        return np.where(np.ma.getmaskarray(y), np.nan, np.ma.getdata(y)).astype(dtype)
     return y
 
 

@@ -156,6 +156,14 @@ def draw_target(draw, case, shape, axis):
         if t.size and draw.oddly(8):
             t.flat[draw.below(256) % t.size] = draw.choose((n_classes, *INDICES))
         return draw.array(t, ("i8", "i4", ">i8", "u2"))
+    if case.columnwise:
+        row_shape = shape[:axis] + shape[axis + 1 :]
+        row_shape = draw.other_shape(row_shape) if draw.oddly(24) else row_shape
+        domain = case.domain.removesuffix(" row")
+        t = draw.numbers(row_shape, *DOMAINS.get(domain, (0, shape[axis] if domain == "ordered" else 1)))
+        if not draw.odd and domain in ("share", "ordered"):
+            t = np.round(t) if domain == "ordered" else (t + 0.125) / 1.25
+        return draw.array(t)
     if draw.oddly(24):
         shape = draw.other_shape(shape)
     elif shape and not case.rowwise and draw.maybe(8):
@@ -176,6 +184,9 @@ def cancelling(case, parameters, z, t, axis):
     """The magnitudes of the terms of value, gradient and Hessian; 0 where none cancel."""
     if case.terms is None:
         return 0.0, 0.0, 0.0
+    if case.columnwise:
+        # What the columns' terms have in common is the size of the row's.
+        return tuple(np.ones(1) for _ in range(3))
     if not case.rowwise:
         terms = case.terms(z, np.broadcast_to(t, z.shape), **parameters)
     else:
@@ -195,7 +206,8 @@ def of_twin(case, parameters, z, t, weight, reduction, axis):
         scale = 1 / np.size(value) if reduction == "mean" else 1.0
         value = value if reduction == "none" else np.sum(value) * scale
         return (value, *(x * scale for x in derivatives)), (0.0,) * 3
-    options = {"axis": axis} if case.rowwise else {}
+    by_row = case.rowwise or case.columnwise
+    options = {"axis": axis} if by_row else {}
     value, *derivatives = case.twin(z, t, **parameters, **options)
     value_terms, *terms = cancelling(case, parameters, z, t, axis)
     w = np.broadcast_to(1.0 if weight is None else np.asarray(weight, float), value.shape)
@@ -207,7 +219,7 @@ def of_twin(case, parameters, z, t, weight, reduction, axis):
     total = np.sum(counts) if reduction == "mean" else 1.0
     scale = np.where(w == 0, 0, w / total)
     value, value_terms = (x * w if reduction == "none" else np.sum(x * w) / total for x in (value, value_terms))
-    scale = np.expand_dims(scale, axis) if case.rowwise else scale
+    scale = np.expand_dims(scale, axis) if by_row else scale
     return (value, *(scale * x for x in derivatives)), (value_terms, *(scale * x for x in terms))
 
 
@@ -278,27 +290,31 @@ def result_type(prediction):
 
 def check_loss(draw):
     case = draw.choose(
-        [case for case in cases.TABLE if not (case.columnwise or case.together or case in cases.OWN)]
-    )  # test_columns, test_segments
+        [case for case in cases.TABLE if case.columnwise or not (case.together or case in cases.OWN)]
+    )  # test_segments
     shape = draw.shape()
-    draw.odd |= case.rowwise and not shape
-    axis = draw.choose((-1, *range(len(shape)))) if case.rowwise else None
+    by_row = case.rowwise or case.columnwise
+    draw.odd |= by_row and not shape
+    axis = draw.choose((-1, *range(len(shape)))) if by_row else None
     if case.setwise and shape:
         axis = draw.choose((None, 0, -1, tuple(range(1, len(shape)))))
         draw.odd |= axis == ()
     n_classes = shape[axis] if case.rowwise and shape else 1
-    positive = axis % len(shape) if case.rowwise and shape else 0
-    row_shape = shape[:positive] + shape[positive + 1 :] if case.rowwise else shape
+    positive = axis % len(shape) if by_row and shape else 0
+    row_shape = shape[:positive] + shape[positive + 1 :] if by_row else shape
 
     loss, parameters = draw_loss(draw, case, shape, n_classes)
     if loss is None:
         return
+    if case.columnwise and shape:
+        n_columns = len(loss.columns) + draw.oddly(24)
+        shape = (*shape[:positive], n_columns, *shape[positive + 1 :])
     z = draw.array(draw.numbers(shape, -5, 5))
-    t = draw_target(draw, case, shape, positive) if shape or not case.rowwise else 0
+    t = draw_target(draw, case, shape, positive) if shape or not by_row else 0
     options = {"reduction": draw.choose(("mean", "sum", "none"))}
     if draw.maybe(2):
-        options["sample_weight"] = draw_weight(draw, row_shape, not case.rowwise)
-    if case.rowwise or case.setwise:
+        options["sample_weight"] = draw_weight(draw, row_shape, not by_row)
+    if by_row or case.setwise:
         options["axis"] = axis
     if draw.oddly(48):
         options[draw.choose(("reduction", "axis", "curvature"))] = draw.choose((*NO_ARRAYS, "average", 9, -9, (0, 0)))
