@@ -201,7 +201,8 @@ LIBRARIES = {"lightgbm": LIGHTGBM, "xgboost": XGBOOST, "catboost": CATBOOST}
 
 def check_parameters(library: str, given: dict[str, Any]) -> None:
     """Refuse the parameters that would count for nothing."""
-    for main, (instead, aliases, asks) in LIBRARIES[library].refused.items():
+    refused = LIBRARIES[library].refused if library in LIBRARIES else {}
+    for main, (instead, aliases, asks) in refused.items():
         for name in (main, *aliases):
             if name in given and asks(given[name]):
                 raise ValueError(f"{name} must be left alone, got {given[name]!r}: {instead}")

@@ -92,26 +92,33 @@ def classification_targets(y: ArrayLike, classes: NDArray[Any] | None = None, na
         raise ValueError(f"{name} has {n_classes} columns of probabilities, and there are {len(classes)} classes")
     if not np.issubdtype(array.dtype, np.number) or not ((array >= 0) & (array <= 1)).all():
         raise ValueError(
-            f"{name} has {n_classes} columns, which must be the probabilities of as many classes; labels of several "
-            "targets take a model each, as with sklearn.multioutput.MultiOutputClassifier"
+            f"{name} has {n_classes} columns, which must be the probabilities of as many classes; several labels a row "
+            "are for a regressor with a binary loss, such as BinaryCrossEntropy, whose predictions are probabilities"
         )
     return Targets(np.ascontiguousarray(array, np.float64), np.arange(n_classes) if classes is None else classes)
 
 
-def real_targets(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
-    """Return a real target of shape (n,); its domain is the loss's affair."""
-    array = np.asarray(y)
+def real_targets(y: ArrayLike, name: str = "y", several: bool = False) -> NDArray[np.float64]:
+    """
+    Return a real target of shape (n,); its domain is the loss's affair.
+
+    With `several`, targets of shape (n, m) are taken, too, in which nan, or what is masked, is missing.
+    """
+    array = np.ma.filled(y.astype(np.float64), np.nan) if isinstance(y, np.ma.MaskedArray) else np.asarray(y)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim != 1:
+    several = several and array.ndim == 2
+    if array.ndim != 1 and not several:
         raise ValueError(
-            f"{name} must be of shape (n,); got {array.shape}. Several targets take a model each, as with "
-            "sklearn.multioutput.MultiOutputRegressor"
+            f"{name} must be of shape (n,); got {array.shape}. Several targets a row are for losses of one prediction "
+            "each, such as Huber or BinaryCrossEntropy, and for regressors"
         )
     values = np.ascontiguousarray(array, np.float64)
-    if not np.isfinite(values).all():
-        row = int(np.argmin(np.isfinite(values)))
-        raise ValueError(f"{name}[{row}] = {values[row]} must be finite: leave rows without a target out")
+    fits = ~np.isinf(values) if several else np.isfinite(values)
+    if not fits.all():
+        first = ", ".join(map(str, np.argwhere(~fits)[0].tolist()))
+        advice = "nan is a missing label" if several else "leave rows without a target out"
+        raise ValueError(f"{name}[{first}] = {values[~fits][0]} must be finite: {advice}")
     return values
 
 
@@ -158,8 +165,23 @@ def start_scores(loss: Any, target: NDArray[Any], weight: NDArray[Any] | None, o
 
     Classes that weigh nothing get a score that is low, but finite: trees do not start at infinity.
     """
+    if loss.kind == "pointwise" and target.ndim == 2:
+        return np.array([_start_of_column(loss, j, t, weight) for j, t in enumerate(target.T)])
     options = {"n_classes": outputs} if isinstance(loss, RowwiseLoss) and target.ndim == 1 else {}
     return np.atleast_1d(np.asarray(loss.init_score(target, weight, **options), np.float64))
+
+
+def _start_of_column(loss: Any, j: int, target: NDArray[Any], weight: NDArray[Any] | None) -> float:
+    known = weight_of_known(target, weight)
+    if not known.any():
+        raise ValueError(f"y[:, {j}] holds no target that counts: all are missing, or weigh nothing")
+    return float(loss.init_score(target, known))
+
+
+def weight_of_known(target: NDArray[Any], weight: NDArray[Any] | None) -> NDArray[np.float64]:
+    """Return the weights of targets: 0 where they are missing."""
+    known = ~np.isnan(target)
+    return known.astype(np.float64) if weight is None else np.where(known, weight, 0.0)
 
 
 def hessian_of(loss: Loss, curvature: str) -> str:
@@ -293,6 +315,9 @@ class Together:
         return found[1]
 
 
+WITHOUT_DATA: dict[str, Any] = {"rows": None, "labels": [], "last": None, "together": None}
+
+
 class Training:
     """
     What an estimator's own objective and metric know: the loss, and the targets of all data sets.
@@ -313,13 +338,14 @@ class Training:
         self.derivatives = Derivatives(loss, curvature, scores_per_thread)
         self.rows: NDArray[Any] | None = None
         self.labels = targets
-        self.last: tuple[Any, Any] | None = None
+        self.last: tuple[Any, Any, Any] | None = None
         self.together: Together | None = None
         if loss.kind == "segments":
             self.together = Together(loss, targets, groups)
         if targets[0].ndim == 2 or self.together is not None:
             n_rows = sum(map(len, targets))
             self.rows = np.concatenate(targets) if self.together is None else None
+            self.some_are_missing = self.rows is not None and bool(np.isnan(self.rows).any())
             if n_rows > 2**24:
                 raise ValueError("y of this kind is supported for up to 16,777,216 rows, with those of eval_set")
             ends = np.cumsum([len(each) for each in targets])
@@ -327,14 +353,25 @@ class Training:
 
     def __getstate__(self) -> dict[str, Any]:
         # A fitted model is not to carry its training data.
-        return {**self.__dict__, "rows": None, "labels": [], "last": None, "together": None}
+        return {**self.__dict__, **WITHOUT_DATA}
+
+    def forget(self) -> None:
+        """Let go of the targets."""
+        self.__dict__.update(WITHOUT_DATA)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Training:
         return self  # LightGBM copies its parameters before it trains
 
-    def target(self, label: NDArray[Any]) -> NDArray[Any]:
-        """Return the targets of a booster's labels."""
-        return class_targets(self.loss, label) if self.rows is None else self.rows[label.astype(np.intp)]
+    def operands(self, label: NDArray[Any], weight: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Return targets and weights, as the loss takes them, of a booster's labels and weights of rows."""
+        weight = None if weight is None or len(weight) == 0 else weight
+        if self.rows is None:
+            return class_targets(self.loss, label), weight
+        target = self.rows[label.astype(np.intp)]
+        if self.loss.kind != "pointwise":
+            return target, weight
+        weight = None if weight is None else weight[:, None]
+        return target, weight_of_known(target, weight) if self.some_are_missing else weight
 
     def __call__(
         self, label: NDArray[Any], z: NDArray[Any], weight: NDArray[Any] | None
@@ -342,17 +379,17 @@ class Training:
         """Return gradient and Hessian."""
         if self.together is not None:
             return self.derivatives(z, self.together.prepared(label, weight))
-        if self.last is None or self.last[0] is not label:  # LightGBM hands over the same array in every round
-            self.last = label, self.target(label)
-        return self.derivatives(z, self.last[1], weight)
+        # Boosters hand over the same labels in every round.
+        if self.last is None or not (is_same(self.last[0], label) and is_same(self.last[1], weight)):
+            self.last = label, weight, self.operands(label, weight)
+        return self.derivatives(z, *self.last[2])
 
     def metric(self, label: NDArray[Any], z: NDArray[Any], weight: NDArray[Any] | None) -> float:
         """Return the weighted mean of the loss."""
-        if weight is not None and len(weight) == 0:
-            weight = None
         if self.together is not None:
-            return float(self.together.prepared(label, weight)(z))
-        return float(self.loss(z, self.target(label), sample_weight=weight))
+            return float(self.together.prepared(label, None if weight is None or len(weight) == 0 else weight)(z))
+        target, weight = self.operands(label, weight)
+        return float(self.loss(z, target, sample_weight=weight))
 
 
 def class_probabilities(loss: Any, z: NDArray[Any]) -> NDArray[Any]:
@@ -565,18 +602,34 @@ class Classification(LossEstimator):
 class Regression(LossEstimator):
     """Of an estimator of numbers: predictions are on the scale of y."""
 
+    _n_targets = 1
+
     def _n_labels(self) -> int:
         return 1
 
+    def _n_outputs(self) -> int:
+        return super()._n_outputs() if self._n_targets == 1 else self._n_targets
+
     def _choose_loss(self, y: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
         self.loss_ = regression_loss(self.loss)
-        return self._encode(y), None
+        targets = self._as_numbers(y, "y")
+        self._n_targets = targets.shape[1] if self.loss_.kind == "pointwise" and targets.ndim == 2 else 1
+        return targets, None
+
+    def _as_numbers(self, y: Any, name: str) -> NDArray[Any]:
+        if self.loss_.kind == "segments":
+            return targets_together(self.loss_, y, name)
+        return real_targets(y, name, several=self.loss_.kind == "pointwise")
 
     def _encode(self, y: Any, name: str = "y") -> NDArray[Any]:
-        return targets_together(self.loss_, y, name) if self.loss_.kind == "segments" else real_targets(y, name)
+        targets = self._as_numbers(y, name)
+        if self.loss_.kind == "pointwise" and targets.shape[1:] != ((self._n_targets,) if self._n_targets > 1 else ()):
+            raise ValueError(f"{name} must hold as many targets a row as y, {self._n_targets}; got {targets.shape}")
+        return targets
 
     def _take_classes(self, classes: NDArray[Any] | None, outputs: int) -> None:
         self.loss_ = regression_loss(self.loss)
+        self._n_targets = outputs if self.loss_.kind == "pointwise" else 1
 
     def _groups(self, fit: Fit, options: dict[str, Any]) -> list[Any] | None:
         strata, of_eval = options.pop("strata", None), options.pop("eval_strata", None)

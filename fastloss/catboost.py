@@ -37,9 +37,15 @@ def _loss_of_one_score(loss: Any) -> Any:
     found = _boosters.boosting_loss(loss)
     if found.kind == "columns":
         raise ValueError(
-            f"{found!r} is a loss of several numbers a row, which CatBoost asks for row by row: use fastloss.lightgbm "
-            "or fastloss.xgboost"
+            f"{found!r} is a loss of several numbers a row, of which CatBoost wants several targets: use "
+            "fastloss.catboost.CatBoostRegressor(loss=...)"
         )
+    return _loss_of_rows(found)
+
+
+def _loss_of_rows(loss: Any) -> Any:
+    """Return the loss, unless it is of rows that belong together."""
+    found = _boosters.boosting_loss(loss)
     if found.kind == "segments" and not (isinstance(found, AFT) and found.scale is not None):
         raise ValueError(
             f"{found!r} needs all rows that belong together at once, and CatBoost asks for some at a time: use "
@@ -183,6 +189,55 @@ def metric(loss: Loss | str) -> _Metric:
     return named(found)
 
 
+class _OfRows:
+    """
+    What an objective and a metric of several scores a row know.
+
+    CatBoost makes a score for each target, so a label stands in all of them. It takes no baseline then: the start value
+    is added here.
+    """
+
+    def __init__(self, training: _boosters.Training, start: NDArray[np.float64]) -> None:
+        self.training, self.start = training, start
+
+
+class _RowObjective(_OfRows, catboost.MultiTargetCustomObjective):  # type: ignore[misc, unused-ignore]
+    """A loss of several scores a row, which CatBoost asks for row by row."""
+
+    def calc_ders_multi(
+        self, approxes: NDArray[Any], targets: NDArray[Any], weight: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the gradient and the Hessian of one row."""
+        z = np.asarray(approxes, np.float64)[None] + self.start
+        target, w = self.training.operands(np.asarray(targets[:1]), np.array([weight], np.float64))
+        # The whole matrix takes seven times as long, and the expected one of most distributions is a diagonal.
+        gradient, diagonal = self.training.loss.gradient_and_hessian(
+            z, target, sample_weight=w, reduction="sum", curvature=self.training.derivatives.curvature
+        )
+        return -gradient[0], np.diag(-diagonal[0])
+
+
+class _RowMetric(_OfRows, catboost.MultiTargetCustomMetric):  # type: ignore[misc, unused-ignore]
+    """The mean of a loss of several scores a row."""
+
+    def is_max_optimal(self) -> bool:
+        """Less is better."""
+        return False
+
+    def evaluate(self, approxes: Any, targets: Any, weight: Any) -> tuple[float, float]:
+        """Return the sums of weighted losses and of weights."""
+        z = np.column_stack(approxes) + self.start
+        target, w = self.training.operands(np.asarray(targets[0]), None if weight is None else np.asarray(weight))
+        value = float(self.training.loss(z, target, sample_weight=w, reduction="sum"))
+        if w is None:
+            return value, float(np.size(target))
+        return value, float(np.broadcast_to(w, np.shape(target)).sum())
+
+    def get_final_error(self, error: float, weight: float) -> float:
+        """Return the mean."""
+        return error / weight if weight else np.nan
+
+
 CLASS_WEIGHTS = ("class_weights", "auto_class_weights", "scale_pos_weight")
 # What `fit` sets by itself, so that a loaded model is not to take it for the user's.
 SET_BY_FIT = ("loss_function", "eval_metric", "boost_from_average", "classes_count")
@@ -215,7 +270,7 @@ class _CatBoost(_boosters.LossEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state: Any = super().__getstate__()
-        own = ("loss_", "init_score_", "_labels")
+        own = ("loss_", "init_score_", "_labels", "_n_targets")
         return {**state, "__fastloss": {name: self.__dict__[name] for name in own if name in self.__dict__}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -233,8 +288,9 @@ class _CatBoost(_boosters.LossEstimator):
         ----------
         X : array_like or DataFrame of shape (n, d)
             Features; no Pool.
-        y : array_like of shape (n,) or (n, 2)
-            Of a classifier labels of any type, or probabilities; of a regressor numbers in the domain of the loss.
+        y : array_like of shape (n,), (n, 2) or (n, m)
+            Of a classifier labels of any type, or probabilities; of a regressor numbers in the domain of the loss, of
+            which losses of one prediction take several targets a row: nan, or what is masked, is missing.
         sample_weight : array_like of shape (n,), optional
             Multiplies each row's loss, together with the class weights of a classifier.
         eval_set : (X, y), Pool, or list of them, optional
@@ -261,11 +317,21 @@ class _CatBoost(_boosters.LossEstimator):
         fit = self._begin(y, sample_weight, labels, given)
         if fit.targets.ndim == 2 and self.loss_.kind == "segments":
             raise ValueError("y of bounds of times is not for CatBoost, whose targets are single numbers: pass times")
-        if fit.targets.ndim == 2:
+        if fit.targets.ndim == 2 and isinstance(self.loss_, RowwiseLoss):
             raise ValueError(
                 f"y of probabilities is supported for losses of one logit, not for {self.loss_!r}: "
                 "CatBoost's targets are classes"
             )
+        outputs = self._n_outputs()
+        by_row = outputs > 1 and not isinstance(self.loss_, RowwiseLoss)
+        if by_row and given:
+            raise ValueError(
+                f"baseline and init_model must be None with {outputs} scores a row: CatBoost has no place for them"
+            )
+        targets = [fit.targets, *fit.eval_targets]
+        if by_row:
+            training = _boosters.Training(self.loss_, self.curvature, targets)
+            targets = [np.tile(each[:, None], outputs) for each in training.labels]
         params = self._given()
         for name in ("eval_metric", "custom_metric", "custom_loss"):
             metrics = params.get(name)
@@ -278,20 +344,26 @@ class _CatBoost(_boosters.LossEstimator):
         if sets:
             options["eval_set"] = [
                 self._as_pool(f"eval_set[{i}]", each, label, target, fit, features)
-                for i, (each, label, target) in enumerate(zip(sets, labels, fit.eval_targets, strict=True))
+                for i, (each, label, target) in enumerate(zip(sets, labels, targets[1:], strict=True))
             ]
-        if fit.start is not None:
+        if fit.start is not None and not by_row:
             options["baseline"] = _constant(fit.start, len(fit.targets))
         if isinstance(options.get("init_model"), catboost.CatBoost):
             # CatBoost would go on with what it remembers of its training, which knows nothing of the bias.
             options["init_model"] = options["init_model"].copy()
 
-        params["loss_function"] = objective(self.loss_, self.curvature)
         params["boost_from_average"] = False
+        own_metric: Any
+        if by_row:
+            start = self.init_score_
+            named = type(self.loss_.name, (_RowMetric,), {})
+            params["loss_function"], own_metric = _RowObjective(training, start), named(training, start)
+        else:
+            params["loss_function"], own_metric = objective(self.loss_, self.curvature), metric(self.loss_)
         if params.get("eval_metric") is None:
-            params["eval_metric"] = metric(self.loss_)
-        if self._n_outputs() > 1:
-            params["classes_count"] = self._n_outputs()
+            params["eval_metric"] = own_metric
+        if isinstance(self.loss_, RowwiseLoss) and outputs > 1:
+            params["classes_count"] = outputs
         for name in CLASS_WEIGHTS:
             params.pop(name, None)
         params_of_user = self._init_params
@@ -301,7 +373,7 @@ class _CatBoost(_boosters.LossEstimator):
                 # CatBoost would like to compile Python objectives; these are compiled.
                 warnings.filterwarnings("ignore", message=".*numba", category=UserWarning)
                 warnings.filterwarnings("ignore", message="(Can't|Failed to) opti", category=UserWarning)
-                catboost.CatBoost.fit(self, X, fit.targets, sample_weight=fit.weight, **options)
+                catboost.CatBoost.fit(self, X, targets[0], sample_weight=fit.weight, **options)
         finally:
             self._init_params, self._canonized_params = params_of_user, None
         if fit.start is not None:
@@ -315,6 +387,8 @@ class _CatBoost(_boosters.LossEstimator):
     ) -> catboost.Pool:
         """Return an evaluation set with its start value and its weights."""
         weight = None if fit.of_class is None else fit.of_class[target.astype(np.intp)]
+        if isinstance(given, catboost.Pool) and target.ndim == 2:
+            raise TypeError(f"{name} must be (X, y), and not a Pool, with several scores a row")
         if isinstance(given, catboost.Pool):
             if np.asarray(label).dtype.kind not in "biuf" or not np.array_equal(label, target):
                 raise ValueError(f"{name} is a Pool, whose labels must be class codes, 0 to K - 1; or give (X, y)")
@@ -324,7 +398,7 @@ class _CatBoost(_boosters.LossEstimator):
             pool = catboost.Pool(given[0], target, **features)
         if weight is not None:
             pool.set_weight(weight)
-        if fit.start is not None:
+        if fit.start is not None and target.ndim == 1:
             pool.set_baseline(_constant(fit.start, len(target)))
         return pool
 
@@ -467,7 +541,7 @@ class _Classifier(_CatBoost, _boosters.Classification):
 
 class _Regressor(_CatBoost, _boosters.Regression):
     def _choose_loss(self, y: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        _loss_of_one_score(self.loss)
+        _loss_of_rows(self.loss)
         return super()._choose_loss(y)
 
 
@@ -579,6 +653,9 @@ class CatBoostRegressor(_Regressor, catboost.CatBoostRegressor):  # type: ignore
 
     Training starts at the constant that minimises the loss, which becomes the bias of the model. Predictions are on
     the scale of y: the inverse link of raw scores, an exponential for Poisson, Gamma and Tweedie.
+
+    Losses of several numbers a row, such as `GaussianNLL`, and several targets are slow: CatBoost calls Python once per
+    row for them, twice in each round.
 
     Parameters
     ----------

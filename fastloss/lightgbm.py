@@ -166,7 +166,7 @@ class _LightGBM(_boosters.LossEstimator):
         if stage == "fit":
             # Otherwise LightGBM adds the metric of the task, which does not know the link of these scores.
             params["metric"] = self._named_metrics() or "None"
-            if self.loss_.kind != "pointwise" and self._n_outputs() > 1:
+            if self._n_outputs() > 1:
                 params["num_class"] = self._n_outputs()
         return params
 
@@ -191,8 +191,9 @@ class _LightGBM(_boosters.LossEstimator):
         ----------
         X : array_like or DataFrame of shape (n, d)
             Features.
-        y : array_like of shape (n,) or (n, K)
-            Of a classifier labels of any type, or probabilities; of a regressor numbers in the domain of the loss.
+        y : array_like of shape (n,), (n, K) or (n, m)
+            Of a classifier labels of any type, or probabilities; of a regressor numbers in the domain of the loss, of
+            which losses of one prediction take several targets a row: nan, or what is masked, is missing.
         sample_weight : array_like of shape (n,), optional
             Multiplies each row's loss, together with the `class_weight` of a classifier.
         init_score : array_like, optional

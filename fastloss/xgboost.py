@@ -158,7 +158,7 @@ class _XGBoost(_boosters.LossEstimator):
             params["objective"] = NO_LINK
             params["disable_default_eval_metric"] = True  # it does not know the link of these scores
             params["base_score"] = self.init_score_.tolist() if len(self.init_score_) > 1 else float(*self.init_score_)
-            if self.loss_.kind != "pointwise" and len(self.init_score_) > 1:
+            if len(self.init_score_) > 1:
                 params["num_class"] = len(self.init_score_)
         return params
 
@@ -189,8 +189,9 @@ class _XGBoost(_boosters.LossEstimator):
         ----------
         X : array_like or DataFrame of shape (n, d)
             Features.
-        y : array_like of shape (n,) or (n, K)
-            Of a classifier labels of any type, or probabilities; of a regressor numbers in the domain of the loss.
+        y : array_like of shape (n,), (n, K) or (n, m)
+            Of a classifier labels of any type, or probabilities; of a regressor numbers in the domain of the loss, of
+            which losses of one prediction take several targets a row: nan, or what is masked, is missing.
         sample_weight : array_like of shape (n,), optional
             Multiplies each row's loss.
         eval_set : list of (X, y), optional

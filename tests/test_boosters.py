@@ -645,7 +645,7 @@ def test_labels_of_pandas(library):
         (np.r_[np.nan, np.ones(25), np.zeros(24)], r"y\[0\] = nan is missing"),
         (np.array(["a", "b"] * 24 + ["a", None], dtype=object), r"y\[49\] = None is missing"),
         (np.array(["a", "b"] * 24 + ["a", np.nan], dtype=object), r"y\[49\] = nan is missing"),
-        (np.arange(100).reshape(50, 2), r"2 columns.*MultiOutputClassifier"),
+        (np.arange(100).reshape(50, 2), r"2 columns.*are for a regressor with a binary loss"),
         (np.tile([1, 1], (50, 1)), r"must sum to 1; row 0 of y is \[1.0, 1.0\]"),
         (np.zeros(50), r"two classes or more; got \[0.0\]"),
     ],
@@ -670,9 +670,9 @@ def test_a_label_that_training_has_not_seen_is_refused(library):
     [
         (np.r_[1.0, np.nan, np.ones(48)], r"y\[1\] = nan must be finite"),
         (np.r_[1.0, np.ones(48), np.inf], r"y\[49\] = inf must be finite"),
-        (np.zeros((50, 2)), r"shape \(n,\); got \(50, 2\).*MultiOutputRegressor"),
+        (np.zeros((50, 2, 2)), r"shape \(n,\); got \(50, 2, 2\)"),
     ],
-    ids=["nan", "inf", "two targets"],
+    ids=["nan", "inf", "three axes"],
 )
 def test_what_is_no_number_is_refused(library, y, words):
     with pytest.raises(ValueError, match=words):

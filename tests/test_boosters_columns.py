@@ -1,5 +1,6 @@
 """Boosters trained on several numbers a row: as many trees a round, from the best constant to distributions."""
 
+import importlib.util
 import pickle
 
 import numpy as np
@@ -173,13 +174,142 @@ def test_xgboost(loss):
         assert model.predict_quantiles(X_new[:5], [0.1, 0.9]).shape == (5, 2)
 
 
+@pytest.mark.parametrize("loss", [fl.GaussianNLL(), fl.GammaNLL(), fl.Quantiles(noncrossing=True)], ids=repr)
+def test_scikit_learn(loss):
+    module = pytest.importorskip("fastloss.sklearn")
+    X, y = problem(loss)
+    X_new, y_new = problem(loss, seed=1)
+    weight = np.where(np.arange(len(y)) < 600, 1.0, 0.0)
+    options = {"max_iter": 30, "max_leaf_nodes": 7, "random_state": 0}
+    model = module.HistGradientBoostingRegressor(loss, early_stopping=True, **options)
+    scores = model.fit(X, y)._raw_scores(X_new, {})
+    assert scores.shape == (len(X_new), len(loss.columns))
+    constant = np.broadcast_to(model.init_score_, scores.shape)
+    assert loss(scores, y_new) < loss(constant, y_new) - 0.05
+    assert len(model.validation_score_) == model.n_iter_ + 1
+    staged = list(model.staged_predict(X_new))
+    assert len(staged) == model.n_iter_
+    np.testing.assert_array_equal(staged[-1], model.predict(X_new))
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X_new), model.predict(X_new))
+    weighted = module.HistGradientBoostingRegressor(loss, **options).fit(X, y, weight)
+    np.testing.assert_allclose(weighted.init_score_, loss.init_score(y[:600]))
+    if hasattr(loss, "distribution"):
+        assert model.predict_quantiles(X_new[:5], [0.1, 0.9]).shape == (5, 2)
+        np.testing.assert_allclose(model.predict(X_new), loss.distribution(scores).mean())
+    else:
+        assert (np.diff(model.predict(X_new), axis=1) > 0).all()
+
+
+def test_scikit_learn_grows_the_trees_of_lightgbm():
+    """One round of one split: the same leaves."""
+    module = pytest.importorskip("fastloss.sklearn")
+    loss = fl.GaussianNLL()
+    X, y = problem(loss, 400)
+    ours = module.HistGradientBoostingRegressor(loss, max_iter=1, max_leaf_nodes=2, max_bins=255).fit(X, y)
+    theirs = fastloss_lightgbm.LGBMRegressor(
+        loss=loss, n_estimators=1, num_leaves=2, min_child_samples=20, max_bin=255, verbose=-1, n_jobs=1
+    ).fit(X, y)
+    leaves = [np.unique(model._raw_scores(X, {})[:, k].round(3)) for model in (ours, theirs) for k in range(2)]
+    for k in range(2):
+        np.testing.assert_allclose(leaves[k], leaves[k + 2], atol=2e-2)
+
+
+def regressors():
+    """One small regressor for each library that is there."""
+    yield lambda loss: fastloss_lightgbm.LGBMRegressor(loss=loss, **SMALL)
+    if importlib.util.find_spec("xgboost"):
+        from fastloss.xgboost import XGBRegressor
+
+        yield lambda loss: XGBRegressor(loss=loss, n_estimators=40, max_leaves=7, max_depth=0, n_jobs=1)
+    if importlib.util.find_spec("sklearn"):
+        from fastloss.sklearn import HistGradientBoostingRegressor
+
+        yield lambda loss: HistGradientBoostingRegressor(loss, max_iter=40, max_leaf_nodes=7)
+
+
+def several_targets(n=600):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 3))
+    whole = np.column_stack([X[:, 0], X[:, 1] + 5, np.abs(X[:, 2])]) + 0.1 * rng.normal(size=(n, 3))
+    return X, whole, rng.random(whole.shape) < 0.3
+
+
+@pytest.mark.parametrize("loss", [fl.Huber(), fl.AbsoluteError()], ids=repr)
+def test_several_targets_with_missing_ones(loss):
+    """Start at each target's own constant; what is missing counts for nothing, whatever stands there."""
+    X, whole, missing = several_targets()
+    y = np.where(missing, np.nan, whole)
+    weight = np.where(np.arange(len(y)) % 4 > 0, 1.0, 0.5)
+    for make in regressors():
+        model = make(loss).fit(X, y, sample_weight=weight)
+        predicted = model.predict(X)
+        assert predicted.shape == y.shape
+        for j in range(3):
+            known = ~missing[:, j]
+            assert model.init_score_[j] == pytest.approx(loss.init_score(y[known, j], weight[known]), abs=1e-6)
+        assert (((predicted - whole) ** 2).mean(axis=0) < 0.5 * whole.var(axis=0)).all()
+        masked = make(loss).fit(X, np.ma.array(whole, mask=missing), sample_weight=weight)
+        np.testing.assert_array_equal(masked.predict(X), predicted)
+        again = pickle.loads(pickle.dumps(model))
+        np.testing.assert_array_equal(again.predict(X), predicted)
+
+
+def test_several_targets_are_as_one_each():
+    """LightGBM's trees of a target are those it has alone, if nothing is missing."""
+    X, y, _ = several_targets()
+    together = fastloss_lightgbm.LGBMRegressor(loss=fl.Huber(), **SMALL).fit(X, y).predict(X)
+    for j in range(3):
+        alone = fastloss_lightgbm.LGBMRegressor(loss=fl.Huber(), **SMALL).fit(X, y[:, j])
+        np.testing.assert_allclose(together[:, j], alone.predict(X), rtol=1e-5, atol=1e-6)
+
+
+def test_several_labels_a_row():
+    """Probabilities of each label; the metric looks at known labels alone."""
+    X, whole, missing = several_targets()
+    y = np.where(missing, np.nan, whole > whole.mean(axis=0))
+    loss = fl.BinaryCrossEntropy()
+    for make in regressors():
+        model = make(loss)
+        if hasattr(model, "evals_result_") or hasattr(model, "evals_result"):
+            model.fit(X, y, eval_set=[(X + 0.0, y)], **({"verbose": False} if "XGB" in type(model).__name__ else {}))
+            found = model.evals_result_ if hasattr(model, "evals_result_") else model.evals_result()
+            values = next(iter(next(iter(found.values())).values()))
+            expected = loss(model._raw_scores(X, {}), np.nan_to_num(y), sample_weight=1.0 - missing)
+            assert values[-1] == pytest.approx(expected, rel=1e-5)
+        else:
+            model.fit(X, y)
+        p = model.predict(X)
+        assert p.shape == y.shape
+        assert ((p > 0) & (p < 1)).all()
+        assert ((p > 0.5) == (whole > whole.mean(axis=0))).mean() > 0.9
+
+
+def test_several_targets_that_cannot_be_trained():
+    X, whole, missing = several_targets(60)
+    for make in regressors():
+        with pytest.raises(ValueError, match=r"y\[:, 1\] holds no target"):
+            make(fl.Huber()).fit(X, np.where([False, True, False], np.nan, whole))
+        with pytest.raises(ValueError, match=r"y\[3, 2\] = inf must be finite: nan is a missing"):
+            make(fl.Huber()).fit(X, np.where(np.arange(180).reshape(60, 3) == 11, np.inf, whole))
+        with pytest.raises(ValueError, match=r"y must be of shape \(n,\)"):
+            make(fl.GaussianNLL()).fit(X, whole)
+    with pytest.raises(ValueError, match=r"y of eval_set\[0\] must hold as many targets a row as y, 3"):
+        fastloss_lightgbm.LGBMRegressor(loss=fl.Huber(), **SMALL).fit(X, whole, eval_set=[(X, whole[:, :2])])
+    module = pytest.importorskip("fastloss.sklearn")
+    with pytest.raises(ValueError, match="scoring must be 'loss' with several targets"):
+        module.HistGradientBoostingRegressor("huber", scoring="r2").fit(X, whole)
+    with pytest.raises(TypeError, match="GroupSoftmax"):
+        module.HistGradientBoostingRegressor(fl.GroupSoftmax()).fit(X, whole[:, 0] > 0)
+
+
 def test_where_they_are_refused():
     """By name, where one score a row is all that can be trained or scored."""
     X, y = problem(fl.GaussianNLL(), 60)
     sklearn = pytest.importorskip("fastloss.sklearn")
     with pytest.raises(ValueError, match="several numbers a row"):
         sklearn.LossRegressor(loss=fl.GaussianNLL()).fit(X, y)
-    with pytest.raises(TypeError, match="several numbers a row"):
+    with pytest.raises(TypeError, match=r"several numbers a row.*sklearn\.HistGradientBoostingRegressor"):
         sklearn.hist_gradient_boosting_loss(fl.GaussianNLL())
     with pytest.raises(TypeError, match="ordered classes by one score"):
         sklearn.hist_gradient_boosting_loss(fl.CumulativeLogit())
@@ -187,13 +317,50 @@ def test_where_they_are_refused():
         sklearn.loss_scorer(fl.GaussianNLL())
     pytest.importorskip("catboost")
     module = pytest.importorskip("fastloss.catboost")
-    for refuse in (
-        lambda: module.CatBoostRegressor(loss=fl.GaussianNLL()).fit(X, y),
-        lambda: module.objective(fl.GaussianNLL()),
-        lambda: module.metric(fl.GaussianNLL()),
-    ):
-        with pytest.raises(ValueError, match="several numbers a row"):
-            refuse()
+    for refuse in (module.objective, module.metric):
+        with pytest.raises(ValueError, match=r"several numbers a row.*catboost\.CatBoostRegressor"):
+            refuse(fl.GaussianNLL())
+    options = {"iterations": 2, "verbose": False, "allow_writing_files": False}
+    model = module.CatBoostRegressor(fl.GaussianNLL(), **options)
+    with pytest.raises(ValueError, match="baseline and init_model must be None with 2 scores a row"):
+        model.fit(X, y, baseline=np.zeros((60, 2)))
+
+
+@pytest.mark.parametrize("loss", [fl.GaussianNLL(), fl.Quantiles(noncrossing=True), "targets"], ids=str)
+def test_catboost(loss, tmp_path):
+    """Row by row, with the start value in the model's bias."""
+    pytest.importorskip("catboost")
+    module = pytest.importorskip("fastloss.catboost")
+    if loss == "targets":
+        loss, (X, whole, missing) = fl.Huber(), several_targets(200)
+        y, start = (
+            np.where(missing, np.nan, whole),
+            [fl.Huber().init_score(t[~m]) for t, m in zip(whole.T, missing.T, strict=True)],
+        )
+        scored = lambda z: loss(z, whole, sample_weight=1.0 - missing)
+    else:
+        X, y = problem(loss, 200)
+        start = loss.init_score(y)
+        scored = lambda z: loss(z, y)
+    options = {"iterations": 8, "learning_rate": 0.3, "depth": 3, "thread_count": 1}
+    model = module.CatBoostRegressor(loss, verbose=False, allow_writing_files=False, **options)
+    model.fit(X, y, eval_set=(X, y), sample_weight=np.full(len(X), 2.0), use_best_model=False)
+    np.testing.assert_allclose(model.init_score_, start, rtol=1e-6)
+    z = model.predict(X, prediction_type="RawFormulaVal")
+    constant = np.broadcast_to(model.init_score_, z.shape)
+    assert scored(z) < scored(constant) - 0.02 * abs(scored(constant))
+    of_metric = model.get_evals_result()["validation"]
+    assert list(of_metric) == [loss.name]
+    assert of_metric[loss.name][-1] == pytest.approx(scored(z), rel=1e-6)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    model.save_model(str(tmp_path / "model.cbm"))
+    loaded = module.CatBoostRegressor().load_model(str(tmp_path / "model.cbm"))
+    assert loaded.loss_ == loss
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert model.predict(X[0]).shape == model.predict(X).shape[1:]
+    if hasattr(loss, "distribution"):
+        assert model.predict_quantiles(X[:5], [0.1, 0.9]).shape == (5, 2)
 
 
 def test_torch():

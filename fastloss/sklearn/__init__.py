@@ -15,7 +15,7 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError('fastloss.sklearn needs scikit-learn: pip install "fastloss[sklearn]"') from None
 
-from ._boosting import hist_gradient_boosting_loss
+from ._boosting import HistGradientBoostingRegressor, hist_gradient_boosting_loss
 from ._calibration import TemperatureScaling, VectorScaling
 from ._cv import LossClassifierCV, LossRegressorCV
 from ._linear import LossClassifier, LossRegressor
@@ -36,6 +36,7 @@ from ._ordinal import OrdinalClassifier
 from ._scorers import loss_scorer
 
 __all__ = [
+    "HistGradientBoostingRegressor",
     "LossClassifier",
     "LossClassifierCV",
     "LossRegressor",

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import sklearn
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn import ensemble
+from sklearn.utils.validation import check_is_fitted
 
 from .. import _boosters, _call
 from .._kernels import Loss, RowwiseLoss, SetLoss
@@ -23,12 +26,16 @@ try:
 except ImportError:  # said when somebody asks for a loss
     BaseLoss = object
 
-__all__ = ["hist_gradient_boosting_loss"]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
+
+__all__ = ["HistGradientBoostingRegressor", "hist_gradient_boosting_loss"]
 
 # What HistGradientBoosting* of scikit-learn 1.2 to 1.9 ask of a loss.
 INTERFACE = ("__call__", "fit_intercept_only", "gradient", "gradient_hessian", "init_gradient_and_hessian")
 
-CURVATURES = ("auto", "psd", "majorize")
+CURVATURES = ("auto", "psd", "majorize", "fisher")
 
 
 def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") -> Any:
@@ -40,7 +47,7 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
     loss : Loss or str
         A loss object, or the name of one with its defaults. Losses of regression and with a log link go with the
         regressor, binary and row-wise ones with the classifier; more than two classes take a row-wise one.
-    curvature : {"auto", "psd", "majorize"}, default "auto"
+    curvature : {"auto", "psd", "majorize", "fisher"}, default "auto"
         What stands for the Hessian, which must be positive. "majorize" makes smaller steps, which do not overshoot.
         "auto" is the kind that trained best with this loss.
 
@@ -58,7 +65,7 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
         If `loss` is none, or one of whole sets (Dice, Jaccard, SoftF1, Tversky), whose rows have no losses of their
         own.
     ValueError
-        If `curvature` is none of the three. When fitted: if targets are not what the loss takes, or there are monotonic
+        If `curvature` is none of the four. When fitted: if targets are not what the loss takes, or there are monotonic
         constraints and the loss has kinks (AbsoluteError, EpsilonInsensitive, Quantile).
 
     Notes
@@ -92,14 +99,7 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
     >>> model.predict_proba(X).shape
     (569, 2)
     """
-    missing = [name for name in INTERFACE if not hasattr(BaseLoss, name)]
-    constraints = getattr(HistGradientBoostingRegressor, "_parameter_constraints", {})
-    if missing or BaseLoss not in constraints.get("loss", ()):
-        lacks = f"its losses have no {', '.join(missing)}" if missing else "it takes no objects as loss"
-        raise ImportError(
-            f"hist_gradient_boosting_loss uses a private interface of scikit-learn, which version "
-            f"{sklearn.__version__} does not have: {lacks}. Versions 1.2 to 1.9 have it"
-        )
+    _check_interface("hist_gradient_boosting_loss")
     found = resolve(loss)
     if isinstance(found, SetLoss):
         raise TypeError(
@@ -108,13 +108,13 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
         )
     if found.kind == "columns":
         raise TypeError(
-            f"{found.name} is a loss of several numbers a row, which scikit-learn's trees do not grow for one target: "
-            "use fastloss.lightgbm or fastloss.xgboost"
+            f"{found.name} is a loss of several numbers a row, and scikit-learn's regressor grows one tree a round: "
+            "use fastloss.sklearn.HistGradientBoostingRegressor(loss=...)"
         )
     if found.target_domain == "classes":
         raise TypeError(
             f"{found.name} is a loss of ordered classes by one score, which scikit-learn does not have: use "
-            "the regressors of fastloss.lightgbm or fastloss.xgboost"
+            "the regressors of fastloss.sklearn, fastloss.lightgbm or fastloss.xgboost"
         )
     if found.kind == "segments":
         if found._belongs == "group" or found.n_columns_ != 1:
@@ -125,6 +125,17 @@ def hist_gradient_boosting_loss(loss: str | Loss, *, curvature: str = "auto") ->
         return _BoostedTimes(found, curvature)
     is_regression = isinstance(found, (_RegressionLoss, _LogLinkLoss))
     return (_BoostedRegression if is_regression else _BoostedClassification)(found, curvature)
+
+
+def _check_interface(name: str) -> None:
+    missing = [name for name in INTERFACE if not hasattr(BaseLoss, name)]
+    constraints = getattr(ensemble.HistGradientBoostingRegressor, "_parameter_constraints", {})
+    if missing or BaseLoss not in constraints.get("loss", ()):
+        lacks = f"its losses have no {', '.join(missing)}" if missing else "it takes no objects as loss"
+        raise ImportError(
+            f"{name} uses a private interface of scikit-learn, which version {sklearn.__version__} does not have: "
+            f"{lacks}. Versions 1.2 to 1.9 have it"
+        )
 
 
 class _Link:
@@ -265,6 +276,217 @@ class _BoostedTimes(_BoostedRegression):
         options = {"gradient_out": gradient_out, "hessian_out": hessian_out, "curvature": self._curvature}
         with num_threads(n_threads):
             return self._prepared(target, sample_weight).gradient_and_hessian(z, reduction="sum", **options)
+
+
+class _BoostedOutputs(_BoostedRegression):
+    """A loss of several numbers a row, or of several targets: raw scores are (n, P), and y numbers the rows."""
+
+    is_multiclass = True  # P trees a round
+
+    def __init__(self, loss: Any, curvature: str, targets: list[np.ndarray], outputs: int) -> None:
+        super().__init__(loss, curvature)
+        self.n_classes = outputs
+        self.differentiable = True  # scikit-learn refits leaves from differences of y and scores
+        self.training = _boosters.Training(loss, curvature, targets)
+
+    def __call__(self, y_true: Any, raw_prediction: Any, sample_weight: Any = None, n_threads: int = 1) -> float:
+        with num_threads(n_threads):
+            return self.training.metric(y_true, raw_prediction, sample_weight)
+
+    def gradient_hessian(
+        self,
+        y_true: Any,
+        raw_prediction: Any,
+        sample_weight: Any = None,
+        gradient_out: Any = None,
+        hessian_out: Any = None,
+        n_threads: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        target, weight = self.training.operands(y_true, sample_weight)
+        outputs = {"gradient_out": gradient_out, "hessian_out": hessian_out}
+        options = {"sample_weight": weight, "reduction": "sum", "curvature": self._curvature}
+        with num_threads(n_threads):
+            return self._loss.gradient_and_hessian(raw_prediction, target, **options, **outputs)
+
+    def fit_intercept_only(self, y_true: Any, sample_weight: Any = None) -> Any:
+        target = y_true if self.training.rows is None else self.training.rows[y_true.astype(np.intp)]
+        return _boosters.start_scores(self._loss, target, sample_weight, int(self.n_classes or 1))
+
+
+class HistGradientBoostingRegressor(_boosters.Regression, ensemble.HistGradientBoostingRegressor):
+    """
+    scikit-learn's HistGradientBoostingRegressor, trained on any loss of real targets, of one or several numbers a row.
+
+    Of a loss of several numbers a row, such as `GaussianNLL` or `Quantiles`, and of several targets, as many trees
+    are grown in each round. Training starts at the constant that minimises the loss, and early stopping with
+    ``scoring="loss"``, the default, looks at the loss itself.
+
+    Parameters
+    ----------
+    loss : Loss or str, default "squared_error"
+        A loss of this package, or its name. Binary losses are for y in [0, 1], and predict probabilities.
+    curvature : {"auto", "psd", "majorize", "fisher"}, default "auto"
+        What stands for the Hessian, which must be positive; "auto" is the kind that trained best with this loss.
+    **kwargs
+        The parameters of ``sklearn.ensemble.HistGradientBoostingRegressor``, except `quantile`, which is one of
+        `fastloss.Quantile`.
+
+    Attributes
+    ----------
+    loss_ : Loss
+        The loss object that was trained on.
+    init_score_ : ndarray of shape (1,), (P,) or (m,)
+        The raw scores that training started from.
+
+    See Also
+    --------
+    hist_gradient_boosting_loss : losses of one prediction, and of classes, in scikit-learn's own estimators.
+
+    Examples
+    --------
+    >>> import numpy as np, fastloss as fl
+    >>> from fastloss.sklearn import HistGradientBoostingRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(1000, 2))
+    >>> y = X[:, 0] + np.exp(X[:, 1] / 2) * rng.normal(size=1000)
+    >>> model = HistGradientBoostingRegressor(fl.GaussianNLL(), max_iter=30, max_leaf_nodes=7).fit(X, y)
+    >>> model.predict_quantiles(X[:3], [0.1, 0.9]).shape
+    (3, 2)
+    """
+
+    library = "sklearn"
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **getattr(ensemble.HistGradientBoostingRegressor, "_parameter_constraints", {}),
+        "loss": [str, Loss],
+    }
+
+    def __init__(self, loss: Loss | str = "squared_error", *, curvature: str = "auto", **kwargs: Any) -> None:
+        super().__init__(loss, **kwargs)
+        self.curvature = curvature
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """
+        Train.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+        y : array_like of shape (n,) or (n, m)
+            Numbers in the domain of the loss. Of several targets, which losses of one prediction and one target take,
+            nan or what is masked is missing.
+        sample_weight : array_like of shape (n,), optional
+            Multiplies each row's loss.
+        X_val, y_val, sample_weight_val : array_like, optional
+            What early stopping looks at instead of a part of the rows, as scikit-learn takes it from version 1.7 on.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If y is not what the loss takes, or a parameter would count for nothing here.
+        TypeError
+            If the loss is one of groups of rows, or of times whose scale is fitted.
+        """
+        _check_interface("HistGradientBoostingRegressor")
+        fit = self._begin(y, sample_weight, [] if y_val is None else [y_val], True)
+        outputs = self._n_outputs()
+        targets = [fit.targets, *fit.eval_targets]
+        if self.loss_.kind == "segments":
+            if fit.targets.ndim == 2:
+                raise ValueError("y of bounds of times is for the regressors of fastloss.lightgbm or fastloss.xgboost")
+            self._loss = hist_gradient_boosting_loss(self.loss_, curvature=self.curvature)
+        elif outputs == 1:
+            self._loss = _BoostedRegression(self.loss_, self.curvature)
+        else:
+            if fit.targets.ndim == 2 and self.scoring != "loss":
+                raise ValueError(f"scoring must be 'loss' with several targets; got {self.scoring!r}")
+            self._loss = _BoostedOutputs(self.loss_, self.curvature, targets, outputs)
+            targets = self._loss.training.labels
+        options = {"X_val": X_val, "y_val": None if y_val is None else targets[1]}
+        options["sample_weight_val"] = sample_weight_val
+        given = {name: value for name, value in options.items() if value is not None}
+        try:
+            super().fit(X, targets[0], sample_weight, **given)
+        finally:
+            if isinstance(self._loss, _BoostedOutputs):
+                self._loss.training.forget()
+        self.init_score_ = self._baseline_prediction.ravel()
+        self._take_baseline(X, fit)
+        return self
+
+    # What scikit-learn's own regressor asks itself: trees a round, and the loss that a name stands for.
+
+    def _encode_y(self, y: Any) -> Any:
+        self.n_trees_per_iteration_ = self._n_outputs()
+        return y.astype(np.float64, copy=False)
+
+    def _get_loss(self, sample_weight: Any) -> Any:
+        return self._loss
+
+    def _raw_scores(self, X: Any, options: dict[str, Any]) -> NDArray[Any]:
+        check_is_fitted(self)
+        return self._as_scores(self._raw_predict(X, **options))
+
+    def _as_scores(self, raw_prediction: NDArray[Any]) -> NDArray[Any]:
+        return raw_prediction[:, 0] if self._n_outputs() == 1 else raw_prediction
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """
+        Return predictions on the scale of y.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n,), (n, m) or (n, Q)
+            The inverse link of the raw scores; of a distribution its mean; of several targets or quantiles a column
+            each.
+        """
+        return self._predicted(self._raw_scores(X, {}))
+
+    def staged_predict(self, X: Any) -> Iterator[NDArray[Any]]:
+        """
+        Predict with the trees of the first round, of more, and so on.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame of shape (n, d)
+            Features.
+
+        Yields
+        ------
+        ndarray
+            What `predict` returns.
+        """
+        for raw_prediction in self._staged_raw_predict(X):
+            yield self._predicted(self._as_scores(raw_prediction))
+
+
+def _signature() -> inspect.Signature:
+    """Return the parameters of scikit-learn's regressor, and of ours: what `get_params` and editors go by."""
+    theirs = inspect.signature(ensemble.HistGradientBoostingRegressor.__init__)
+    curvature = inspect.Parameter("curvature", inspect.Parameter.KEYWORD_ONLY, default="auto")
+    return theirs.replace(parameters=[*(p for p in theirs.parameters.values() if p.name != "quantile"), curvature])
+
+
+vars(HistGradientBoostingRegressor)["__init__"].__signature__ = _signature()
 
 
 class _BoostedClassification(_BoostedRegression):
