@@ -32,7 +32,7 @@ DEBUG = -g1 -O1 -fno-omit-frame-pointer -fno-sanitize=null,object-size,pointer-o
 
 # Packaging, documentation, imports; other libraries and what is Python on top of the losses; how exact, after test_values:
 # nothing of it runs code in C that the rest does not.
-NOT_SANITIZED = packaging promises registry import env binary peers* sklearn* boosters *_module check_objective init_score \
+NOT_SANITIZED = packaging promises registry import env binary peers* sklearn* boosters onnx *_module check_objective init_score \
     realistic accuracy derivatives
 SANITIZED = $(NOT_SANITIZED:%=--ignore-glob='tests/test_%.py')
 sanitize:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (SANITIZED="tests/test_errors.py ...")

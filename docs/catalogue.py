@@ -39,7 +39,7 @@ FAMILIES = {
     "survival": "Time to event",
     "groups": "Rows that belong together",
 }
-MODULES = ("", ".sklearn", ".lightgbm", ".xgboost", ".catboost", ".dask", ".torch", ".reference")
+MODULES = ("", ".sklearn", ".lightgbm", ".xgboost", ".catboost", ".dask", ".torch", ".onnx", ".reference")
 PEERS = {
     "torch": "PyTorch",
     "keras": "TensorFlow and Keras",

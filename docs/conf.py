@@ -30,7 +30,7 @@ extensions = [
 exclude_patterns = ["_build", "_templates", "**/*.py", "**/*.ipynb", "generated/report"]
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:.*", r"(catboost|dask|lightgbm|numpy|scipy|sklearn|torch|xgboost)\..*"),  # their pages are not looked at
+    ("py:.*", r"(catboost|dask|lightgbm|numpy|onnx|scipy|sklearn|torch|xgboost)\..*"),  # their pages are not looked at
     ("py:obj", "[a-z_]+"),  # parameters: the default role links what can be imported, and some of them can
 ]
 templates_path = ["_templates"]

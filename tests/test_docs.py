@@ -15,6 +15,7 @@ import fastloss as fl
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NEEDS = {
     "boosters": ("lightgbm", "xgboost", "catboost"),
+    "onnx": ("lightgbm", "xgboost", "catboost", "onnxruntime", "skl2onnx"),
     "sklearn": ("sklearn", "threadpoolctl"),
     "survival": ("lightgbm",),
 }
