@@ -20,7 +20,7 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError('fastloss.catboost needs CatBoost: pip install "fastloss[catboost]"') from None
 
-from . import _boosters
+from . import _boosters, _labels
 from ._booster_parameters import check_metrics
 from ._kernels import Loss, RowwiseLoss
 from .survival import AFT
@@ -279,7 +279,7 @@ class _CatBoost(_boosters.LossEstimator):
         super().__setstate__(state)  # type: ignore[misc]
 
     def fit(
-        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None, eval_set: Any = None, **options: Any
+        self, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None, eval_set: Any = None, **options: Any
     ) -> Self:
         """
         Train.
@@ -295,7 +295,7 @@ class _CatBoost(_boosters.LossEstimator):
             Multiplies each row's loss, together with the class weights of a classifier.
         eval_set : (X, y), Pool, or list of them, optional
             What metrics are measured on. Class weights weigh it, too. The weights of a Pool count, and its labels must
-            be class codes: 0 to K - 1.
+            be class codes: 0 to K - 1, also where the labels of y are strings.
         **options
             As CatBoost's own `fit` takes them.
 
@@ -313,7 +313,7 @@ class _CatBoost(_boosters.LossEstimator):
             raise TypeError("X and y must be given apart, with cat_features=..., and not as a Pool")
         given = options.get("baseline") is not None or options.get("init_model") is not None
         sets = [eval_set] if isinstance(eval_set, (tuple, catboost.Pool)) else list(eval_set or ())
-        labels = [each.get_label() if isinstance(each, catboost.Pool) else each[1] for each in sets]
+        labels = [each if isinstance(each, catboost.Pool) else each[1] for each in sets]
         fit = self._begin(y, sample_weight, labels, given)
         if fit.targets.ndim == 2 and self.loss_.kind == "segments":
             raise ValueError("y of bounds of times is not for CatBoost, whose targets are single numbers: pass times")
@@ -343,8 +343,8 @@ class _CatBoost(_boosters.LossEstimator):
         }
         if sets:
             options["eval_set"] = [
-                self._as_pool(f"eval_set[{i}]", each, label, target, fit, features)
-                for i, (each, label, target) in enumerate(zip(sets, labels, targets[1:], strict=True))
+                self._as_pool(f"eval_set[{i}]", each, target, fit, features)
+                for i, (each, target) in enumerate(zip(sets, targets[1:], strict=True))
             ]
         if fit.start is not None and not by_row:
             options["baseline"] = _constant(fit.start, len(fit.targets))
@@ -382,15 +382,24 @@ class _CatBoost(_boosters.LossEstimator):
         self.get_metadata()["fastloss"] = _boosters.record(self.loss_, self.__dict__.get("_labels"))
         return self
 
+    def _encode(self, y: Any, name: str = "y") -> NDArray[Any]:
+        if isinstance(y, catboost.Pool):
+            y = np.asarray(y.get_label())
+            classes = self.__dict__.get("_labels")
+            # Where classes have names, numbers are their codes.
+            if classes is not None and isinstance(classes[0], str) and y.dtype.kind in "iuf":
+                y = classes[_labels.encode(y, range(len(classes)), name).codes]
+        return super()._encode(y, name)
+
     def _as_pool(
-        self, name: str, given: Any, label: Any, target: NDArray[Any], fit: _boosters.Fit, features: dict[str, Any]
+        self, name: str, given: Any, target: NDArray[Any], fit: _boosters.Fit, features: dict[str, Any]
     ) -> catboost.Pool:
         """Return an evaluation set with its start value and its weights."""
         weight = None if fit.of_class is None else fit.of_class[target.astype(np.intp)]
         if isinstance(given, catboost.Pool) and target.ndim == 2:
             raise TypeError(f"{name} must be (X, y), and not a Pool, with several scores a row")
         if isinstance(given, catboost.Pool):
-            if np.asarray(label).dtype.kind not in "biuf" or not np.array_equal(label, target):
+            if not np.array_equal(given.get_label(), target):
                 raise ValueError(f"{name} is a Pool, whose labels must be class codes, 0 to K - 1; or give (X, y)")
             pool = given.slice(np.arange(given.num_row()))
             weight = np.asarray(pool.get_weight()) * (1 if weight is None else weight)

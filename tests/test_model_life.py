@@ -451,6 +451,24 @@ def test_labels_of_a_pool_must_be_codes():
             cat("Classifier", "focal").fit(X, y == "rare" if pool.get_label()[0] in (1, 2) else y, eval_set=pool)
 
 
+@pytest.mark.parametrize("names", [["no", "yes"], ["a", "b", "c"]])
+def test_numbers_of_a_pool_are_the_codes_of_named_classes(names):
+    codes = np.digitize(SCORE, np.quantile(SCORE, [0.6, 0.8][: len(names) - 1]))
+    y = np.array(names)[codes]
+    first, second = (
+        cat("Classifier", "focal", use_best_model=False).fit(X, y, eval_set=given)
+        for given in (catboost.Pool(X, codes), (X, y))
+    )
+    assert first.evals_result_["validation"] == second.evals_result_["validation"]
+    with pytest.raises(ValueError, match=r"eval_set\[0\].* is none of the classes"):
+        cat("Classifier", "focal").fit(X, y, eval_set=catboost.Pool(X, codes + 1))
+
+
+def test_a_pool_to_train_on_is_refused_in_words():
+    with pytest.raises(TypeError, match="X and y must be given apart"):
+        cat("Regressor", "huber").fit(catboost.Pool(X, SCORE))
+
+
 def test_no_warning_of_compilers(monkeypatch):
     """CatBoost with Numba would like to compile the objective; pytest makes warnings errors."""
     pytest.importorskip("numba")

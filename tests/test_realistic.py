@@ -69,6 +69,11 @@ def data_of(name, full):
     return realistic.GENERATORS[name](full)
 
 
+def data_for(family, name, full):
+    """CatBoost asks for a matrix of classes by classes in each row, which takes hours for 1000 of them."""
+    return data_of(name, full and (family, name) != ("CatBoost", "products"))
+
+
 def of_classes(data):
     return data.kind in ("two classes", "classes")
 
@@ -176,7 +181,7 @@ each_pair = pytest.mark.parametrize(("family", "name"), PAIRS, ids=map("-".join,
 @each_size
 @each_pair
 def test_as_good_as_the_library_s_own_objective(family, name, full):
-    data = data_of(name, full)
+    data = data_for(family, name, full)
     loss = LOSSES[data.kind][0]
     constant = of_constant(data, loss)
     ours = held_out(family, fitted(family, data, loss), data, loss)
@@ -195,7 +200,7 @@ def test_as_good_as_the_library_s_own_objective(family, name, full):
 @each_size
 @each_pair
 def test_better_than_the_best_constant(family, name, full):
-    data = data_of(name, full)
+    data = data_for(family, name, full)
     for loss in LOSSES[data.kind][1:] + (LINEAR_LOSSES.get(data.kind, []) if family == "linear" else []):
         assert held_out(family, fitted(family, data, loss), data, loss) < of_constant(data, loss), loss
 

@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sklearn import config_context, linear_model, svm
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine, make_multilabel_classification
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -118,6 +119,24 @@ RELATIONS = [
         LossRegressor(fl.EpsilonInsensitive(5.0), alpha=1 / n_diabetes),
     ),
 ]
+
+
+@pytest.mark.parametrize("dtype", [object, "category", "string", "Int64", "boolean"])
+def test_labels_of_pandas(dtype):
+    """Of every type, and of which one is missing says the error."""
+    pandas = pytest.importorskip("pandas")
+    of_numbers = {"Int64": [2, 1], "boolean": [True, False]}
+    first, second = of_numbers.get(dtype, ["no", "yes"])
+    X = np.arange(8.0)[:, None]
+    y = pandas.Series([first, second] * 4, dtype=dtype, index=range(10, 18))
+    for given in (y.copy(), y.to_frame()) if dtype is object else (y,):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataConversionWarning)
+            model = LossClassifier().fit(X, given)
+            assert set(model.predict(X)) <= {first, second} == set(model.classes_.tolist())
+            given.iloc[5] = None
+            with pytest.raises(ValueError, match=r"^y\[5\] = .* is missing|^Input y contains NaN"):
+                LossClassifier().fit(X, given)
 
 
 @pytest.mark.parametrize(("data", "theirs", "ours"), RELATIONS, ids=lambda each: type(each).__name__)

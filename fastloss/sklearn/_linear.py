@@ -1023,7 +1023,10 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         """Return targets as the loss takes them, the number of scores, whether each is a class's, and the classes."""
         by_row = isinstance(loss, RowwiseLoss)
         y = numbers_of(y, x.dtype)
-        finite = True if by_row else allowed(y)
+        y = np.asarray(y) if hasattr(y, "__array__") else y
+        # Of objects, such as strings, `encode` says which row has none.
+        is_objects = getattr(getattr(y, "dtype", None), "kind", "") == "O"
+        finite = not is_objects and (True if by_row else allowed(y))
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0, ensure_all_finite=finite)
         check_consistent_length(x, y)
         if y.ndim == 2 and y.shape[1] > 1:
@@ -1046,7 +1049,7 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes in the data, but the data contains only "
-                f"one class: {classes[0]!r}"
+                f"one class: {classes.tolist()[0]!r}"
             )
         n_outputs = 1 if len(classes) == 2 else len(classes)
         return codes, n_outputs, not by_row and n_outputs > 1, classes
