@@ -470,19 +470,28 @@ def test_threads_of_python_at_once():
 
 
 def test_numba():
+    """Weights or none: Numba has no NULL, but addresses may be integers."""
     numba = pytest.importorskip("numba")
-    gradient = fl.Huber().low_level("gradient").function
+    low = fl.Huber().low_level("gradient")
+    weighted, plain = low.function, ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_ssize_t] * 5)(low)
 
     @numba.njit
-    def step(z, t, out):
-        status = gradient(len(z), z.ctypes, t.ctypes, None, out.ctypes)
-        return status, (out * out).sum()
+    def step(z, t, w, out):
+        total = 0.0
+        status = weighted(len(z), z.ctypes, t.ctypes, w.ctypes, out.ctypes)
+        total += (out * out).sum()
+        status += plain(len(z), z.ctypes.data, t.ctypes.data, 0, out.ctypes.data)
+        return status, total, (out * out).sum()
 
     z, t = np.random.default_rng(5).normal(size=(2, 100))
-    out = np.empty(100)
-    status, total = step(z, t, out)
+    w = np.linspace(0, 3, 100)
+    status, *totals = step(z, t, w, np.empty(100))
     assert status == 0
-    assert total == pytest.approx((fl.Huber().gradient(z, t, reduction="sum") ** 2).sum())
+    for total, weight in zip(totals, (w, None), strict=True):
+        expected = (fl.Huber().gradient(z, t, sample_weight=weight, reduction="sum") ** 2).sum()
+        assert total == pytest.approx(expected)
+    w[3] = -1.0
+    assert step(z, t, w, np.empty(100))[0] == -4
 
 
 @pytest.mark.parametrize("loss", [fl.CoxPH(), fl.GroupSoftmax()], ids=repr)
