@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _call
+from . import _call, _parameters
 from ._kernels import get_num_threads
 from ._threads import num_threads
-from .multiclass import CrossEntropy
+from .multiclass import CrossEntropy, Focal
+from .rowwise import sigmoid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike
 
 __all__ = ["linear_cross_entropy", "linear_cross_entropy_value_and_gradient"]
@@ -22,9 +25,13 @@ __all__ = ["linear_cross_entropy", "linear_cross_entropy_value_and_gradient"]
 # takes the time; few classes get a block that stays in cache. These follow from shapes alone, and so do the results.
 BLOCK_BYTES = 4 << 20
 BLOCK_ROWS = 512
-MAX_BLOCK_BYTES = 128 << 20
-# What a block adds to the weight's gradient is computed for this many bytes of classes at a time.
-PART_BYTES = 8 << 20
+MAX_BLOCK_BYTES = 56 << 20
+# The products go through the classes in parts, of which the weights take so many bytes.
+PART_BYTES = 4 << 20
+# What a block adds to the weights' gradient is computed for so many bytes at a time, which stay in cache.
+SUM_BYTES = 1 << 20
+# So many bytes of rows have their loss at a time, in cache, where all their classes lie together.
+ROW_BYTES = 1 << 20
 # A softmax takes about as long as a few products per logit. With so many features for each thread it is less than a
 # tenth of the work, and more than one thread would only be in the way of those of BLAS, which spin between products.
 FEATURES_PER_THREAD = 64
@@ -40,6 +47,8 @@ def linear_cross_entropy(
     class_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
+    gamma: float = 0.0,
+    softcap: float | None = None,
     reduction: str = "mean",
 ) -> Any:
     """
@@ -50,7 +59,7 @@ def linear_cross_entropy(
         z_ik = sum_j x_ij weight_kj + bias_k
         value_i = -log softmax(z_i)_{y_i}
 
-    `CrossEntropy` has the formula with all options.
+    `CrossEntropy` and, with `gamma`, `Focal` have the formulas with all options.
 
     Parameters
     ----------
@@ -70,6 +79,11 @@ def linear_cross_entropy(
         The share of the target that is spread evenly over all classes; in [0, 1].
     ignore_index : int, optional
         Rows with this index as target count nowhere, and cost nothing.
+    gamma : float, default 0.0
+        That of the focal loss, which takes the place of the cross-entropy if it is > 0; finite and >= 0.
+    softcap : float, optional
+        A bound c of the logits, which are ``c tanh(z / c)`` then; finite and > 0. What the bias masks with -inf has
+        the logit -c.
     reduction : {"mean", "sum", "none"}, default "mean"
         sum(w l) / sum(w), sum(w l), or the array w l, where w is the sample weight times the class weight.
 
@@ -98,7 +112,7 @@ def linear_cross_entropy(
     >>> [round(value, 12) for value in values.tolist()]
     [1.098612288668, 0.239544766222]
     """
-    options = (sample_weight, class_weight, label_smoothing, ignore_index)
+    options = (sample_weight, class_weight, label_smoothing, ignore_index, gamma, softcap)
     value, _ = _evaluate(x, weight, target, bias, *options, reduction, with_gradient=False)
     return value
 
@@ -113,12 +127,14 @@ def linear_cross_entropy_value_and_gradient(
     class_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
+    gamma: float = 0.0,
+    softcap: float | None = None,
     reduction: str = "mean",
 ) -> tuple[Any, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
     """
     Value and gradients of `linear_cross_entropy` with respect to `x`, `weight` and `bias`, in one pass.
 
-    With G the derivative of the reduced value by the logits, of shape (n, K):
+    With G the derivative of the reduced value by z, of shape (n, K):
 
         grad_x = G weight
         grad_weight = G^T x
@@ -142,6 +158,11 @@ def linear_cross_entropy_value_and_gradient(
         The share of the target that is spread evenly over all classes; in [0, 1].
     ignore_index : int, optional
         Rows with this index as target count nowhere, and cost nothing.
+    gamma : float, default 0.0
+        That of the focal loss, which takes the place of the cross-entropy if it is > 0; finite and >= 0.
+    softcap : float, optional
+        A bound c of the logits, which are ``c tanh(z / c)`` then; finite and > 0. What the bias masks with -inf has
+        the logit -c.
     reduction : {"mean", "sum", "none"}, default "mean"
         sum(w l) / sum(w), sum(w l), or the array w l, where w is the sample weight times the class weight. The
         gradients under "none" are those of the sum.
@@ -168,18 +189,21 @@ def linear_cross_entropy_value_and_gradient(
 
     Notes
     -----
-    **Memory.** Besides the results: one buffer for the logits of a block of rows, 512 rows or 4 MB, whichever is more,
-    but no more than 128 MB or one row; at most 8 MB (or one row of `weight`) for parts of ``grad_weight``; and a few
-    numbers per row. The gradient replaces the logits in their buffer. A `weight` that is not of the dtype of
-    the computation, or in neither C nor F order, is copied as a whole; `x` never is, unless it holds integers.
+    **Memory.** Besides the results at most 64 MB for up to 250,000 classes and 1024 features: the logits of a block of
+    rows (512 rows or 4 MB, whichever is more, but no more than 56 MB, or one row), two parts of `weight` or its
+    gradient (5 MB, or one row), 1 MB of rows (or one, with `softcap` three) that have their loss, the features of a
+    block three times, and a few numbers per row. The first block may have as many rows as there are features, 4 MB of
+    them: its logits, and then their gradient, lie where the weights' gradient will be. `weight` is copied by parts
+    where it is not of the dtype of the computation, or in neither C nor F order. The gradient of a float16 or bfloat16
+    `weight` is added up in float32 before it is rounded.
 
     **dtypes.** All is computed in float64 if `x`, `weight` or `bias` is float64 or of integers, else in float32:
     float16 and bfloat16 are read as float32, and their gradients are rounded once, at the end.
 
     **Accuracy.** The value is summed in double precision. ``grad_weight`` is added up over the blocks in the dtype of
-    the computation: n / 512 additions for many classes, after sums over the rows of a block, which BLAS takes. So for
-    float32 its error is about that of one matrix product of the same size. ``grad_bias`` is added up over the blocks in
-    double precision.
+    the computation, after sums over the rows of a block, which BLAS takes; ``grad_x`` over the parts of the classes. So
+    for float32 their errors are about those of one matrix product of the same size. ``grad_bias`` is added up over the
+    blocks in double precision.
 
     **Threads.** The products use the threads of NumPy's BLAS. The softmax uses fastloss's, or only one where it is a
     small part of the work (d >= 64 per thread). The results are the same bits for the same BLAS, shapes and memory
@@ -190,6 +214,9 @@ def linear_cross_entropy_value_and_gradient(
     E. Wijmans et al., "Cut your losses in large-vocabulary language models", https://arxiv.org/abs/2411.09009
 
     P.-L. Hsu et al., "Liger Kernel: efficient Triton kernels for LLM training", https://arxiv.org/abs/2410.10989
+
+    Gemma Team, "Gemma 2: improving open language models at a practical size", https://arxiv.org/abs/2408.00118, for
+    `softcap`.
 
     Examples
     --------
@@ -204,7 +231,7 @@ def linear_cross_entropy_value_and_gradient(
     >>> grad_bias is None
     True
     """
-    options = (sample_weight, class_weight, label_smoothing, ignore_index)
+    options = (sample_weight, class_weight, label_smoothing, ignore_index, gamma, softcap)
     value, gradients = _evaluate(x, weight, target, bias, *options, reduction, with_gradient=True)
     return value, gradients
 
@@ -218,10 +245,14 @@ def _evaluate(
     class_weight: ArrayLike | None,
     label_smoothing: float,
     ignore_index: int | None,
+    gamma: float,
+    softcap: float | None,
     reduction: str,
     with_gradient: bool,
 ) -> Any:
     _call.check_choice("reduction", reduction, _call.REDUCTIONS)
+    gamma = _parameters.real("gamma", gamma, ">= 0")
+    cap = None if softcap is None else _parameters.real("softcap", softcap, "> 0")
     options = CrossEntropy(class_weight, label_smoothing, ignore_index).parameters
     features, weights, biases = _matrices(x, weight, bias)
     n_rows, n_classes = len(features), len(weights)
@@ -245,8 +276,8 @@ def _evaluate(
     if rows is not None:
         t, w = t[rows], None if w is None else w[rows]
     divisor = 1.0 if reduction != "mean" else float(np.sum(row_weight))
-    loss = CrossEntropy(of_class, smoothing)
-    sums = _Blocks(features, weights, biases, rows, None if divisor == 0 else 1 / divisor, with_gradient)
+    loss = Focal(gamma, of_class, smoothing) if gamma else CrossEntropy(of_class, smoothing)
+    sums = _Blocks(features, weights, biases, rows, cap, None if divisor == 0 else 1 / divisor, with_gradient)
     # A small share of the time, or else as any other large call.
     one_thread = features.shape[1] >= FEATURES_PER_THREAD * get_num_threads()
     # nan and inf among the logits are no more worth a warning than they are in `cross_entropy`.
@@ -261,7 +292,12 @@ def _evaluate(
 
 
 class _Blocks:
-    """The sums over blocks of rows, of which only one has its logits at a time."""
+    """
+    The sums over blocks of rows, of which only one has its logits at a time.
+
+    Logits and weights go through the products in parts of the classes: `logits[k]` are those of part k, an array of its
+    own without gaps, so that those of the first block can lie where the weights' gradient of that part will be.
+    """
 
     def __init__(
         self,
@@ -269,86 +305,144 @@ class _Blocks:
         weight: np.ndarray,
         bias: np.ndarray | None,
         rows: np.ndarray | None,
+        cap: float | None,
         scale: float | None,
         with_gradient: bool,
     ) -> None:
         """`rows`: those that count, None for all. `scale`: the factor of gradients, None where nothing counts."""
-        self.x, self.rows, self.scale = x, rows, scale
+        self.x, self.weight, self.rows, self.cap, self.scale = x, weight, rows, cap, scale
         arrays = (x, weight) if bias is None else (x, weight, bias)
         self.dtype = np.dtype(np.float64 if any(array.dtype.char == "d" for array in arrays) else np.float32)
-        self.weight = _for_product(weight, self.dtype)
         self.bias = None if bias is None else bias.astype(self.dtype, copy=False)
         self.dtypes = [array.dtype.newbyteorder("=") for array in arrays]
         self.with_gradient = with_gradient
         n_classes, n_features = weight.shape
-        self.classes_per_part = max(1, PART_BYTES // max(1, n_features * self.dtype.itemsize))
+        step = max(1, PART_BYTES // max(1, n_features * self.dtype.itemsize))
+        self.parts = [slice(first, min(first + step, n_classes)) for first in range(0, n_classes, step)]
         if with_gradient:
             self.grad_x = np.zeros(x.shape, self.dtypes[0])
-            self.grad_weight: np.ndarray | None = None
+            self.grad_weight = np.empty(weight.shape, self.dtype)
             self.grad_bias = np.zeros(n_classes)
+            self.is_first = True
 
-    def run(self, loss: CrossEntropy, t: np.ndarray, w: np.ndarray | None, reduction: str) -> Any:
+    def run(self, loss: Any, t: np.ndarray, w: np.ndarray | None, reduction: str) -> Any:
         """Return the sum of the values, or the values, and leave the gradients' sums behind."""
-        n_classes = len(self.weight)
-        size = min(len(t), _rows_of_block(n_classes, self.dtype.itemsize))
-        logits_of_block = np.empty((size, n_classes), self.dtype)
+        n_classes, n_features = self.weight.shape
+        size = _rows_of_block(n_classes, self.dtype.itemsize)
         values = np.zeros(len(self.x), self.dtypes[0]) if reduction == "none" else None
-        total = 0.0
-        for start in range(0, len(t), max(size, 1)):
-            part: Any = slice(start, min(start + size, len(t)))
-            chosen = part if self.rows is None else self.rows[part]
+        first_size = min(n_features, PART_BYTES // max(1, n_features * self.dtype.itemsize))
+        total, start, buffer = 0.0, 0, None
+        while start < len(t):
+            within = self.with_gradient and start == 0 and first_size > size and self.scale is not None
+            stop = min(start + (first_size if within else size), len(t))
+            block: Any = slice(start, stop)
+            chosen = block if self.rows is None else self.rows[block]
             x = np.require(self.x[chosen], self.dtype, ["C", "A"])
-            logits = logits_of_block[: len(x)]
-            np.matmul(x, self.weight.T, out=logits)
-            if self.bias is not None:
-                logits += self.bias
-            w_part = None if w is None else w[part]
-            if self.with_gradient:
-                value, _ = loss.value_and_gradient(
-                    logits, t[part], sample_weight=w_part, reduction=reduction, gradient_out=logits
-                )
-                self.add_gradients(logits, x, chosen)
+            if within:
+                logits = [
+                    self.grad_weight[part].reshape(-1)[: len(x) * (part.stop - part.start)].reshape(len(x), -1)
+                    for part in self.parts
+                ]
             else:
-                value = loss(logits, t[part], sample_weight=w_part, reduction=reduction)
-            if values is None:
-                total += value
-            else:
-                values[chosen] = value
+                if buffer is None:
+                    buffer = np.empty(min(size, len(t) - start) * n_classes, self.dtype)
+                logits = [buffer[len(x) * part.start : len(x) * part.stop].reshape(len(x), -1) for part in self.parts]
+            for part, each in zip(self.parts, logits, strict=True):
+                np.matmul(x, _for_product(self.weight[part], self.dtype).T, out=each)
+                if self.bias is not None:
+                    each += self.bias[part]
+            for rows, value in self.losses(loss, logits, t[block], None if w is None else w[block], reduction):
+                at = slice(start + rows.start, start + rows.stop)
+                if values is None:
+                    total += value
+                else:
+                    values[at if self.rows is None else self.rows[at]] = value
+            if self.with_gradient and self.scale is not None:
+                self.add_gradients(logits, x, chosen, within)
+            start = stop
         return total if values is None else values
 
-    def add_gradients(self, gradient: np.ndarray, x: np.ndarray, chosen: Any) -> None:
-        """Add what a block of rows adds; `gradient` is by its logits."""
-        if self.scale is None:
-            return
+    def losses(
+        self, loss: Any, logits: list[np.ndarray], t: np.ndarray, w: np.ndarray | None, reduction: str
+    ) -> Iterator[tuple[slice, Any]]:
+        """Yield rows and their losses; the gradient takes the place of the logits."""
+        n_rows, n_classes = len(t), len(self.weight)
+        in_pieces = len(logits) > 1
+        step = n_rows
+        if in_pieces or self.cap is not None:
+            step = min(n_rows, max(1, ROW_BYTES // (n_classes * self.dtype.itemsize)))
+        together = np.empty((step, n_classes), self.dtype) if in_pieces else None
+        slope = np.empty((step, n_classes), self.dtype) if self.cap is not None else None
+        for first in range(0, n_rows, step):
+            rows = slice(first, min(first + step, n_rows))
+            if together is None:
+                z = logits[0][rows]
+            else:
+                z = np.concatenate([each[rows] for each in logits], axis=1, out=together[: rows.stop - first])
+            u = None
+            if self.cap is not None and slope is not None:
+                u = slope[: len(z)]
+                _cap(z, self.cap, u)
+            weights = None if w is None else w[rows]
+            if not self.with_gradient:
+                yield rows, loss(z, t[rows], sample_weight=weights, reduction=reduction)
+                continue
+            value, _ = loss.value_and_gradient(z, t[rows], sample_weight=weights, reduction=reduction, gradient_out=z)
+            if u is not None:
+                z *= u
+            if together is not None:
+                for part, each in zip(self.parts, logits, strict=True):
+                    each[rows] = z[:, part]
+            yield rows, value
+
+    def add_gradients(self, gradient: list[np.ndarray], x: np.ndarray, chosen: Any, within: bool) -> None:
+        """Add what a block of rows adds. `within`: its gradient by the logits lies in that of the weights."""
         scale = self.dtype.type(self.scale)
-        grad_x = np.matmul(gradient, self.weight)
+        grad_x = np.zeros(x.shape, self.dtype)
+        # Scaling the few features of a block is cheaper than scaling the weights' gradient.
+        scaled = x * scale
+        n_added = max(1, SUM_BYTES // max(1, x.shape[1] * self.dtype.itemsize))
+        for part, each in zip(self.parts, gradient, strict=True):
+            grad_x += np.matmul(each, _for_product(self.weight[part], self.dtype))
+            if self.bias is not None:
+                self.grad_bias[part] += np.add.reduce(each, axis=0)
+            if self.is_first:
+                np.matmul((each.copy() if within else each).T, scaled, out=self.grad_weight[part])
+            else:
+                for first in range(part.start, part.stop, n_added):
+                    added = slice(first, min(first + n_added, part.stop))
+                    of_part = slice(added.start - part.start, added.stop - part.start)
+                    self.grad_weight[added] += np.matmul(each[:, of_part].T, scaled)
         grad_x *= scale
         self.grad_x[chosen] = grad_x
-        if self.bias is not None:
-            self.grad_bias += np.add.reduce(gradient, axis=0)
-        # Scaling the few features of a block is cheaper than scaling the weights' gradient.
-        x = x * scale
-        is_first = self.grad_weight is None
-        if self.grad_weight is None:
-            self.grad_weight = np.empty(self.weight.shape, self.dtype)
-        for first in range(0, len(self.weight), self.classes_per_part):
-            part = slice(first, first + self.classes_per_part)
-            if is_first:
-                np.matmul(gradient[:, part].T, x, out=self.grad_weight[part])
-            else:
-                self.grad_weight[part] += np.matmul(gradient[:, part].T, x)
+        self.is_first = False
 
     def gradients(self) -> Any:
         if not self.with_gradient:
             return None
-        grad_weight = self.grad_weight
-        if grad_weight is None:
-            grad_weight = np.zeros(self.weight.shape, self.dtype)
+        if self.is_first:
+            self.grad_weight[...] = 0
         grad_bias = None
         if self.bias is not None:
             self.grad_bias *= 0.0 if self.scale is None else self.scale
             grad_bias = self.grad_bias.astype(self.dtypes[2], copy=False)
-        return self.grad_x, grad_weight.astype(self.dtypes[1], copy=False), grad_bias
+        return self.grad_x, self.grad_weight.astype(self.dtypes[1], copy=False), grad_bias
+
+
+def _cap(z: np.ndarray, cap: float, slope: np.ndarray) -> None:
+    """
+    Put c tanh(z / c) in the place of z, and its derivative into `slope`.
+
+    The derivative is 4 s (1 - s) with s = sigmoid(-2 abs(z) / c) <= 1 / 2: 1 - tanh^2 would lose all digits at the cap.
+    """
+    np.abs(z, out=slope)
+    slope *= z.dtype.type(-2 / cap)
+    sigmoid(slope, out=slope)
+    z *= z.dtype.type(1 / cap)
+    np.tanh(z, out=z)
+    z *= z.dtype.type(cap)
+    slope -= slope * slope
+    slope *= 4
 
 
 def _rows_of_block(n_classes: int, itemsize: int) -> int:

@@ -59,6 +59,7 @@ __all__ = [
     "jaccard",
     "kl_divergence",
     "laplace_nll",
+    "linear_cross_entropy",
     "log_cosh",
     "log_normal_crps",
     "log_normal_nll",
@@ -363,6 +364,39 @@ def poly1(logits: ArrayLike, target: ArrayLike, epsilon: float = 1.0, axis: int 
     tp = t * p
     hessian = total * p * rest - epsilon * (p**2 * _others(tp) + tp * rest**2)
     return _rows(value, gradient, hessian, counts, axis)
+
+
+@np.errstate(all="ignore")
+def linear_cross_entropy(
+    x: ArrayLike,
+    weight: ArrayLike,
+    target: ArrayLike,
+    bias: ArrayLike | None = None,
+    class_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    gamma: float = 0.0,
+    softcap: float | None = None,
+) -> _Twin:
+    """Focal loss (``gamma = 0``: cross-entropy) of the logits ``z = x @ weight.T + bias`` of a linear layer.
+
+    With ``softcap = c`` the logits are ``u = c tanh(z / c)``, with ``u' = 1 - tanh^2`` and ``u'' = -2 u' tanh / c``.
+    Gradient ``G`` and Hessian are those by ``z``; ``G @ weight``, ``G.T @ x`` and ``G.sum(axis=0)`` are those of the
+    sum by `x`, `weight` and `bias`.
+
+    Examples
+    --------
+    >>> from fastloss import reference
+    >>> value, gradient, hessian = reference.linear_cross_entropy([[1.0]], [[0.0], [0.0]], [1])
+    >>> value, gradient, hessian
+    (array([0.69314718]), array([[ 0.5, -0.5]]), array([[0.25, 0.25]]))
+    """
+    z = _real(x) @ _real(weight).T + (0.0 if bias is None else _real(bias))
+    if softcap is None:
+        return focal(z, target, gamma, class_weight, label_smoothing, ignore_index)
+    tanh, slope = np.tanh(z / softcap), np.cosh(z / softcap) ** -2.0
+    value, g, h = focal(softcap * tanh, target, gamma, class_weight, label_smoothing, ignore_index)
+    return value, slope * g, slope**2 * h - 2 * slope * tanh / softcap * g
 
 
 @np.errstate(all="ignore")

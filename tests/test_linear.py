@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss import linear
+from fastloss import linear, reference
 
 N_CLASSES, N_FEATURES = 7, 5
 OPTIONS = {
@@ -16,7 +16,10 @@ OPTIONS = {
     "class weights": {"class_weight": np.linspace(0, 3, N_CLASSES)},
     "smoothing": {"label_smoothing": 0.2},
     "ignored": {"ignore_index": 3},
+    "focal": {"gamma": 2.0},
+    "cap": {"softcap": 1.5},
     "all": {"class_weight": np.linspace(0, 3, N_CLASSES), "label_smoothing": 0.2, "ignore_index": -1},
+    "all and cap": {"gamma": 1.5, "softcap": 4.0, "class_weight": np.linspace(0, 3, N_CLASSES), "label_smoothing": 0.2},
 }
 
 with_options = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
@@ -27,13 +30,15 @@ functions = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(params=["one block", "many blocks"])
+@pytest.fixture(params=["one block", "many blocks", "a large first block"])
 def blocks(request, monkeypatch):
-    """Blocks of 16 rows, and the weight's gradient in parts of 3 classes, make small problems like large ones."""
-    if request.param == "many blocks":
+    """Blocks of 16 or 2 rows, and parts of 3 classes (3 rows come first), make small problems like large ones."""
+    if request.param != "one block":
         monkeypatch.setattr(linear, "BLOCK_BYTES", 0)
-        monkeypatch.setattr(linear, "BLOCK_ROWS", 16)
+        monkeypatch.setattr(linear, "BLOCK_ROWS", 16 if request.param == "many blocks" else 2)
         monkeypatch.setattr(linear, "PART_BYTES", 3 * N_FEATURES * 8)
+        monkeypatch.setattr(linear, "SUM_BYTES", 2 * N_FEATURES * 8)
+        monkeypatch.setattr(linear, "ROW_BYTES", 2 * N_CLASSES * 8)
         monkeypatch.setattr(linear, "FEATURES_PER_THREAD", 1000)
     return request.param
 
@@ -51,12 +56,17 @@ def draw_weight(n_rows=100):
 
 
 def expected(x, weight, target, bias, *, sample_weight=None, reduction="mean", **options):
-    """The same in float64, through the whole logits."""
+    """The reference of each row, which is in float64, reduced."""
+    value, g, _ = reference.linear_cross_entropy(x, weight, target, bias, **options)
+    w = np.ones(len(value)) if sample_weight is None else np.asarray(sample_weight, float)
+    value, g = np.where(w == 0, 0, w * value), np.where(w == 0, 0, (w * g.T)).T
+    if reduction != "none":
+        value = value.sum()
+    if reduction == "mean":
+        of_class, ignored = options.get("class_weight"), options.get("ignore_index")
+        counts = w * (target != ignored) * (1 if of_class is None else np.asarray(of_class)[target])
+        value, g = value / counts.sum(), g / counts.sum()
     x, weight = np.asarray(x, float), np.asarray(weight, float)
-    logits = x @ weight.T + (0.0 if bias is None else np.asarray(bias, float))
-    value, g = fl.CrossEntropy(**options).value_and_gradient(
-        logits, target, sample_weight=sample_weight, reduction=reduction
-    )
     return value, (g @ weight, g.T @ x, None if bias is None else g.sum(axis=0))
 
 
@@ -120,9 +130,10 @@ def test_ends_of_blocks(n_rows, blocks):
     assert_results(found, expected(x, weight, target, bias), np.float64)
 
 
-def test_derivatives_by_differences():
+@pytest.mark.parametrize("more", [{}, {"softcap": 2.0}, {"gamma": 1.5, "softcap": 3.0}], ids=repr)
+def test_derivatives_by_differences(more):
     x, weight, target, bias = draw(40)
-    options = {"label_smoothing": 0.1, "sample_weight": draw_weight(40)}
+    options = {"label_smoothing": 0.1, "sample_weight": draw_weight(40), **more}
     _, gradients = linear.linear_cross_entropy_value_and_gradient(x, weight, target, bias, **options)
     rng = np.random.default_rng(2)
     step = 1e-3
@@ -182,17 +193,38 @@ def test_same_bits_for_any_number_of_threads(blocks):
 # ----------------------------------------------------------------------------------------------------- dtypes
 
 
-def test_half_precision_is_computed_in_float32(half, blocks):
+@pytest.mark.parametrize("options", [{}, {"gamma": 2.0, "softcap": 3.0}], ids=repr)
+def test_half_precision_is_computed_in_float32(half, blocks, options):
     x, weight, target, bias = (array.astype(half) if array.dtype.kind == "f" else array for array in draw())
-    value, gradients = linear.linear_cross_entropy_value_and_gradient(x, weight, target, bias)
+    value, gradients = linear.linear_cross_entropy_value_and_gradient(x, weight, target, bias, **options)
     wide = [array.astype(np.float32) for array in (x, weight, bias)]
-    same_value, same_gradients = linear.linear_cross_entropy_value_and_gradient(*wide[:2], target, wide[2])
+    same_value, same_gradients = linear.linear_cross_entropy_value_and_gradient(*wide[:2], target, wide[2], **options)
     assert value == same_value
     for gradient, same in zip(gradients, same_gradients, strict=True):
         assert gradient.dtype == half
         assert cases.same_bits(gradient, same.astype(half))
-    values = linear.linear_cross_entropy(x, weight, target, bias, reduction="none")
+    values = linear.linear_cross_entropy(x, weight, target, bias, reduction="none", **options)
     assert values.dtype == half
+
+
+def test_derivatives_of_a_cap_keep_their_digits(dtype):
+    """Where tanh is 1, and where it is its argument."""
+    z = np.array([-1e3, -60.0, -8.0, -1e-3, 0.0, 1e-30, 0.5, 20.0, 80.0, np.inf], dtype)
+    slope, capped = np.empty_like(z), z.copy()
+    linear._cap(capped, 5.0, slope)
+    exact = z.astype(np.float64) / 5
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(capped, 5 * np.tanh(exact), rtol=8 * eps)
+    e = np.exp(-2 * np.abs(exact))
+    # What exp makes of the rounding of its argument.
+    np.testing.assert_allclose(slope[1:], (4 * e / (1 + e) ** 2)[1:], rtol=40 * eps)
+    assert slope[0] == pytest.approx(0, abs=1e-170)
+
+
+def test_a_cap_far_away_is_none():
+    x, weight, target, bias = draw()
+    found = linear.linear_cross_entropy_value_and_gradient(x, weight, target, bias, softcap=1e9)
+    assert_results(found, expected(x, weight, target, bias), np.float64)
 
 
 @pytest.mark.parametrize("wide", [0, 1, 3])
@@ -351,6 +383,23 @@ def test_memory_is_bounded(n_rows):
     assert peak < block + part + results + 64 * n_rows + 3 * 512 * n_features * 4 + (1 << 20)
 
 
+@pytest.mark.parametrize(("kind", "options"), [("float32", {}), ("float16", {"softcap": 30.0})])
+def test_a_large_vocabulary_takes_64_mb(kind, options):
+    """The first block in the place of the weights' gradient, the others in a buffer."""
+    n_rows, n_classes, n_features = 200, 131_072, 128
+    assert linear._rows_of_block(n_classes, 4) < n_features
+    x, weight, target, _ = draw(n_rows, np.float32, n_classes, n_features)
+    x, weight = x.astype(kind), (0.1 * weight).astype(kind)
+    tracemalloc.start()
+    try:
+        _, (_, grad_weight, _) = linear.linear_cross_entropy_value_and_gradient(x, weight, target, **options)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    results = grad_weight.nbytes + (weight.size * 4 if kind == "float16" else 0)
+    assert peak < results + (64 << 20)
+
+
 def test_blocks_are_bounded():
     for n_classes in (1, 2, 1000, 50_000, 10**6, 10**8):
         for itemsize in (4, 8):
@@ -391,6 +440,9 @@ BAD = {
     "class weight negative": (ValueError, r"^class_weight\[0\]", {"class_weight": [-1.0, 1, 1, 1, 1]}),
     "smoothing": (ValueError, r"^label_smoothing", {"label_smoothing": 2.0}),
     "ignored": (TypeError, r"^ignore_index", {"ignore_index": 0.5}),
+    "gamma": (ValueError, r"^gamma must be finite and >= 0, got -1", {"gamma": -1}),
+    "cap": (ValueError, r"^softcap must be finite and > 0, got 0", {"softcap": 0}),
+    "cap of words": (TypeError, r"^softcap must be a real number", {"softcap": "30"}),
     "reduction": (ValueError, r"^reduction must be", {"reduction": "average"}),
 }
 
@@ -440,7 +492,18 @@ def test_agrees_with_torch(dtype, options, reduction):
     if "class_weight" in theirs:
         theirs["weight"] = torch.tensor(theirs.pop("class_weight").astype(dtype))
     logits = torch.nn.functional.linear(*leaves)
-    value = torch.nn.functional.cross_entropy(logits, torch.tensor(target), reduction=reduction, **theirs)
+    gamma, cap = theirs.pop("gamma", None), theirs.pop("softcap", None)
+    if cap is not None:
+        logits = cap * torch.tanh(logits / cap)
+    if gamma is None:
+        value = torch.nn.functional.cross_entropy(logits, torch.tensor(target), reduction=reduction, **theirs)
+    else:
+        hard = torch.nn.functional.one_hot(torch.tensor(target), N_CLASSES).to(logits)
+        of_class, smoothing = theirs.get("weight", torch.ones_like(hard[0])), theirs.get("label_smoothing", 0.0)
+        log_p = torch.log_softmax(logits, dim=1)
+        terms = of_class * ((1 - smoothing) * hard + smoothing / N_CLASSES) * (1 - log_p.exp()) ** gamma * -log_p
+        value = terms.sum() / of_class[target].sum() if reduction == "mean" else terms.sum(dim=1)
+        value = value.sum() if reduction == "sum" else value
     value.sum().backward()
     exact = value.detach().numpy(), tuple(leaf.grad.numpy() for leaf in leaves)
     found = linear.linear_cross_entropy_value_and_gradient(x, weight, target, bias, reduction=reduction, **options)
