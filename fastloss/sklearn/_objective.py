@@ -192,6 +192,11 @@ def _with_zero(z: np.ndarray) -> np.ndarray:
     return both
 
 
+def _with_offset(scores: Scores, offset: np.ndarray | None) -> Scores:
+    scores.offset = offset
+    return scores
+
+
 class Kinks(Scores):
     """
     A pointwise loss that is a sum of absolute values and a linear function, with its kinks rounded.
@@ -239,6 +244,12 @@ class Kinks(Scores):
         # A hinge loss; for two classes MulticlassHinge is one, with its own margin.
         margin = t.dtype.type(loss.parameters.get("margin", 1.0))
         return [(margin, t / 2), (-margin, (1 - t) / 2)], 0.5 - t, margin / 2
+
+    @property
+    def exact(self) -> Scores:
+        """The loss itself, which has no curvature."""
+        scores: Any = OneAgainstRest if self.one_hot else TwoClasses if self.loss.kind == "rowwise" else Scores
+        return _with_offset(scores(self.loss, self.target, self.weight, self.n_outputs), self.offset)
 
     def value_and_gradient(self, z: np.ndarray, rows: slice, out: np.ndarray) -> float:
         """Those of the rounded loss."""
@@ -388,6 +399,11 @@ class RankKinks(Rows):
     ) -> None:
         super().__init__(loss, target, weight, n_outputs)
         self.width, self.spread, self.entropy = width, spread, fl.CrossEntropy()
+
+    @property
+    def exact(self) -> Scores:
+        """The loss itself, which has no curvature."""
+        return _with_offset(Rows(self.loss, self.target, self.weight, self.n_outputs), self.offset)
 
     def _shifted(self, z: np.ndarray, rows: slice) -> np.ndarray:
         shifted: np.ndarray = (z + z.dtype.type(self.loss.parameters["margin"])) / z.dtype.type(self.width)

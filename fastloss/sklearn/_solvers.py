@@ -680,7 +680,9 @@ def _of_few_rows(
     end = np.column_stack([columns.coordinates(moved, 0.0)[0], fit.theta[:, other.n_features :]])
     if mean.fit_intercept:
         end[:, -1] += intercept
-    objective = problem.objective(mean.with_scores(problem.stages[-1][0]), tol, abs(scale))
+    scores: Any = problem.stages[-1][0]
+    # What rounds the kinks is not in the value that there is.
+    objective = problem.objective(mean.with_scores(scores.exact if problem.rounded else scores), tol, abs(scale))
     value, gradient = objective.smooth(end)
     gap = fit.gap + max(value - fit.value, 0.0)
     if not problem.rounded:
