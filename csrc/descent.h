@@ -128,6 +128,72 @@ static double descend(fl_descent *d)
     return largest;
 }
 
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+    return *state = x;
+}
+
+static void add_column(column c, double step, double *to)
+{
+    ptrdiff_t i = 0;
+    if (c.row) {
+        for (; i < c.n; i++) to[c.row[i]] += step * c.x[i];
+        return;
+    }
+    for (; i + WIDTH <= c.n; i += WIDTH) store(to + i, fmadd(splat(step), load(c.x + i), load(to + i)));
+    for (; i < c.n; i++) to[i] += step * c.x[i];
+}
+
+/* Rows with the loss max_u u (z - kink) - flat |u| over low <= u <= high, an interval about 0. In rounds over them, each in a
+ * random order, every dual u goes to where the dual problem's value is largest, and coefficients
+ *
+ *     -sum_i u_i (x_i - centre) / l2     and the constant     c - sum_i u_i / of_constant
+ *
+ * follow. Rows at an end that the slope pushes against by more than all others moved in the round before are put away (Hsieh et
+ * al. 2008). Returns the largest slope of the last round that was left. */
+static double ascend(fl_ascent *a, int rounds)
+{
+    double largest = 0, away = __builtin_inf();
+    a->x.which = a->order;
+    for (int round = 0; round < rounds; round++) {
+        double before = away;
+        largest = 0, away = 0;
+        for (ptrdiff_t k = 0; k < a->n_moving; k++) {
+            ptrdiff_t other = k + (ptrdiff_t)(next_random(&a->state) % (uint64_t)(a->n_moving - k));
+            int64_t i = a->order[other];
+            a->order[other] = a->order[k], a->order[k] = i;
+            column c = column_of(&a->x, k);
+            double u = a->dual[i], along = a->along ? a->along[i] : 0, curvature = a->curvature[i];
+            double z = product(c, a->coef) - a->centre + a->sum / a->l2 * (along - a->of_centre);
+            double slope = z + a->constant - a->sum / a->of_constant - a->kink[i];
+            double free = u * curvature + slope, size = __builtin_fabs(free) - a->flat;
+            double end = size > 0 ? __builtin_copysign(size, free) / curvature : 0;
+            int beyond = end >= a->high[i] ? end > a->high[i] : end < a->low[i];
+            end = end > a->high[i] ? a->high[i] : end < a->low[i] ? a->low[i] : end;
+            double step = end - u;
+            if (step == 0) {
+                double excess = free - u * curvature - (u > 0 ? a->flat : -a->flat);
+                if (beyond && __builtin_fabs(excess) > before) {
+                    a->order[k] = a->order[--a->n_moving], a->order[a->n_moving] = i;
+                    k--;
+                }
+                continue;
+            }
+            double moved = __builtin_fabs(step) * curvature;
+            largest = moved > largest ? moved : largest;
+            a->dual[i] = end;
+            a->sum += step;
+            a->centre -= step / a->l2 * along;
+            add_column(c, -step / a->l2, a->coef);
+        }
+        away = largest;
+        if (largest <= a->bound) break;
+    }
+    return largest;
+}
+
 /* Rows of a compressed matrix, columns here: adds sum_i h_i x_ij x_ik to out, of `width` numbers a line, for each pair of j and k
  * once. */
 static void add_squares(const fl_columns *all, const double *h, double *out, ptrdiff_t width)

@@ -154,12 +154,29 @@ typedef struct fl_descent {
     double shift, total; /* total: the sum of h; 0 where there is no constant */
 } fl_descent;
 
+/* Rounds of dual coordinate ascent (descent.h): x has the rows of X, `which` of them in an order of its own. */
+typedef struct fl_ascent {
+    fl_columns x;
+    int64_t *order; /* the rows, those that still move first */
+    ptrdiff_t n_moving;
+    const double *low, *high, *kink, *curvature; /* of each row */
+    const double *along; /* products with the centre, or NULL */
+    double *dual, *coef;
+    double flat; /* half the width between two kinks of a row */
+    double l2, of_constant; /* what curves coefficients and the constant */
+    double constant, sum, centre; /* the constant at sum 0; the sum of the duals; coef times the centre */
+    double of_centre; /* the centre times itself */
+    double bound; /* what ends the rounds */
+    uint64_t state; /* of random numbers */
+} fl_ascent;
+
 typedef struct fl_column_kernels {
     void (*products)(const fl_columns *x, const double *v, double *out);
     void (*moments)(const fl_columns *x, const double *h, double *sum, double *square);
     void (*scores)(const fl_columns *x, const double *coef, double *z);
     double (*descend)(fl_descent *descent);
     void (*add_squares)(const fl_columns *x, const double *h, double *out, ptrdiff_t width);
+    double (*ascend)(fl_ascent *ascent, int rounds);
 } fl_column_kernels;
 
 /* All kernels of one instruction set and one real type. */

@@ -625,6 +625,17 @@ class Columns:
         total: float,
     ) -> tuple[float, float]: ...
     def add_squares(self, h: _Array, first: int, out: _Array) -> None: ...
+    def ascend(
+        self,
+        order: _Array,
+        n_moving: int,
+        of_rows: _Array,
+        dual: _Array,
+        coef: _Array,
+        state: _Array,
+        rounds: int,
+        seed: int,
+    ) -> tuple[float, int]: ...
 
 def row_function(name: str, x: ArrayLike, axis: int, out: _Array | None) -> Any: ...
 def unary(name: str, x: ArrayLike, out: _Array | None) -> Any: ...

@@ -137,12 +137,27 @@ cdef extern from "fastloss.h" nogil:
         const double *h
         double shift, total
 
+    ctypedef struct fl_ascent:
+        fl_columns x
+        int64_t *order
+        ptrdiff_t n_moving
+        const double *low
+        const double *high
+        const double *kink
+        const double *curvature
+        const double *along
+        double *dual
+        double *coef
+        double flat, l2, of_constant, constant, sum, centre, of_centre, bound
+        uint64_t state
+
     ctypedef struct fl_column_kernels:
         void (*products)(const fl_columns *, const double *, double *) noexcept nogil
         void (*moments)(const fl_columns *, const double *, double *, double *) noexcept nogil
         void (*scores)(const fl_columns *, const double *, double *) noexcept nogil
         double (*descend)(fl_descent *) noexcept nogil
         void (*add_squares)(const fl_columns *, const double *, double *, ptrdiff_t) noexcept nogil
+        double (*ascend)(fl_ascent *, int) noexcept nogil
 
     ctypedef struct fl_kernels:
         const char *isa
@@ -2241,3 +2256,28 @@ cdef class Columns:
         if x.n > 0:
             with nogil:
                 kernels64.columns.add_squares(&x, &h[0], &out[0, 0], out.shape[1])
+
+    def ascend(self, int64_t[::1] order, ptrdiff_t n_moving, const double[:, ::1] of_rows, double[::1] dual,
+               double[::1] coef, double[::1] state, int rounds, uint64_t seed):
+        """Go some rounds through the rows of X, which are columns here: see csrc/descent.h.
+
+        The rows of `of_rows`: low, high, kink, curvature and products with the centre. `state` holds flat, l2,
+        of_constant, constant, sum, centre, of_centre and bound, and is changed. Return the largest slope that was left
+        and how many rows move.
+        """
+        cdef fl_ascent a
+        cdef double left
+        if n_moving == 0:
+            return 0.0, 0
+        a.x = self.x
+        a.x.n = n_moving
+        a.order, a.n_moving, a.state = &order[0], n_moving, seed
+        a.low, a.high, a.kink = &of_rows[0, 0], &of_rows[1, 0], &of_rows[2, 0]
+        a.curvature, a.along = &of_rows[3, 0], &of_rows[4, 0]
+        a.dual, a.coef = &dual[0], &coef[0]
+        a.flat, a.l2, a.of_constant, a.constant = state[0], state[1], state[2], state[3]
+        a.sum, a.centre, a.of_centre, a.bound = state[4], state[5], state[6], state[7]
+        with nogil:
+            left = kernels64.columns.ascend(&a, rounds)
+        state[4], state[5] = a.sum, a.centre
+        return left, a.n_moving

@@ -7,6 +7,7 @@ an upper bound of what it is above the minimum.
 
 import itertools
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -15,13 +16,15 @@ pytest.importorskip("sklearn")
 
 from scipy import sparse
 from scipy.special import entr, logsumexp
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 from test_linear_options import amounts, estimator, make, optimum, reached
 from test_linear_referee import CLOSENESS, LOSSES, judge, name_of
 
 import fastloss as fl
 from fastloss._kernels import Columns
-from fastloss.sklearn import LossClassifier, LossRegressor, _solvers
+from fastloss._resolve import resolve
+from fastloss.sklearn import LossClassifier, LossRegressor, _ascent, _solvers
 
 N, D = 300, 3000
 
@@ -306,3 +309,104 @@ def test_no_columns_at_all():
 def test_columns_are_not_copied():
     with pytest.raises(TypeError, match="cannot be copied"):
         pickle.dumps(Columns(np.ones(15), 5))
+
+
+# ----------------------------------------------------------------------------------------------- kinks and many columns
+
+
+def kinked(loss, n_outputs, sparse_x, dtype, seed=3):
+    """Columns of which one is constant and one of another mean; classes or targets that go with them; offsets."""
+    rng = np.random.default_rng(seed)
+    n, d = 150, 30
+    x = rng.standard_normal((n, d)) * (rng.random((n, d)) < 0.3)
+    x[:, 0], x[:, 1] = 1.0, x[:, 1] + 2.0
+    t = x @ rng.standard_normal((d, n_outputs)) + rng.standard_t(3, (n, n_outputs))
+    offset = rng.standard_normal((n, n_outputs)).astype(dtype)
+    x = x.astype(dtype)
+    x = sparse.csr_array(x) if sparse_x else x
+    if "hinge" in loss.name:
+        return x, np.digitize(t[:, 0], np.quantile(t[:, 0], [0.5] if n_outputs == 1 else [0.3, 0.6])), offset
+    return x, t.astype(dtype) if n_outputs > 1 else t[:, 0].astype(dtype), offset
+
+
+def objective_of_kinks(model, loss, x, y, weight, offset, alpha):
+    z = x @ np.atleast_2d(model.coef_).T + np.ravel(model.intercept_) + offset
+    z, n_outputs = z.astype(np.float64), offset.shape[1]
+    if "hinge" in loss.name and n_outputs > 1:
+        y = (y[:, None] == np.arange(n_outputs)).astype(int)
+    columns = np.reshape(y, (len(z), -1)).astype(int if "hinge" in loss.name else np.float64)
+    both = lambda k: np.column_stack([0 * z[:, k], z[:, k]]) if loss.kind == "rowwise" else z[:, k]
+    value = sum(float(loss(both(k), columns[:, k], sample_weight=weight)) for k in range(n_outputs))
+    return value + alpha / 2 * float(np.sum(np.square(model.coef_.astype(np.float64))))
+
+
+KINKS = [
+    (fl.Hinge(), 1),
+    (fl.Hinge(), 3),
+    (fl.MulticlassHinge(margin=0.5), 1),
+    (fl.AbsoluteError(), 1),
+    (fl.AbsolutePercentageError(), 1),
+    (fl.Quantile(q=0.2), 2),
+    (fl.EpsilonInsensitive(epsilon=0.3), 1),
+]
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse", "single", "columns first", "far", "no intercept"])
+@pytest.mark.parametrize(("loss", "n_outputs"), KINKS, ids=lambda value: getattr(value, "name", value))
+def test_ascent_by_rows_ends_at_the_minimum_of_interior_points(loss, n_outputs, form, monkeypatch):
+    x, y, offset = kinked(loss, n_outputs, form == "sparse", np.float32 if form == "single" else np.float64)
+    if form == "far":
+        x = x + 100.0
+    if form == "columns first":
+        x = np.asfortranarray(x)
+    weight = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
+    of_targets = offset if n_outputs > 1 else offset[:, 0]
+    fit = lambda x, **options: estimator(loss, alpha=1e-2, fit_intercept=form != "no intercept", **options).fit(
+        x, y, weight, of_targets
+    )
+    objective = lambda model: objective_of_kinks(model, loss, x, y, weight, offset, 1e-2)
+    interior = objective(fit(x.astype(np.float64), solver="newton"))
+    ascents = []
+    ascend = lambda *arguments: ascents.append(_ascent.ascend(*arguments)) or ascents[-1]
+    monkeypatch.setattr(_solvers, "MOST_NEWTON", 10)
+    monkeypatch.setattr(_solvers, "ascend", ascend)
+    model = fit(x)
+    assert objective(model) == pytest.approx(interior, rel=1e-5 if form == "single" else 2e-6)
+    (found,) = ascents
+    assert not found.stopped
+    assert found.gap <= 2e-6 * found.value
+    assert found.value == pytest.approx(interior, rel=1e-5 if form == "single" else 2e-6)
+
+
+def test_ascent_that_ends_early_says_at_most_how_far_it_is_from_the_minimum(monkeypatch):
+    loss = fl.Quantile(q=0.3)
+    x, y, offset = kinked(loss, 1, True, np.float64)
+    objective = lambda model: objective_of_kinks(model, loss, x, y, None, 0 * offset, 1e-5)
+    least = objective(LossRegressor(loss, alpha=1e-5).fit(x, y))
+    monkeypatch.setattr(_solvers, "MOST_NEWTON", 10)
+    with pytest.warns(ConvergenceWarning, match=r"max_iter is reached. The objective \S+ may be") as caught:
+        early = LossRegressor(loss, alpha=1e-5, max_iter=1).fit(x, y)
+    said = float(re.search(r"may be (\S+) above", str(caught[0].message))[1])
+    away = objective(early) - least
+    assert 1e-6 < away <= said * 1.01
+
+
+@pytest.mark.parametrize("loss", ["hinge", "absolute_error"])
+def test_a_text_of_more_words_than_rows(loss):
+    """The minimum of all columns is that of the combinations of rows, which are fewer than `MOST_NEWTON`."""
+    x, y = bag_of_words(250, 1600)
+    other = np.linalg.svd(x.toarray() - np.asarray(x.mean(axis=0)), full_matrices=False)
+    columns = other[0] * other[1]
+    fit = lambda features: estimator(resolve(loss), alpha=1e-3).fit(features, y)
+    wide, narrow = fit(x), fit(columns)
+    np.testing.assert_allclose(
+        np.ravel(wide.coef_), np.ravel(narrow.coef_) @ other[2], atol=2e-4 * np.abs(wide.coef_).max()
+    )
+
+
+def test_no_rows_that_move():
+    rows = Columns(np.ones(15), 5)
+    state = np.array([0.0, 1.0, np.inf, 0.5, 0.0, 0.0, 0.0, 0.0])
+    nothing = np.zeros((5, 3))
+    assert rows.ascend(np.empty(0, np.int64), 0, nothing, np.zeros(3), np.zeros(5), state, 3, 1) == (0.0, 0)
+    assert state[3] == 0.5

@@ -557,10 +557,12 @@ def _warn(estimator: str, fit: Fit, n_iter: int, penalty: str | None, dtype: Any
         advice = "increase tol, or add a penalty: without one there may be no minimum"
     else:
         advice = "increase tol or alpha, or leave out features that repeat others"
+    # A gap between an objective and its bound has no gradient.
+    slope = "" if math.isnan(fit.violation) else f"largest component of the gradient is {fit.violation:.2g} times what "
+    slope = slope and f"{slope}tol allows, the "
     warnings.warn(
-        f"{estimator} did not converge in {n_iter} iterations: {fit.stopped}. The largest component of the gradient is "
-        f"{fit.violation:.2g} times what tol allows, the objective {fit.value:.6g} may be {fit.gap:.2g} above the "
-        f"minimum. To mend it: {advice}",
+        f"{estimator} did not converge in {n_iter} iterations: {fit.stopped}. The {slope}objective {fit.value:.6g} may "
+        f"be {fit.gap:.2g} above the minimum. To mend it: {advice}",
         ConvergenceWarning,
         stacklevel=5,
     )
@@ -820,10 +822,11 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
     need not sum to 1), for a loss of labels those of K labels that may hold at the same time (multilabel).
 
     **Losses with kinks** (`Hinge`, `MulticlassHinge`) are rounded near them over a width that goes down to ``tol``, so
-    that the objective is within about ``tol`` of the minimum (``tol * log(K)`` for `MulticlassHinge`). **Losses that
-    are not convex** (`Focal`, `Poly1`, `GeneralizedCrossEntropy`, `BinaryFocal`, `Brier`) may have several minima: the
-    fit is the one that the solver reaches from the best constant. Losses of a whole set of rows (`Dice`, ...) are not
-    means over rows and are refused.
+    that the objective is within about ``tol`` of the minimum (``tol * log(K)`` for `MulticlassHinge`). With an L2 norm
+    and more than 1500 coefficients `Hinge` is not rounded: coordinate ascent goes from row to row, and the fit ends by
+    the duality gap. **Losses that are not convex** (`Focal`, `Poly1`, `GeneralizedCrossEntropy`, `BinaryFocal`,
+    `Brier`) may have several minima: the fit is the one that the solver reaches from the best constant. Losses of a
+    whole set of rows (`Dice`, ...) are not means over rows and are refused.
 
     **predict** gives the class of the largest score, and for two classes the second where the score is positive.
     **predict_proba** is the loss's own posterior, which undoes weights and smoothing inside the loss. It is then not
@@ -1296,9 +1299,10 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
 
     **Losses with kinks** (`AbsoluteError`, `AbsolutePercentageError`, `Quantile`, `EpsilonInsensitive`) are rounded
     near them over a width that goes down to ``tol`` times the mean absolute deviation of y, so that the objective is
-    within about half of that of the minimum. **Robust losses** are approached by Huber losses if y is far more spread
-    than their bend. `Cauchy` and `Tukey` are not convex and may have several minima; the fit is the one that is
-    reached from there.
+    within about half of that of the minimum. With an L2 norm and more than 1500 coefficients they are not: coordinate
+    ascent goes from row to row, and the fit ends by the duality gap. **Robust losses** are approached by Huber losses
+    if y is far more spread than their bend. `Cauchy` and `Tukey` are not convex and may have several minima; the fit is
+    the one that is reached from there.
 
     **Several numbers a row.** Losses of the parameters of a distribution, and `Quantiles`, have coefficients for each
     of ``loss.columns``; an offset has their shape. Such losses are not convex; the fit is the minimum that is reached

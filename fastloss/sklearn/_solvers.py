@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 import fastloss as fl
 
 from ._algebra import Factor
+from ._ascent import ascend, can_ascend
 from ._bounded import Bounds, boxed, clipped, ranges, smallest_subgradient
 from ._descent import descend
 from ._interior import interior, lasso
@@ -576,6 +577,11 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
     last = mean.with_scores(problem.stages[-1][0])
     is_constant = not np.any(theta[:, : mean.n_features])
     at_start = last.value_of_constant(theta[:, -1] if mean.fit_intercept else np.zeros(len(theta)))
+    if problem.solver == "auto" and width_of(mean) > MOST_NEWTON and can_ascend(last, problem):
+        by_rows = ascend(last, problem, theta, tol, progress)
+        if not by_rows.stopped or progress.is_over:
+            return by_rows
+        theta, is_constant = by_rows.theta, False
     if problem.ridge > 0 and mean.n_rows <= MOST_NEWTON and mean.n_features > MORE_COLUMNS * mean.n_rows:
         of_few = _of_few_rows(mean, problem, theta, tol, progress, at_start)
         if not of_few.stopped or progress.is_over:

@@ -1,0 +1,239 @@
+"""Losses with kinks and an L2 norm: coordinate ascent on the dual problem, with steps of Newton's method on its faces.
+
+A row's loss is max_u u (z - kink) - flat |u| over low <= u <= high. With X centred, lambda the amount of L2 and a
+constant b that is free, the dual problem is
+
+    max_u  -sum_i u_i kink_i - flat |u_i|  -  |sum_i u_i x_i|^2 / (2 lambda)      where sum_i u_i = 0
+
+and the coefficients are -sum_i u_i x_i / lambda. The rounds of csrc/descent.h are those of Hsieh et al. (2008), and the
+equation is left to the method of multipliers, whose multiplier is b. Rows whose u is at no end have scores that are
+known: as soon as these rows are few enough, linear equations lead to where the other rows let them. Nothing of the size
+columns by columns is ever made. Any u, scaled on one side until its sum is 0, gives a lower bound of the objective: the
+distance from the minimum that a fit ends with is proven.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from .._kernels import Columns as Kernels
+from ._objective import Kinks, MeanLoss
+
+if TYPE_CHECKING:
+    from ._solvers import Fit, Problem, Progress
+
+# Rounds through the rows between two looks at the gap.
+ROUNDS = 10
+# Rows between their ends for which there are equations.
+MOST_FREE = 2000
+# What these cost beside numbers of X that are gone through: their factorisation and the products of their rows.
+OF_FACTOR, OF_PRODUCTS = 1.0 / 96, 2.5
+# What a row costs beside its numbers.
+OF_ROW = 15
+# The gap goes on to so much of what it may be, or for so many more looks.
+MARGIN, MORE = 1e-3, 3
+MOST_HALVINGS = 6
+# Where squares of centred sparse rows are so many times smaller than those of the centre, half the digits are lost.
+FAR = 1e8
+# Looks in which the gap has to become half of what it was.
+PATIENCE = 50
+# Of a diagonal, that equations of rows which depend on each other have a solution.
+RIDGE = 1e-12
+
+
+def can_ascend(mean: MeanLoss, problem: Problem) -> bool:
+    """Whether the loss is a sum of maxima as above, and L2 holds every coefficient alike."""
+    scores = mean.scores
+    columns = mean.columns
+    rows_differ_by = float(np.sum(np.square(columns.spread[columns.moves])))
+    far = mean.is_sparse and float(columns.centre @ columns.centre) > FAR * rows_differ_by
+    if not isinstance(scores, Kinks) or not problem.ridge > 0 or mean.every > 1 or far:
+        return False
+    return _rows_of(scores) is not None
+
+
+def _rows_of(scores: Kinks) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] | None:
+    """
+    Return low, high and kink of each row and output, and half the width of what is flat; None if slopes are others.
+
+    All of these losses are 0 at their kink.
+    """
+    target = scores.target_of(slice(0, len(scores.target)), np.dtype(np.float64)).astype(np.float64)
+    parts, slope, _ = scores.parts(target.reshape(len(target), -1))
+    shape = (len(target), scores.n_outputs)
+    kinks = [np.broadcast_to(kink, shape) for kink, _ in parts]
+    heights = [np.broadcast_to(height, shape) for _, height in parts]
+    slope, flat = np.broadcast_to(slope, shape), 0.0
+    if len(parts) == 1:
+        kink, height = kinks[0], heights[0]
+    elif not np.any(heights[0] * heights[1]):
+        # Only one of them is there.
+        kink, height = np.where(heights[0] > 0, *kinks), heights[0] + heights[1]
+    elif not np.any(slope) and np.ptp(kinks[1] - kinks[0]) <= 1e-12 * np.max(np.abs(kinks[0])):
+        kink, height, flat = (kinks[0] + kinks[1]) / 2, 2 * heights[0], float(np.mean(np.abs(kinks[1] - kinks[0]))) / 2
+    else:
+        return None
+    weight = 1.0 if scores.weight is None else scores.weight[:, None].astype(np.float64)
+    if scores.offset is not None:
+        kink = kink - scores.offset
+    return (slope - height) * weight, (slope + height) * weight, kink, flat
+
+
+class _Dual:
+    """The problem of one output."""
+
+    def __init__(self, x: Any, kernels: Kernels, mean: MeanLoss, rows: Any, k: int, l2: float, constant: float) -> None:
+        low, high, kink, self.flat = rows
+        self.x, self.kernels, self.l2 = x, kernels, l2
+        self.low, self.high, self.kink = (np.ascontiguousarray(each[:, k]) for each in (low, high, kink))
+        self.has_constant = mean.fit_intercept
+        # A dense X whose columns are far from 0 is centred already.
+        self.centre = np.zeros(x.shape[1]) if mean.is_explicit else mean.columns.centre
+        self.along, self.of_centre = x @ self.centre, float(self.centre @ self.centre)
+        square = np.asarray(x.multiply(x).sum(axis=1)).ravel() if mean.is_sparse else np.einsum("ij,ij->i", x, x)
+        square = np.maximum(square - 2 * self.along + self.of_centre, 0.0)
+        self.rounds, self.spent, self.value, self.bound, self.more = 0, 0.0, np.inf, -np.inf, 0
+        # As curved as a coefficient of a column of about the size of a row.
+        self.of_constant = l2 / (float(np.mean(square)) or 1.0) if self.has_constant else np.inf
+        curvature = square / l2 + 1 / self.of_constant
+        self.of_rows = np.ascontiguousarray(np.stack([self.low, self.high, self.kink, curvature, self.along]))
+        self.dual, self.coef = np.zeros(len(low)), np.zeros(x.shape[1])
+        self.best = self.coef, constant
+        self.constant, self.sum, self.of_coef = constant, 0.0, 0.0
+        self.order = np.flatnonzero(self.high > self.low)
+        self.numbers_of_row = (x.nnz if mean.is_sparse else x.size) / max(1, len(low)) + OF_ROW
+
+    @property
+    def gap(self) -> float:
+        """How far the best point is at most above the minimum."""
+        return max(self.value - self.bound, 0.0)
+
+    def go_on(self) -> None:
+        """Some rounds, a step on the face if it is time, and a look at the gap."""
+        state = np.array(
+            [self.flat, self.l2, self.of_constant, self.constant, self.sum, self.of_coef, self.of_centre, 0.0]
+        )
+        _, moving = self.kernels.ascend(
+            self.order, len(self.order), self.of_rows, self.dual, self.coef, state, ROUNDS, 7919 * self.rounds + 1
+        )
+        self.sum, self.of_coef = float(state[4]), float(self.centre @ self.coef)
+        self.rounds += ROUNDS
+        self._multiply()
+        self.spent += ROUNDS * moving * self.numbers_of_row
+        free = np.flatnonzero((self.dual > self.low) & (self.dual < self.high) & ((self.dual != 0) | (self.flat == 0)))
+        price = OF_FACTOR * float(len(free)) ** 3 + OF_PRODUCTS * float(len(free)) ** 2
+        if 0 < len(free) <= MOST_FREE and self.spent >= price:
+            self.spent = 0.0
+            self._step(free)
+        self._look()
+
+    def _multiply(self) -> None:
+        if self.has_constant:
+            self.constant -= self.sum / self.of_constant
+
+    def _step(self, free: np.ndarray) -> None:
+        """Towards where the scores of these rows are what they should be, as far as the dual problem's value rises."""
+        x, along, ends = self.x[free], self.along[free], np.sign(self.dual[free]) * self.flat
+        products = x @ x.T
+        products = products if isinstance(products, np.ndarray) else products.toarray()
+        products = (products - along[:, None] - along + self.of_centre) / self.l2
+        diagonal = np.einsum("ii->i", products)
+        diagonal += RIDGE * (float(np.mean(diagonal)) or 1.0)
+        slope = x @ self.coef + self.sum / self.l2 * (along - self.of_centre) - self.of_coef
+        slope += self.constant - self.kink[free] - ends
+        try:
+            factor = cho_factor(products, lower=True, check_finite=False)
+        except LinAlgError:
+            return
+        of_slope, of_ones = cho_solve(factor, np.column_stack([slope, np.ones(len(free))]), check_finite=False).T
+        shift = 0.0
+        if self.has_constant:
+            shift = -(self.sum + float(np.sum(of_slope))) / float(np.sum(of_ones))
+        step, u, share = of_slope + shift * of_ones, self.dual[free], 1.0
+        # Of what is flat only the side that u is on.
+        low = np.where(ends > 0, 0.0, self.low[free])
+        high = np.where(ends < 0, 0.0, self.high[free])
+        for _ in range(MOST_HALVINGS):
+            end = np.clip(u + share * step, low, high)
+            change = end - u
+            after = self.sum + float(np.sum(change))
+            rises = float((slope + shift) @ change) - 0.5 * float(change @ products @ change)
+            if rises - (after**2 - self.sum**2) / (2 * self.of_constant) > 0:
+                break
+            share *= 0.5
+        else:
+            return
+        self.dual[free] = end
+        self.coef -= x.T @ change / self.l2
+        self.sum, self.of_coef = after, float(self.centre @ self.coef)
+        self.constant += shift
+        self._multiply()
+
+    def _look(self) -> None:
+        """Compare the objective with its bound."""
+        coef = self.coef + self.sum / self.l2 * self.centre
+        r = self.x @ coef + (self.constant - float(self.centre @ coef)) - self.kink
+        if self.flat > 0:
+            r = np.sign(r) * np.maximum(np.abs(r) - self.flat, 0.0)
+        value = 0.5 * self.l2 * float(coef @ coef) + float(np.sum(np.maximum(self.low * r, self.high * r)))
+        dual = self.dual
+        if self.has_constant:
+            above, below = float(np.sum(np.maximum(dual, 0.0))), float(np.sum(np.maximum(-dual, 0.0)))
+            least = min(above, below)
+            dual = dual * np.where(dual > 0, least / (above or 1.0), least / (below or 1.0))
+        # With a sum of 0 the centre makes no difference.
+        sums = self.x.T @ dual - float(np.sum(dual)) * self.centre
+        bound = -float(dual @ self.kink) - self.flat * float(np.sum(np.abs(dual))) - float(sums @ sums) / (2 * self.l2)
+        if value < self.value:
+            self.value, self.best = float(value), (coef, self.constant)
+        self.bound = max(self.bound, float(bound))
+
+
+def ascend(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progress: Progress) -> Fit:
+    """Minimise a loss of `Kinks` with an L2 norm."""
+    from ._solvers import OUT_OF_DIGITS, OUT_OF_STEPS, Fit
+
+    assert isinstance(mean.scores, Kinks)
+    columns, total, n = mean.columns, mean.total, mean.n_features
+    if mean.is_sparse:
+        x = mean.x.astype(np.float64, copy=False)
+        kernels = Kernels(x.data, n, x.indices.astype(np.int32, copy=False), x.indptr.astype(np.int64))
+    else:
+        x = mean.x - columns.centre if mean.is_explicit else mean.x
+        x = np.ascontiguousarray(x, dtype=np.float64)
+        kernels = Kernels(x.ravel(), n)
+    rows = _rows_of(mean.scores)
+    starts = theta[:, -1] if mean.fit_intercept else np.zeros(len(theta))
+    duals = [_Dual(x, kernels, mean, rows, k, problem.ridge * total, float(start)) for k, start in enumerate(starts)]
+    if mean.examine is not None and not all(np.all(np.isfinite(each.of_rows)) for each in duals):
+        mean.examine()
+    going, stopped = list(duals), ""
+    value = gap = goal = before = np.inf
+    while going:
+        if progress.is_over:
+            stopped = OUT_OF_STEPS
+            break
+        if len(progress.curve) % PATIENCE == PATIENCE - 1:
+            if gap > 0.5 * before:
+                stopped = OUT_OF_DIGITS
+                break
+            before = gap
+        for _ in map(_Dual.go_on, going) if mean.executor is None else mean.executor.map(_Dual.go_on, going):
+            pass
+        value, gap = sum(each.value for each in duals) / total, sum(each.gap for each in duals) / total
+        goal = tol * abs(value) + tol**2 * mean.scores.spread
+        progress.add(value, gap / goal)
+        share = goal * total / len(duals)
+        for each in duals:
+            each.more += each.gap <= share
+        going = [each for each in going if each.gap > MARGIN * share and each.more <= MORE]
+    if gap <= goal:
+        stopped = ""
+    coef = np.stack([each.best[0] for each in duals])
+    end, constant = columns.coordinates(coef, np.zeros(len(coef)))
+    if mean.fit_intercept:
+        end = np.column_stack([end, [each.best[1] for each in duals]])
+    return Fit(end, value, np.nan, gap, stopped)
