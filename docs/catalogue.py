@@ -207,9 +207,7 @@ def losses_index() -> str:
         losses = [loss for loss in fl.losses() if family(loss) == module]
         rows = "\n".join(f"| [{loss.__name__}]({loss().name}.md) | {LEADS[loss.__name__].when} |" for loss in losses)
         names = "\n".join(loss().name for loss in losses)
-        parts.append(
-            f"## {title}\n\n| loss | when |\n|---|---|\n{rows}\n\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
-        )
+        parts.append(f"## {title}\n\n| loss | when |\n|---|---|\n{rows}\n\n```{{toctree}}\n:hidden:\n\n{names}\n```\n")
     return "\n".join(parts)
 
 

@@ -105,7 +105,8 @@ def as_array(value: Any, argument: str) -> np.ndarray:
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(value)
-        if isinstance(value, getattr(sys.modules.get("torch"), "Tensor", ())) and "bfloat16" in str(value.dtype):
+        tensors: Any = getattr(sys.modules.get("torch"), "Tensor", ())
+        if isinstance(value, tensors) and "bfloat16" in str(value.dtype):
             return _bits_of_tensor(value)
         array = np.asarray(value)
     except ValueError as error:

@@ -484,7 +484,7 @@ class LossClassifier(_LossClassifier):
     ['a', 'a', 'b', 'b']
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossClassifier:  # type: ignore[override]
         theta, classes = _fit(self, X, y, sample_weight, self._checked_loss(), True)
         self.classes_ = np.asarray(classes)
         self._is_multilabel = False
@@ -495,12 +495,12 @@ class LossClassifier(_LossClassifier):
 
     fit.__doc__ = "Fit the model.\n" + _PARAMETERS.format(y="Labels, one a row.")
 
-    def decision_function(self, X: Any) -> Any:
+    def decision_function(self, X: Any) -> Any:  # type: ignore[override]
         """Return the scores of `fastloss.sklearn.LossClassifier.decision_function`; of Dask's, lazily."""
         width = None if len(self.coef_) == 1 else len(self.coef_)
         return _predicted(self, X, _LossClassifier.decision_function, self.coef_.dtype, width)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> Any:  # type: ignore[override]
         """Return the class of the largest score; of Dask's, lazily."""
         return _predicted(self, X, _LossClassifier.predict, self.classes_.dtype, None)
 
@@ -530,7 +530,7 @@ class LossRegressor(_LossRegressor):
     [1.0, 3.0, 5.0, 7.0]
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossRegressor:  # type: ignore[override]
         loss = resolve(self.loss)
         if loss.kind == "pointwise":
             loss = self._checked_loss()
@@ -544,6 +544,6 @@ class LossRegressor(_LossRegressor):
 
     fit.__doc__ = "Fit the model.\n" + _PARAMETERS.format(y="Numbers, one a row.")
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> Any:  # type: ignore[override]
         """Return the predictions; of Dask's, lazily."""
         return _predicted(self, X, _LossRegressor.predict, self.coef_.dtype, None)

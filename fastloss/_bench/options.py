@@ -48,7 +48,8 @@ def with_arguments(**arguments: Any) -> Change:
 
 def weights_like(problem: Problem, random: np.random.Generator, dtype: Any = None) -> np.ndarray:
     """Return a weight for each row, or each element of a pointwise loss."""
-    return random.uniform(0.5, 1.5, np.shape(problem.t)).astype(dtype or problem.case.dtype)
+    weights: np.ndarray = random.uniform(0.5, 1.5, np.shape(problem.t)).astype(dtype or problem.case.dtype)
+    return weights
 
 
 def sample_weight(problem: Problem, random: np.random.Generator) -> dict[str, Any]:

@@ -425,7 +425,7 @@ class HistGradientBoostingRegressor(_boosters.Regression, ensemble.HistGradientB
             if isinstance(self._loss, _BoostedOutputs):
                 self._loss.training.forget()
         self.init_score_ = self._baseline_prediction.ravel()
-        self._take_baseline(X, fit)
+        self._take_baseline(X, fit, None)
         return self
 
     # What scikit-learn's own regressor asks itself: trees a round, and the loss that a name stands for.

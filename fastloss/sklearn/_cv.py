@@ -604,7 +604,9 @@ class LossRegressorCV(_Path, LossRegressor):
         self.bounds = bounds
         self.positive = positive
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> LossRegressorCV:
+    def fit(  # type: ignore[override]
+        self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None
+    ) -> LossRegressorCV:
         """
         Choose the amount of the penalty, and fit the model with it.
 
