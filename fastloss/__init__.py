@@ -368,14 +368,17 @@ def get_include() -> str:
     return os.path.join(os.path.dirname(__file__), "include")
 
 
+# Modules that import their library, when they are touched.
+_MODULES = ("catboost", "dask", "lightgbm", "onnx", "reference", "sklearn", "torch", "xgboost")
+
 if not TYPE_CHECKING:  # it would give a type to every misspelled name
 
     def __getattr__(name: str) -> Any:
-        # For tests and for readers: nobody waits for them at import.
-        if name == "reference":
-            import fastloss.reference as module
+        # Nobody waits for them at import.
+        if name in _MODULES:
+            from importlib import import_module
 
-            return module
+            return import_module(f"fastloss.{name}")
         if name == "check_objective":
             from ._check import check_objective
 
@@ -388,4 +391,5 @@ if not TYPE_CHECKING:  # it would give a type to every misspelled name
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    dunders = [name for name in globals() if name.startswith("__") and name != "__getattr__"]
+    return sorted({*__all__, *_MODULES, *dunders})

@@ -61,8 +61,11 @@ def operand(value: ArrayLike, argument: str, as_stored: bool = False) -> np.ndar
     if is_half(array.dtype):
         return native(array) if as_stored else widened(array)
     if array.dtype.kind not in "iub" and array.dtype.char not in "fd":
+        hint = ""
+        if argument == "target" and (array.dtype.kind in "UST" or (array.size and isinstance(array.flat[0], str))):
+            hint = ": of labels take the codes, numpy.unique(labels, return_inverse=True)[1]"
         raise TypeError(
-            f"{argument} has dtype {array.dtype}{_origin(value, array)}; expected real numbers of at most 64 bits"
+            f"{argument} has dtype {array.dtype}{_origin(value, array)}; expected real numbers of at most 64 bits{hint}"
         )
     return native(array)
 
@@ -105,9 +108,15 @@ def as_array(value: Any, argument: str) -> np.ndarray:
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(value)
-        tensors: Any = getattr(sys.modules.get("torch"), "Tensor", ())
-        if isinstance(value, tensors) and "bfloat16" in str(value.dtype):
-            return _bits_of_tensor(value)
+        tensor: Any = getattr(sys.modules.get("torch"), "Tensor", ())
+        if isinstance(value, tensor):
+            if value.requires_grad:
+                raise TypeError(
+                    "it is a tensor that requires a gradient: pass its .detach(), or take fastloss.torch.apply, which "
+                    "has the gradient"
+                )
+            if "bfloat16" in str(value.dtype):
+                return np.asarray(value.view(sys.modules["torch"].int16)).view(BFLOAT16_BITS)
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{argument} cannot be read as an array: {error}") from None
@@ -118,12 +127,6 @@ def as_array(value: Any, argument: str) -> np.ndarray:
     if array.dtype.kind == "O" and _is_nullable_numeric(value):
         array = value.to_numpy(dtype="float64", na_value=np.nan)
     return array if type(array) is np.ndarray else np.asarray(array)
-
-
-def _bits_of_tensor(tensor: Any) -> np.ndarray:
-    if tensor.requires_grad:
-        raise TypeError("it is a tensor that requires a gradient: pass its .detach()")
-    return np.asarray(tensor.view(sys.modules["torch"].int16)).view(BFLOAT16_BITS)
 
 
 def _is_nullable_numeric(value: Any) -> bool:
@@ -162,6 +165,9 @@ def broadcast(array: np.ndarray, argument: str, shape: tuple[int, ...], to: str 
     hint = ""
     if [size for size in array.shape if size != 1] == [size for size in shape if size != 1]:
         hint = ": reshape one of them, for as they are every element would be paired with every other"
+    elif argument == "target" and shape[:-1] == array.shape:
+        hint = f": there are {shape[-1]} scores for each target, which losses of rows take, such as CrossEntropy"
+        hint += ", and those of one score prediction[..., 1] - prediction[..., 0]" if shape[-1] == 2 else ""
     raise ValueError(f"{argument} of shape {array.shape} does not broadcast to the shape of {to}, {shape}{hint}")
 
 

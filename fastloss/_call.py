@@ -387,6 +387,7 @@ def _row_targets(
         raise ValueError(
             f"target must hold one class index per row, shape {row_shape}, or probabilities, "
             f"shape {shape}; got shape {t.shape}"
+            + (": the prediction comes first, then the target" if t.ndim == len(shape) + 1 else "")
         )
     elif t.ndim == 1 and t.dtype.kind in "iub":
         raise ValueError(

@@ -53,7 +53,7 @@ def raise_bad_element(
             counts = np.expand_dims(counts, axis)
         bad = _preferred(~within(target), counts)
         if bad.any():
-            raise_first("target", target, bad, rule)
+            raise_first("target", target, bad, rule + (_hint_of_labels(target) if "[0, 1]" in rule else ""))
         with np.errstate(over="ignore", under="ignore"):
             bad = _preferred(~within(target.astype(np.float32)), counts)
         raise_first("target", target, bad, f"is no float32, the type of the kernels, that keeps the rule: it {rule}")
@@ -64,6 +64,14 @@ def raise_bad_element(
         bad &= target != ignore_index
     bad = _preferred(bad, counts)
     raise_class_index(target, bad, n_classes, ignore_index)
+
+
+def _hint_of_labels(target: np.ndarray) -> str:
+    """Say what to write instead of labels of two classes that are not 0 and 1."""
+    for labels in ((-1, 1), (1, 2)):
+        if np.isin(target, labels).all():
+            return f": of labels {labels[0]} and {labels[1]} pass target == {labels[1]}"
+    return ": the prediction comes first, then the target" if (target != np.floor(target)).any() else ""
 
 
 def raise_large_weight(parameters: dict[str, Any]) -> NoReturn:
@@ -80,7 +88,9 @@ def raise_class_index(t: np.ndarray, bad: np.ndarray, n_classes: int | None, ign
     """Raise the ValueError that names the first bad class index."""
     rule = "must be >= 0" if n_classes is None else f"must lie in [0, {n_classes})"
     or_ignored = "" if ignore_index is None else f" (or be ignore_index, {ignore_index})"
-    raise_first("target", t, bad, f"is not a class index: {rule}{or_ignored}")
+    from_one = bool(t.size) and t.min() == 1 and t.max() == n_classes
+    hint = ": classes are counted from 0, and these from 1" if from_one else ""
+    raise_first("target", t, bad, f"is not a class index: {rule}{or_ignored}{hint}")
 
 
 def raise_first(argument: str, array: np.ndarray, bad: np.ndarray, rule: str) -> NoReturn:

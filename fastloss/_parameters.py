@@ -14,10 +14,40 @@ from . import _call
 
 
 def as_attributes(loss_class: Any) -> None:
-    """Make the parameters of a loss attributes of its objects: properties, for `__getattr__` slows down every call."""
-    code = loss_class.__init__.__code__
-    for name in code.co_varnames[1 : code.co_argcount]:
+    """
+    Make the parameters of a loss attributes of its objects: properties, for `__getattr__` slows down every call.
+
+    A constructor that is given what the object is called with says so; objects have a signature, that of `gradient`
+    without the array to write to.
+    """
+    init = loss_class.__init__
+    for name in init.__code__.co_varnames[1 : init.__code__.co_argcount]:
         setattr(loss_class, name, property(functools.partial(_parameter, name)))
+
+    @functools.wraps(init)
+    def checked(self: Any, *arguments: Any, **options: Any) -> None:
+        if len(arguments) > 1 and all(hasattr(each, "__len__") and type(each) is not str for each in arguments[:2]):
+            name = loss_class.__name__
+            raise TypeError(
+                f"{name}(...) takes the parameters of the loss, and the loss takes prediction and target: "
+                f"{name}()(prediction, target)"
+            )
+        init(self, *arguments, **options)
+
+    loss_class.__init__ = checked
+    loss_class.__signature__ = _OfObjects()
+
+
+class _OfObjects:
+    """The signature of a call; a class has that of its constructor."""
+
+    def __get__(self, loss: Any, loss_class: type) -> Any:
+        if loss is None:
+            return None
+        import inspect
+
+        called = inspect.signature(loss.gradient)
+        return called.replace(parameters=[each for name, each in called.parameters.items() if name != "gradient_out"])
 
 
 def _parameter(name: str, loss: Any) -> Any:
@@ -88,6 +118,16 @@ def rising(name: str, value: Any, rule: str) -> tuple[float, ...]:
 
 def weight_array(name: str, value: Any) -> np.ndarray:
     """Return a private, read-only, contiguous float64 copy of an array of finite weights >= 0."""
+    if isinstance(value, str) and value == "balanced":
+        raise TypeError(
+            f"{name} must be an array of real numbers: a loss knows no counts of classes. For class indices y of K "
+            "classes they are len(y) / (K * numpy.bincount(y)); estimators take class_weight='balanced'"
+        )
+    if isinstance(value, dict):
+        raise TypeError(
+            f"{name} must be an array of real numbers in the order of the classes, not dict: pass "
+            "[weights[k] for k in range(n_classes)]"
+        )
     if isinstance(value, (str, bytes, bytearray)):
         _refuse(f"{name} must be an array of real numbers", value)
     given = _call.operand(value, name)

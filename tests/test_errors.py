@@ -513,3 +513,49 @@ def test_nothing_is_written_before_a_bad_target_of_the_last_set(dtype):
         fl.Dice().gradient(z, t, axis=0, gradient_out=out)
     assert_names_position(error, 3, 4999)
     assert (out == 3).all()
+
+
+# -------------------------------------------------------------------------------- what was meant
+
+Z, CODES = np.array([[0.5, -1.0, 2.0], [0.0, 1.0, 0.5]]), np.array([2, 1])
+SCORES, LABELS = np.array([0.5, -1.5, 2.0]), np.array([0, 1, 1])
+MEANT = {
+    "a dictionary of class weights": (
+        lambda: fl.CrossEntropy(class_weight={0: 1.0, 1: 2.0, 2: 1.0}),
+        r"^class_weight .*in the order of the classes, not dict",
+    ),
+    "balanced": (lambda: fl.focal(Z, CODES, class_weight="balanced"), r"^class_weight .*numpy.bincount.*estimators"),
+    "balanced positives": (lambda: fl.BinaryCrossEntropy(pos_weight="balanced"), r"^pos_weight .*estimators"),
+    "names": (lambda: fl.cross_entropy(Z, ["cat", "dog"]), r"^target has dtype.*numpy.unique"),
+    "names as objects": (lambda: fl.hinge(SCORES, np.array(["a", "b", "b"], object)), r"^target .*numpy.unique"),
+    "classes from 1": (lambda: fl.cross_entropy(Z, CODES + 1 - (CODES == 1)), r"^target\[0\] = 3 .*counted from 0"),
+    "signs": (lambda: fl.hinge(SCORES, 2 * LABELS - 1), r"^target\[0\] = -1 .*pass target == 1"),
+    "1 and 2": (lambda: fl.binary_cross_entropy(SCORES, LABELS + 1), r"^target\[1\] = 2 .*pass target == 2"),
+    "two scores a label": (
+        lambda: fl.brier(np.zeros((3, 2)), LABELS),
+        r"2 scores for each target.*CrossEntropy.*\[\.\.\., 1\]",
+    ),
+    "swapped": (lambda: fl.binary_cross_entropy(LABELS, SCORES), r"the prediction comes first, then the target$"),
+    "swapped rows": (lambda: fl.cross_entropy(CODES, Z), r"the prediction comes first, then the target$"),
+}
+
+
+@pytest.mark.parametrize("call", MEANT.values(), ids=MEANT)
+def test_says_what_to_write(call):
+    with pytest.raises((TypeError, ValueError), match=call[1]):
+        call[0]()
+
+
+@pytest.mark.parametrize("others", [(Z, CODES), (SCORES.tolist(), LABELS.tolist())], ids=["arrays", "lists"])
+@pytest.mark.parametrize("loss_class", fl.losses(), ids=lambda each: each.__name__)
+def test_a_constructor_is_no_call(loss_class, others):
+    with pytest.raises(TypeError, match=rf"{loss_class.__name__}\(\)\(prediction, target\)$"):
+        loss_class(*others)
+
+
+def test_other_labels_get_no_hint():
+    """What is 0 or 1 in most rows was no mistake of the whole."""
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]$"):
+        fl.binary_cross_entropy(SCORES, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"must lie in \[0, 3\)$"):
+        fl.cross_entropy(Z, [0, 3])

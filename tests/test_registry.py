@@ -183,6 +183,25 @@ def test_everything_exported_exists():
     assert set(fl.__all__) <= set(dir(fl))
 
 
+def test_dir_lists_what_is_public():
+    public = {name for name in dir(fl) if not name.startswith("_")}
+    modules = {"catboost", "dask", "lightgbm", "onnx", "sklearn", "torch", "xgboost"}
+    assert public == {name for name in fl.__all__ if not name.startswith("_")} | modules | {"reference"}
+
+
+def test_modules_are_imported_when_touched(run_python):
+    pytest.importorskip("sklearn")
+    run_python("import sys, fastloss as fl; assert 'fastloss.sklearn' not in sys.modules; fl.sklearn.LossRegressor()")
+
+
+def test_objects_have_a_signature(loss_class):
+    assert list(inspect.signature(loss_class).parameters) == list(loss_class().parameters)
+    parameters = inspect.signature(loss_class()).parameters
+    assert list(parameters)[:2] == ["prediction", "target"]
+    assert {"sample_weight", "reduction"} <= set(parameters)
+    assert "gradient_out" not in parameters
+
+
 def test_classes_know_where_they_live(loss_class):
     assert loss_class.__module__.split(".")[0] == "fastloss"
     assert loss_class.__qualname__ == loss_class.__name__
