@@ -8,6 +8,7 @@ tests/test_peers_*.py); the table of measured errors, from the docstrings; the A
 
 import ast
 import contextlib
+import functools
 import inspect
 import io
 import math
@@ -107,7 +108,7 @@ def examples(loss: type) -> str:
 
 
 def elsewhere(loss: type) -> str:
-    """What other libraries call it, of the table of equivalents."""
+    """What other libraries call it, of the table of equivalents, and where the tests compare them."""
     pattern = re.compile(rf"fl\.(?:{loss().name}|{loss.__name__})\(")
     rows = [
         f"| [{PEERS[peer]}](../peers/{peer}.md) | `{row.theirs}` | `{row.ours}` |"
@@ -115,9 +116,19 @@ def elsewhere(loss: type) -> str:
         for row in EQUIVALENTS[peer]
         if pattern.search(row.ours)
     ]
-    if not rows:
-        return ""
-    return "## In other libraries\n\n| | there | here |\n|---|---|---|\n" + "\n".join(dict.fromkeys(rows)) + "\n"
+    parts = []
+    if rows:
+        parts.append("| | there | here |\n|---|---|---|\n" + "\n".join(dict.fromkeys(rows)) + "\n")
+    named = re.compile(rf"\bfl\.(?:{loss().name}|{loss.__name__})\b")
+    found = [
+        f"[{PEERS[peer]}: {title}](../peers/{peer}.md#{anchor(title)})"
+        for peer in PEERS
+        for title, _, source in comparisons(peer)
+        if named.search(source)
+    ]
+    if found:
+        parts.append("What differs: " + "; ".join(found) + ".\n")
+    return "## In other libraries\n\n" + "\n".join(parts) if parts else ""
 
 
 def formula(loss: type) -> str:
@@ -211,17 +222,27 @@ def losses_index() -> str:
     return "\n".join(parts)
 
 
-def differences(peer: str) -> str:
-    """What the docstrings of the tests against a peer say."""
-    path = CHECKOUT / "tests" / f"test_peers_{peer}.py"
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    parts = [f"{ast.get_docstring(tree)}\n"]
-    for node in tree.body:
+def tests_of(peer: str) -> str:
+    return (CHECKOUT / "tests" / f"test_peers_{peer}.py").read_text(encoding="utf-8")
+
+
+@functools.cache
+def comparisons(peer: str) -> list[tuple[str, str, str]]:
+    """Title, docstring and source of each test against a peer."""
+    text, found = tests_of(peer), []
+    for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             title = node.name.removeprefix("test_").replace("_", " ")
             title = f"{title[0].upper()}{title[1:]}".replace("Kl ", "KL ")
-            parts.append(f"### {title}\n\n{ast.get_docstring(node)}\n")
-    return "\n".join(parts)
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            found.append((title, ast.get_docstring(node), "\n".join(text.splitlines()[first - 1 : node.end_lineno])))
+    return found
+
+
+def differences(peer: str) -> str:
+    """What the docstrings of the tests against a peer say."""
+    parts = [f"{ast.get_docstring(ast.parse(tests_of(peer)))}\n"]
+    return "\n".join(parts + [f"### {title}\n\n{said}\n" for title, said, _ in comparisons(peer)])
 
 
 def peer_page(peer: str) -> str:
