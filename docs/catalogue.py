@@ -146,6 +146,17 @@ def formula(loss: type) -> str:
     return text
 
 
+def names_of_columns(loss: type) -> str:
+    """What columns are called elsewhere on the page."""
+    if family(loss) != "likelihood":
+        return ""
+    if loss is fl.Quantiles:
+        return ", $q_j$ its level, and $r_j = z_j - t$"
+    if loss().columns[1].startswith("log of the scale") and loss is not fl.WeibullNLL:
+        return ": $z_0$ is also called $m$, and $z_1$ is $s$"
+    return ""
+
+
 def picture(name: str, where: str) -> str:
     """The picture of a loss, side by side for screens and stacked for phones; the style sheet chooses."""
     return f"""```{{eval-rst}}
@@ -166,16 +177,18 @@ def loss_page(loss: type) -> str:
     unit = {"overlap": "element of a set", "multiclass": "row", "likelihood": "row", "groups": "group"}.get(
         family(loss), "element"
     )
+    labels = family(loss) in ("multiclass", "binary", "overlap")
+    hard, options = (", with a hard target", "options and soft targets") if labels else ("", "parameters and sources")
     head, rows = table_rows("docs/curvature.md", loss)
     return f"""# {name}
 
 {lead(loss)}
 ## Formula
 
-{NAMES[family(loss)]}.
+{NAMES[family(loss)]}{names_of_columns(loss)}.
 
 {formula(loss)}
-Of one {unit}, with a hard target and as papers write it; the docstring below has options and soft targets, and the
+Of one {unit}{hard}, as papers write it; the docstring below has {options}, and the
 [kernel](#as-it-is-computed) the form in which it is computed.
 
 {picture(name, "screens")}

@@ -21,7 +21,7 @@ NAMES = {
         "$z_j$ is column $j$ of the row, $p_j = \\mathrm{sigmoid}(z_j)$, $y_j = [t > j]$; "
         "$c_l$ and $c_u$ are the thresholds below and above class $t$"
     ),
-    "likelihood": "$z_j$ is column $j$ of the row, counted from 0, and $r_j = z_j - t$",
+    "likelihood": "$z_j$ is column $j$ of the row, counted from 0",
     "survival": "$p = \\mathrm{softmax}(z)$ over the rows at risk, of which $j$ has the event",
     "groups": "$p = \\mathrm{softmax}(z)$ over the group; of pairs, $j$ is the row that comes before all others $k$",
     "overlap": "$p = \\mathrm{sigmoid}(z)$, and sums run over the set",
