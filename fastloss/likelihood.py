@@ -1698,6 +1698,8 @@ def _log_beta_of_t(v: float) -> float:
     while v < 40.0:
         below.append(math.log1p(1.0 / v) - 0.5 * math.log1p(2.0 / v))
         v += 2.0
+    # Of more there is nothing left of the series, and no power overflows.
+    v = min(v, 1e20)
     series = sum(c / v ** (2 * i + 1) for i, c in enumerate((1 / 4, -1 / 24, 1 / 20, -17 / 112, 31 / 36, -691 / 88)))
     return math.fsum([math.log(2.0 * math.pi) / 2.0, series, *below])
 

@@ -335,3 +335,9 @@ def test_objects(case):
     z, t = cases.draw_columns(case, loss, (5,), np.float64)
     function = getattr(fl, case.function)
     assert function(z, t, **case.parameters[-1]) == loss(z, t)
+
+
+def test_a_distribution_of_very_many_degrees_of_freedom_is_normal():
+    z, t = [[0.3, -0.2]], [1.1]
+    for df in (1e20, 1e28, 1e300):
+        assert fl.StudentTNLL(df=df)(z, t) == pytest.approx(fl.GaussianNLL()(z, t), rel=1e-14)

@@ -13,6 +13,7 @@ pytest.importorskip("sklearn")
 # What single examples need beyond that.
 NEEDS = {
     "plot_boosting_objectives": ["lightgbm", "statsmodels"],
+    "plot_calibrated_distributions": ["lightgbm"],
     "plot_digits_keras": ["tensorflow"],
     "plot_digits_torch": ["torch"],
     "plot_sensor_sequence": ["statsmodels"],
