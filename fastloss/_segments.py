@@ -256,7 +256,10 @@ class PreparedLoss:
         hessian_out: np.ndarray | None = None,
     ) -> Any:
         _call.check_choice("reduction", reduction, _call.REDUCTIONS)
+        if curvature == "fisher" and not self.loss.traits.fisher:
+            raise ValueError(f"{self.loss!r} has no curvature 'fisher': {self.loss._no_fisher}")
         _call.check_choice("curvature", curvature, self.loss.curvatures)
+        curvature = "exact" if curvature == "fisher" else curvature
         layout, n_columns = self.layout, self.loss.n_columns_
         given = _call.prediction_array(prediction, "prediction")
         shape = (layout.n_predictions,) if n_columns == 1 else (layout.n_predictions, n_columns)
@@ -400,6 +403,8 @@ class RowsTogether(_kernels.SegmentLoss):
 
     __slots__ = ()
     _belongs: str | None = None
+    # Why there is no expected Hessian, where the traits know of none.
+    _no_fisher = "it is no likelihood of the target"
 
     @property
     def n_columns_(self) -> int:
@@ -541,9 +546,9 @@ class RowsTogether(_kernels.SegmentLoss):
 
         Parameters
         ----------
-        curvature : {"exact", "psd", "majorize"}
+        curvature : {"exact", "psd", "majorize", "fisher"}
             "psd" is never negative, and never 0 where the gradient is not; "majorize" is never below the exact second
-            derivative.
+            derivative; "fisher" is the expected one, which of these losses `GroupSoftmax` alone has, as the exact one.
         """
         return self._prepared(target, sample_weight, belongs)._call(
             GRADIENT | HESSIAN, prediction, reduction, curvature, gradient_out, hessian_out

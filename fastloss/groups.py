@@ -57,7 +57,8 @@ class GroupSoftmax(_GroupLoss):
     A group weighs the mean of its rows' weights. Under "mean" the sum is divided by the sum of the groups' weights;
     under "none" there is one number for each group. Rows of weight 0 are no alternatives.
 
-    ``curvature="psd"`` is exact. ``"majorize"`` is U / 2: with it no step of all scores at once raises the loss.
+    ``curvature="psd"`` and ``"fisher"`` are exact. ``"majorize"`` is U / 2: with it no step of all scores at once
+    raises the loss.
 
     References
     ----------
@@ -76,7 +77,7 @@ class GroupSoftmax(_GroupLoss):
     """
 
     __slots__ = ()
-    traits = Traits("identity")
+    traits = Traits("identity", fisher="exact")
 
     def __init__(self) -> None:
         super().__init__("group_softmax", {}, ())

@@ -207,6 +207,7 @@ class CoxPH(RowsTogether):
     __slots__ = ()
     traits = Traits("identity")
     _belongs = "strata"
+    _no_fisher = "a partial likelihood says nothing of when rows are censored, on which its expectation depends"
     ties: str
 
     def __init__(self, ties: str = "efron") -> None:
@@ -457,6 +458,7 @@ class AFT(RowsTogether):
 
     __slots__ = ()
     traits = Traits("log")
+    _no_fisher = "its expectation depends on when each row would have been censored, also of those with an event"
     distribution: str
     scale: float | None
 

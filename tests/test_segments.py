@@ -519,6 +519,21 @@ def test_start_of_aft(distribution, scale):
 # ------------------------------------------------------------------------------------------------------ groups
 
 
+def test_the_expected_hessian_is_that_of_choices_alone():
+    z, t = [0.3, -0.2, 0.1], [1.0, 2.0, 0.0]
+    loss = fl.GroupSoftmax()
+    _, exact = loss.gradient_and_hessian(z, t, group=[3])
+    assert np.array_equal(loss.gradient_and_hessian(z, t, group=[3], curvature="fisher")[1], exact)
+    for other, target, why in (
+        (fl.CoxPH(), [1.0, 2.0, -3.0], "when rows are censored"),
+        (fl.AFT(), [1.0, 2.0, -3.0], "would have been censored"),
+        (fl.PairwiseLogistic(), t, "no likelihood"),
+    ):
+        belongs = {"group": [3]} if target is t else {}
+        with pytest.raises(ValueError, match=f"has no curvature 'fisher': .*{why}"):
+            other.gradient_and_hessian(z, target, curvature="fisher", **belongs)
+
+
 def test_groups_of_equal_size_are_rows_of_cross_entropy():
     rng = np.random.default_rng(4)
     z, t = rng.normal(size=(200, 7), scale=5), rng.random((200, 7))

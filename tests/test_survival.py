@@ -2,6 +2,7 @@
 
 import importlib
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -53,6 +54,42 @@ def test_the_fit_of_statsmodels(data):
         theirs = duration.PHReg(np.abs(y), X, status=y > 0, ties=ties, strata=strata).fit(disp=0)
         ours = LossRegressor(fl.CoxPH(ties), penalty=None, tol=1e-8).fit(X, y, strata=strata)
         assert ours.coef_ == pytest.approx(theirs.params, rel=1e-5, abs=1e-7)
+
+
+def test_penalised_fits_of_lifelines_scikit_survival_and_skglm():
+    """At one objective: the coefficients to 1e-5, with and without ties, an L2 and an L1 norm."""
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(300, 6))
+    times, end = rng.exponential(size=300) * np.exp(-X[:, 0] + X[:, 1] / 2), rng.exponential(size=300) * 2
+    y = fl.survival_target(np.minimum(times, end) + 1e-3, times <= end)
+    n = len(y)
+    fit = lambda penalty, alpha: LossRegressor(fl.CoxPH(), penalty=penalty, alpha=alpha, tol=1e-9).fit(X, y).coef_
+    linear = pytest.importorskip("sksurv.linear_model")
+    structured = np.array([(each > 0, abs(each)) for each in y], dtype=[("event", bool), ("time", float)])
+    theirs = linear.CoxPHSurvivalAnalysis(alpha=5.0, ties="efron", tol=1e-12).fit(X, structured)
+    assert fit("l2", 5.0 / n) == pytest.approx(theirs.coef_, abs=1e-5)
+    net = linear.CoxnetSurvivalAnalysis(l1_ratio=1.0, alphas=[0.05], normalize=False, tol=1e-10, max_iter=100_000)
+    assert fit("l1", 0.05) == pytest.approx(net.fit(X, structured).coef_[:, 0], abs=1e-5)
+    lifelines = pytest.importorskip("lifelines")
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("uvwxyz")).assign(t=np.abs(y), e=y > 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        free = lifelines.CoxPHFitter().fit(frame, "t", "e", fit_options={"precision": 1e-12})
+    assert fit(None, 0.0) == pytest.approx(free.params_.to_numpy(), abs=1e-5)
+
+
+def test_an_l1_fit_of_skglm():
+    skglm = pytest.importorskip("skglm")
+    X, y, _, _ = study(300, 6, seed=3)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    theirs = skglm.CoxEstimator(alpha=0.1, l1_ratio=1.0, method="efron", tol=1e-10, max_iter=200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs.fit(X, np.column_stack([np.abs(y), y > 0]))
+    ours = LossRegressor(fl.CoxPH(), penalty="l1", alpha=0.1, tol=1e-9).fit(X, y)
+    assert ours.coef_ == pytest.approx(np.ravel(theirs.coef_), abs=1e-5)
+    assert 0 < np.sum(ours.coef_ == 0) < 6
 
 
 @pytest.mark.parametrize(
