@@ -198,6 +198,37 @@ def test_life_of_a_model(data):
         LossRegressor(fl.CoxPH(), max_iter=1, penalty=None).fit(X, y)
 
 
+@pytest.mark.parametrize("loss", [fl.CoxPH(), fl.AFT("extreme", None)], ids=str)
+def test_a_path_of_alphas(loss):
+    from fastloss.sklearn import LossRegressorCV
+
+    X, y, weight, strata = study(200)
+    given = {"strata": strata} if isinstance(loss, fl.CoxPH) else {}
+    model = LossRegressorCV(loss, penalty="l1", alphas=6, cv=3).fit(X, y, weight, **given)
+    largest = LossRegressor(loss, penalty="l1", alpha=model.alphas_[0] * 1.001).fit(X, y, weight, **given)
+    assert (largest.coef_ == 0).all()
+    assert (
+        LossRegressor(loss, penalty="l1", alpha=model.alphas_[0] * 0.98).fit(X, y, weight, **given).coef_ != 0
+    ).any()
+    assert model.cv_scores_.shape == (6, 3)
+    assert model.alpha_ == model.alphas_[model.cv_scores_.mean(axis=1).argmax()]
+    train, test = np.arange(67, 200), np.arange(67)
+    of_fold = lambda rows: {name: value[rows] for name, value in given.items()}
+    by_hand = LossRegressor(loss, penalty="l1", alpha=model.alphas_[3])
+    by_hand.fit(X[train], y[train], weight[train], **of_fold(train))
+    expected = -loss(by_hand._time_scores(X[test]), y[test], sample_weight=weight[test], **of_fold(test))
+    assert model.cv_scores_[3, 0] == pytest.approx(expected, abs=1e-4)
+    best = LossRegressor(loss, penalty="l1", alpha=model.alpha_).fit(X, y, weight, **given)
+    assert model.coef_ == pytest.approx(best.coef_, abs=1e-6)
+    assert model.score(X, y) > 0.6
+    ridge = LossRegressorCV(loss, alphas=3, cv=2, scoring=lambda model, X, y: model.score(X, y)).fit(X, y)
+    assert ((ridge.cv_scores_ > 0.3) & (ridge.cv_scores_ < 1)).all()
+    with pytest.raises(ValueError, match="folds of rows would cut"):
+        LossRegressorCV(fl.GroupSoftmax()).fit(X, y, group=[200])
+    with pytest.raises(TypeError, match="no strata"):
+        LossRegressorCV("huber").fit(X, y, strata=strata)
+
+
 def test_interval_bounds(data):
     X, y, _, _ = data
     bounds = np.stack([np.abs(y), np.where(y > 0, np.abs(y), np.inf)], axis=1)

@@ -11,8 +11,13 @@ from joblib import Parallel, delayed  # type: ignore[import-untyped, unused-igno
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
+import fastloss as fl
+
+from .._resolve import resolve
+from .._segments import checked_weights, of_rows
+from . import _together as together
 from ._linear import LossClassifier, LossRegressor, Prepared, of_constant, scores_of
 from ._objective import columns_of
 from ._options import checked_bounds, checked_offset, checked_penalty_weight
@@ -203,6 +208,41 @@ class _Path:
                 setattr(self, name, value)
         return self
 
+    def _fit_path_together(self, X: Any, y: Any, sample_weight: Any, offset: Any, strata: Any, group: Any) -> Any:
+        """Of survival times: folds of rows, each scored by its own likelihood unless there is a scorer."""
+        this: Any = self
+        loss: Any = resolve(this.loss)
+        if not isinstance(loss, (fl.AFT, fl.CoxPH)) or group is not None:
+            raise ValueError(f"{loss!r} has groups, which folds of rows would cut: fit LossRegressor with some alphas")
+        together.refuse(loss, offset=offset)
+        ratios, alphas = self._checked_ratios(), self._checked_alphas()
+        X = this._checked_features(X, reset=True)
+        check_consistent_length(X, y)
+        y = y if getattr(getattr(y, "dtype", None), "names", None) else np.asarray(y)
+        weight = checked_weights(sample_weight, len(y))
+        given = {"sample_weight": weight} | ({} if strata is None else {"strata": of_rows(strata, "strata", len(y))})
+        prepared = loss.prepare(y, weight, strata=given.get("strata"))
+        lines = together.LinearScores(X, prepared, isinstance(loss, fl.AFT) and bool(this.fit_intercept), 0.0, 0.0)
+        start = together.start_of(lines, y, weight)
+        folds = list(check_cv(self.cv, y).split(X))
+        scorer = None if self.scoring is None else check_scoring(self._model(ratios[0], alpha=1.0), self.scoring)
+        each, found = [], []
+        for ratio in ratios:
+            share = {"l1": 1.0, "l2": 0.0, "elasticnet": ratio}[str(self.penalty)]
+            along = alphas
+            if isinstance(along, int):
+                most = together.alpha_max(lines, start, share, MOST_L2)
+                along = most * np.geomspace(1.0, RATIO_L1 if share else RATIO_L2, along)
+            jobs = (delayed(_times_along)(self._model(ratio), along, X, y, given, fold, scorer) for fold in folds)
+            each.append(along)
+            found.append(Parallel(n_jobs=self.n_jobs, prefer="threads")(jobs))
+        self._choose(np.array(found).swapaxes(1, 2), np.array(each), ratios)
+        best = self._model(self.l1_ratio_, alpha=self.alpha_).fit(X, y, **given)
+        for name, value in vars(best).items():
+            if name.endswith("_") and name != "n_features_in_":
+                setattr(self, name, value)
+        return self
+
     def _choose(self, scores: np.ndarray, alphas: np.ndarray, ratios: list[float]) -> None:
         """Set what was found, of scores (ratios, alphas, folds)."""
         known = np.where(np.isnan(scores), 0.0, scores)
@@ -292,6 +332,28 @@ def _scores_along(
         model.set_params(alpha=float(alpha), warm_start=True)
         model.fit(x_train, y_train, of_train, offset_of_train)
         found.append(judge(model, x_test, y_test, test, weight, offset, i))
+    return found
+
+
+def _times_along(
+    model: Any, alphas: np.ndarray, x: Any, y: Any, given: dict[str, Any], fold: Any, scorer: Any
+) -> list[float]:
+    """Return the scores of one fold along the path, each fit from the one before; nan where it has nothing to tell."""
+    train, test = (np.arange(len(y))[rows] for rows in fold)
+    of_train, of_test = (
+        {name: value[rows] for name, value in given.items() if value is not None} for rows in (train, test)
+    )
+    loss: Any = resolve(model.loss)
+    judge = loss.prepare(y[test], **of_test)
+    tells = judge.total_weight > 0 and (isinstance(loss, fl.AFT) or judge.layout.n_events.any())
+    found = []
+    for alpha in alphas:
+        model.set_params(alpha=float(alpha), warm_start=True)
+        model.fit(x[train], y[train], **of_train)
+        if scorer is not None:
+            found.append(float(scorer(model, x[test], y[test])))
+        else:
+            found.append(-float(judge(model._time_scores(x[test]))) if tells else float("nan"))
     return found
 
 
@@ -604,8 +666,15 @@ class LossRegressorCV(_Path, LossRegressor):
         self.bounds = bounds
         self.positive = positive
 
-    def fit(  # type: ignore[override]
-        self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        offset: Any = None,
+        *,
+        strata: Any = None,
+        group: Any = None,
     ) -> LossRegressorCV:
         """
         Choose the amount of the penalty, and fit the model with it.
@@ -620,6 +689,10 @@ class LossRegressorCV(_Path, LossRegressor):
             >= 0. A row of weight 0 counts nowhere; scorers that take weights get them.
         offset : array_like of shape (n,) or (n, n_targets), optional
             What is added to the scores, in fits and where they are scored.
+        strata : array_like of shape (n,), optional
+            Of `fastloss.CoxPH`: the stratum of each row. A fold is scored by its own partial likelihood.
+        group : array_like, optional
+            Refused: folds of rows would cut groups.
 
         Returns
         -------
@@ -636,5 +709,11 @@ class LossRegressorCV(_Path, LossRegressor):
         ConvergenceWarning
             As for `LossRegressor`.
         """
+        loss = resolve(self.loss)
+        if loss.kind == "segments":
+            self._fit_path_together(X, y, sample_weight, offset, strata, group)
+            return self
+        if strata is not None or group is not None:
+            raise TypeError(f"{loss!r} has no strata and no groups")
         self._fit_path(X, y, sample_weight, offset)
         return self

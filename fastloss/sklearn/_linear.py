@@ -1484,10 +1484,7 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
     def _checked_loss(self) -> Any:
         loss = checked_sum(resolve(self.loss))
         if loss.kind == "segments":
-            raise ValueError(
-                f"{loss!r} is a loss of rows that belong together: only LossRegressor.fit takes it, of which "
-                f"sklearn.model_selection.GridSearchCV chooses the alpha"
-            )
+            raise ValueError(f"{loss!r} is a loss of rows that belong together: only LossRegressor.fit takes it")
         if loss.target_domain == "classes":
             raise ValueError(f"{loss!r} is a loss of ordered classes: use OrdinalClassifier")
         if loss.traits.link == "identity" and loss.target_domain != "any":

@@ -99,15 +99,15 @@ class LinearScores:
         return np.stack([z, np.full(len(z), theta[-1])], axis=1) if self.has_scale else z
 
     def smooth(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        """Loss and L2 norm, and their gradient."""
+        """Loss and L2 norm, and their gradient; where a step goes too far they may be infinite or nan."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             value, by_score = self.prepared.value_and_gradient(self.scores(theta))
-        place = by_score[:, 0] if self.has_scale else by_score
-        of_features = np.asarray(self.x.T @ place) - place.sum() * self.centre
-        gradient = [np.where(self.moves, of_features / self.spread, 0.0)]
-        gradient += [np.sum(place, keepdims=True)] if self.has_intercept else []
-        gradient += [np.sum(by_score[:, 1], keepdims=True)] if self.has_scale else []
-        return value + 0.5 * float(self.l2 @ theta**2), np.concatenate(gradient) + self.l2 * theta
+            place = by_score[:, 0] if self.has_scale else by_score
+            of_features = np.asarray(self.x.T @ place) - place.sum() * self.centre
+            gradient = [np.where(self.moves, of_features / self.spread, 0.0)]
+            gradient += [np.sum(place, keepdims=True)] if self.has_intercept else []
+            gradient += [np.sum(by_score[:, 1], keepdims=True)] if self.has_scale else []
+            return value + 0.5 * float(self.l2 @ theta**2), np.concatenate(gradient) + self.l2 * theta
 
     def whole(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Return all that is minimised, and the gradient of the smooth part."""
@@ -313,6 +313,32 @@ def gradients_of_units(scores: LinearScores, theta: np.ndarray) -> tuple[np.ndar
     return np.column_stack([found, *more]), unit
 
 
+# --------------------------------------------------------------------------------------- where a fit begins
+
+
+def start_of(scores: LinearScores, y: Any, sample_weight: Any) -> np.ndarray:
+    """Return the coordinates of the constant of least loss."""
+    start = np.zeros(scores.n_theta)
+    n = len(scores.centre)
+    if len(start) > n:
+        constant = np.atleast_1d(scores.prepared.loss.init_score(y, sample_weight))
+        start[n:] = constant if scores.has_intercept else constant[1:]
+    return start
+
+
+def alpha_max(scores: LinearScores, start: np.ndarray, l1_share: float, most_l2: float) -> float:
+    """Return the least alpha at which all coefficients are 0; of L2 alone `most_l2` times the curvature of all."""
+    n = len(scores.centre)
+    spread = scores.spread * scores.moves
+    if l1_share:
+        most = float(np.max(np.abs(scores.smooth(start)[1][:n]) * spread, initial=0.0)) / l1_share
+    else:
+        curvature = scores.prepared.gradient_and_hessian(scores.scores(start), curvature="psd")[1]
+        bend = float((curvature[:, 0] if scores.has_scale else curvature).sum())
+        most = most_l2 * bend * float(np.sum(spread**2))
+    return most or float(np.finfo(np.float64).eps)
+
+
 # ------------------------------------------------------------------------------------------------- solvers
 
 
@@ -476,10 +502,7 @@ class OfRowsTogether:
             raise ValueError("Sample weights must contain at least one non-zero number.")
         is_time = isinstance(loss, fl.AFT)
         scores = LinearScores(X, prepared, is_time and bool(self.fit_intercept), l1, l2)
-        start = np.zeros(scores.n_theta)
-        if is_time and (scores.has_intercept or scores.has_scale):
-            constant = np.atleast_1d(loss.init_score(y, sample_weight))
-            start[X.shape[1] :] = constant if scores.has_intercept else constant[1:]
+        start = start_of(scores, y, sample_weight)
         coef = getattr(self, "coef_", None) if self.warm_start else None
         if coef is not None and np.shape(coef) == (X.shape[1],):
             start = scores.theta_of(np.asarray(coef, np.float64), float(self.intercept_), self.scale_)
