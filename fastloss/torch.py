@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import json
 import operator
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from ._resolve import resolve
 
 try:
     import torch  # PyTorch: this file is fastloss.torch, and imports are absolute
+    from torch.autograd import forward_ad
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -269,7 +271,15 @@ def _mapped(function: Any, info: Any, in_dims: Any, arguments: Any) -> Any:
     return tuple(outputs), tuple(None if each is None else 0 for each in outputs)
 
 
-class _Value(torch.autograd.Function):
+class _Function(torch.autograd.Function):
+    """A function whose signature torch need not find out anew at each call, which takes longer than a small loss."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.forward.__signature__ = inspect.signature(cls.forward)
+
+
+class _Value(_Function):
     """The value; and the gradient, ahead of the backward pass, as a constant."""
 
     @staticmethod
@@ -292,7 +302,9 @@ class _Value(torch.autograd.Function):
     def backward(ctx: Any, factor: Any, _: Any) -> Any:
         if factor is None:
             return (None,) * 5
-        gradient = _Gradient.apply(*ctx.saved_tensors, ctx.evaluation)
+        prediction, gradient, target, weight = ctx.saved_tensors
+        if gradient is None or torch.is_grad_enabled() or forward_ad.unpack_dual(prediction).tangent is not None:
+            gradient = _Gradient.apply(prediction, gradient, target, weight, ctx.evaluation)
         if not _is_one(factor):
             axes = ctx.evaluation.reduced_axes(gradient.ndim)
             shape = [1 if axis in axes else size for axis, size in enumerate(gradient.shape)]
@@ -312,7 +324,7 @@ class _Value(torch.autograd.Function):
         return _mapped(_Value, info, in_dims, arguments)
 
 
-class _Gradient(torch.autograd.Function):
+class _Gradient(_Function):
     """The gradient as a function of the prediction; where it has been computed ahead, that one."""
 
     @staticmethod
@@ -343,7 +355,7 @@ class _Gradient(torch.autograd.Function):
         return _mapped(_Gradient, info, in_dims, arguments)
 
 
-class _HessianProduct(torch.autograd.Function):
+class _HessianProduct(_Function):
     """The Hessian at the prediction times a vector; only the second can be differentiated by."""
 
     @staticmethod
@@ -397,7 +409,7 @@ def _is_one(factor: torch.Tensor) -> bool:
     if factor.ndim or torch.is_grad_enabled():
         return False
     try:
-        return torch.autograd.forward_ad.unpack_dual(factor).tangent is None and bool(factor == 1)
+        return forward_ad.unpack_dual(factor).tangent is None and bool(factor == 1)
     except RuntimeError:  # it is many at once, in a batch of backward passes
         return False
 
@@ -519,4 +531,7 @@ def _dtype_of(prediction: torch.Tensor) -> torch.dtype:
 
 def _tensor(result: Any, prediction: torch.Tensor) -> torch.Tensor:
     """Return a number or an array as a tensor of the dtype of the prediction."""
-    return torch.from_numpy(np.asarray(result)).to(_dtype_of(prediction))
+    dtype = _dtype_of(prediction)
+    if isinstance(result, float):
+        return torch.tensor(result, dtype=dtype)
+    return torch.from_numpy(np.asarray(result)).to(dtype)
