@@ -276,7 +276,8 @@ class _Function(torch.autograd.Function):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.forward.__signature__ = inspect.signature(cls.forward)
+        forward: Any = cls.forward
+        forward.__signature__ = inspect.signature(forward)
 
 
 class _Value(_Function):
