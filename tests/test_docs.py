@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 NEEDS = {
     "boosters": ("lightgbm", "xgboost", "catboost"),
     "onnx": ("lightgbm", "xgboost", "catboost", "onnxruntime", "skl2onnx"),
-    "sklearn": ("sklearn", "threadpoolctl"),
+    "sklearn": ("sklearn", "threadpoolctl", "pandas", "pyarrow"),
     "survival": ("lightgbm",),
 }
 

@@ -7,7 +7,7 @@ pytest.importorskip("sklearn")
 
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LassoCV
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -302,3 +302,23 @@ def test_there_are_no_folds_of_rows_that_come_in_parts():
 def test_a_path_that_does_not_converge_says_so(cancer):
     with pytest.warns(ConvergenceWarning, match="did not converge in 1 iterations"):
         LossClassifierCV(penalty="l1", alphas=2, cv=2, max_iter=1).fit(*cancer)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.5, [0.2, 0.9]])
+def test_the_path_is_drawn(l1_ratio, diabetes):
+    figure = pytest.importorskip("matplotlib.figure")
+    x, y = diabetes
+    model = LossRegressorCV("squared_error", penalty="elasticnet", l1_ratio=l1_ratio, alphas=7, cv=3)
+    ax = figure.Figure().add_subplot()
+    with pytest.raises(NotFittedError):
+        model.plot_path(ax)
+    assert model.fit(x, y).plot_path(ax) is ax
+    many = isinstance(l1_ratio, list)
+    scores = model.cv_scores_[l1_ratio.index(model.l1_ratio_)] if many else model.cv_scores_
+    alphas = model.alphas_[l1_ratio.index(model.l1_ratio_)] if many else model.alphas_
+    *folds, mean = ax.get_lines()[:4]
+    np.testing.assert_array_equal(np.column_stack([line.get_ydata() for line in folds]), scores)
+    np.testing.assert_allclose(mean.get_ydata(), scores.mean(axis=1))
+    assert all(np.array_equal(line.get_xdata(), alphas) for line in (*folds, mean))
+    assert ax.get_xscale() == "log"
+    assert f"alpha_ = {model.alpha_:.3g}" in [text.get_text() for text in ax.get_legend().get_texts()]

@@ -11,7 +11,7 @@ from joblib import Parallel, delayed  # type: ignore[import-untyped, unused-igno
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d
 
 import fastloss as fl
 
@@ -131,6 +131,47 @@ class _Path:
     def _no_parts(self, method: str) -> str:
         name = type(self).__name__
         return f"{name} needs all rows for its folds; {method} of {name.removesuffix('CV')} takes one alpha"
+
+    def plot_path(self, ax: Any = None) -> Any:
+        """
+        Draw the scores along the path: each fold, the mean with its standard error, and the alpha that was chosen.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; None is a figure of its own.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            With a logarithmic axis of alpha; of several `l1_ratio` it shows the chosen one.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ModuleNotFoundError
+            Without matplotlib.
+        """
+        check_is_fitted(self)
+        if ax is None:
+            from matplotlib import pyplot
+
+            ax = pyplot.figure().add_subplot()
+        this: Any = self
+        alphas, scores = this.alphas_, this.cv_scores_
+        if scores.ndim == 3:
+            chosen = self._checked_ratios().index(this.l1_ratio_)
+            alphas, scores = alphas[chosen], scores[chosen]
+        # A fold that is scored by no row has no score.
+        known = np.maximum(np.sum(~np.isnan(scores), axis=1), 1)
+        mean, error = np.nanmean(scores, axis=1), np.nanstd(scores, axis=1, ddof=1) / np.sqrt(known)
+        ax.plot(alphas, scores, color="0.8", linewidth=0.8)
+        ax.errorbar(alphas, mean, error, color="C0", capsize=2, label="mean and standard error")
+        ax.axvline(this.alpha_, color="C1", linestyle="--", label=f"alpha_ = {this.alpha_:.3g}")
+        ax.set(xscale="log", xlabel="alpha", ylabel="score of the left-out fold")
+        ax.legend()
+        return ax
 
     def _model(self, l1_ratio: float, **parameters: Any) -> Any:
         base = LossClassifier if is_classifier(self) else LossRegressor
