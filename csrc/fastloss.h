@@ -86,6 +86,7 @@ typedef struct fl_job {
     fl_array vector;
     char *scratch; /* fl_loss.scratch bytes, for this block alone */
     char *shared; /* fl_loss.shared bytes, from one pass to the next */
+    ptrdiff_t row; /* in pieces (fl_pieces): the one that is computed */
     const fl_segments *segments;
     uint64_t float_state; /* the caller's, for all threads */
 
@@ -110,15 +111,25 @@ enum { FL_WEIGHT_SUM, FL_LARGEST_WEIGHT, FL_CHECK_NUMBERS };
  * *partial. Returns -1, or the place of the first target outside its domain, or fl_bad_weight of that of a weight. */
 typedef ptrdiff_t (*fl_block)(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *partial);
 
+/* A number of bytes, or of partials' numbers, that a job needs. */
+typedef ptrdiff_t (*fl_size)(const fl_job *job);
+
 /* Makes what comes next of the partials of all blocks, in their order. */
 typedef void (*fl_combine)(fl_job *job, const double *partials, ptrdiff_t n_blocks);
 
 typedef struct fl_pass {
     fl_block block;
     fl_combine combine; /* NULL: nothing is left to do */
-    ptrdiff_t (*width)(const fl_job *job); /* numbers in a partial; NULL: one */
+    fl_size width; /* numbers in a partial; NULL: one */
     int wants; /* outputs for which it is needed; 0: for all */
 } fl_pass;
+
+/* Rows so long that all threads work on each: passes over the classes of job->row, in blocks of `size`. */
+typedef struct fl_pieces {
+    ptrdiff_t size;
+    fl_size scratch, shared; /* as those of fl_loss */
+    fl_pass passes[FL_PASSES];
+} fl_pieces;
 
 typedef struct fl_loss {
     const char *name;
@@ -128,8 +139,10 @@ typedef struct fl_loss {
     int outputs; /* those that it has */
     fl_block check; /* of targets and weights, before anything is written; NULL: none */
     fl_pass passes[FL_PASSES];
-    ptrdiff_t (*scratch)(const fl_job *job); /* bytes that a block needs; NULL: none */
-    ptrdiff_t (*shared)(const fl_job *job); /* bytes that all need together; NULL: none */
+    fl_size scratch; /* bytes that a block needs; NULL: none */
+    fl_size shared; /* bytes that all need together; NULL: none */
+    const fl_pieces *(*pieces)(const fl_job *job); /* how rows of this job are cut; NULL, or its result: not at all */
+    ptrdiff_t (*start)(fl_job *job); /* before the first pass over a row's pieces: -1, or the place of its bad target */
 } fl_loss;
 
 static inline ptrdiff_t fl_bad_weight(ptrdiff_t place) { return place | (ptrdiff_t)1 << (8 * sizeof place - 3); }

@@ -139,9 +139,9 @@ ALWAYS_INLINE void run_stage(const tile_arrays *a, operands o, real *to, stage f
     }
 }
 
-/* The formula over a tile. `plain`: no weights, no array of pos_weight, values summed, no padding. */
+/* The formula over a tile. */
 ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, const int has_e,
-                                 const int has_l, const int want, const int plain)
+                                 const int has_l, const int want)
 {
     lane_sums local = *sums;
     traffic *const meanwhile = has_e ? NULL : a->traffic;
@@ -153,10 +153,10 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
             o.t = load(a->t + at);
             if (has_e) o.e = load(a->e + at);
             if (has_l) o.l = load(a->l + at);
-            if (!plain && a->q) o.pos_weight = load(a->q + at);
+            if (a->q) o.pos_weight = load(a->q + at);
             point result = f(o);
             vreal factor = splat(a->scale);
-            if (!plain && a->w) { /* what weighs 0 gives 0, whatever it is */
+            if (a->w) { /* what weighs 0 gives 0, whatever it is */
                 vreal weight = load(a->w + at);
                 vmask nothing = eq(weight, ZERO);
                 factor *= weight;
@@ -167,9 +167,9 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
             if (want & FL_GRADIENT) store(a->gradient + at, result.gradient * factor);
             if (want & FL_HESSIAN) store(a->hessian + at, result.hessian * factor);
             if (!(want & FL_VALUE)) continue;
-            if (!plain && a->value)
+            if (a->value)
                 store(a->value + at, result.value);
-            else if (!plain && i + LANES > a->n) /* the padding does not count */
+            else if (i + LANES > a->n) /* the padding does not count */
                 add_lanes(&local, g, first_lanes(result.value, a->n - at));
             else
                 add_lanes(&local, g, result.value);
@@ -185,7 +185,7 @@ typedef struct settings {
     int curvature, hard, n_coefficients;
 } settings;
 
-typedef void (*tile_function)(const tile_arrays *a, const settings *s, lane_sums *sums, int plain);
+typedef void (*tile_function)(const tile_arrays *a, const settings *s, lane_sums *sums);
 typedef struct pointwise_formula {
     tile_function of_want[(FL_VALUE | FL_GRADIENT | FL_HESSIAN) + 1];
 } pointwise_formula;
@@ -198,16 +198,13 @@ typedef struct stages {
     int second_for;
 } stages;
 
-ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums, int plain, formula f, stages before,
+ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, stages before,
                               const int want)
 {
     const int has_e = before.first && (before.first_for & want), has_l = before.second && (before.second_for & want);
     if (has_e) run_stage(a, o, a->e, before.first, 0);
     if (has_l) run_stage(a, o, a->l, before.second, has_e);
-    if (plain)
-        evaluate_tile(a, o, sums, f, has_e, has_l, want, 1);
-    else
-        evaluate_tile(a, o, sums, f, has_e, has_l, want, 0);
+    evaluate_tile(a, o, sums, f, has_e, has_l, want);
 }
 
 /* What is one number stays in its tile, once it is there. */
@@ -280,7 +277,7 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         }
 
         const settings settings = {job->coefficients, job->curvature, hard && !a.q, job->n_coefficients};
-        evaluate(&a, &settings, &sums, !a.w && !a.q && !a.value && n == padded);
+        evaluate(&a, &settings, &sums);
         finish_copy(&traffic.gradient);
         finish_copy(&traffic.hessian);
         if (job->gradient.data) traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
@@ -346,20 +343,20 @@ DEFINE_CHECK(pointwise)
 #define STAGE(function, outputs) function, outputs
 #define FOR_ALL (FL_VALUE | FL_GRADIENT | FL_HESSIAN)
 #define NO_STAGES NULL, 0, NULL, 0
-#define DEFINE_TILE(name, want, ...)                                                                    \
-    static void name##_tile_##want(const tile_arrays *a, const settings *s, lane_sums *sums, int plain) \
-    {                                                                                                   \
-        const tile_arrays arrays = *a; /* copies that no store can be suspected to change */            \
-        double p[FL_COEFFICIENTS];                                                                      \
-        memcpy(p, s->p, sizeof p);                                                                      \
-        const operands o = {.p = p,                                                                     \
-                            .all = s->p,                                                                \
-                            .n_coefficients = s->n_coefficients,                                        \
-                            .curvature = s->curvature,                                                  \
-                            .hard = s->hard,                                                            \
-                            .want_hessian = (want) & FL_HESSIAN,                                        \
-                            .pos_weight = UNIFORM(p[0])};                                               \
-        whole_tile(&arrays, o, sums, plain, name, (stages){__VA_ARGS__}, want);                         \
+#define DEFINE_TILE(name, want, ...)                                                         \
+    static void name##_tile_##want(const tile_arrays *a, const settings *s, lane_sums *sums) \
+    {                                                                                        \
+        const tile_arrays arrays = *a; /* copies that no store can be suspected to change */ \
+        double p[FL_COEFFICIENTS];                                                           \
+        memcpy(p, s->p, sizeof p);                                                           \
+        const operands o = {.p = p,                                                          \
+                            .all = s->p,                                                     \
+                            .n_coefficients = s->n_coefficients,                             \
+                            .curvature = s->curvature,                                       \
+                            .hard = s->hard,                                                 \
+                            .want_hessian = (want) & FL_HESSIAN,                             \
+                            .pos_weight = UNIFORM(p[0])};                                    \
+        whole_tile(&arrays, o, sums, name, (stages){__VA_ARGS__}, want);                     \
     }
 #define DEFINE_BLOCK(name)                                                                          \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \

@@ -327,6 +327,6 @@ static ptrdiff_t ranked_scratch(const fl_job *job)
     {                                                                                                            \
         return (are_ranked_by_target(job) ? rows_ranked_by_target : rows_ranked)(job, first, count, sum, kind_); \
     }                                                                                                            \
-    DEFINE_ROWWISE(name, n_coefficients, outputs, ranked_scratch)
+    DEFINE_ROWWISE(name, n_coefficients, outputs, ranked_scratch, .pieces = NULL)
 
 #endif

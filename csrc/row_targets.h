@@ -9,6 +9,8 @@
 #include "tiles.h"
 
 enum { PIECE = 16384 / sizeof(real) }; /* of a long row, which stays in L1 */
+enum { LONG_ROW = 131072 }; /* rows of more classes are blocks of classes, whose sums are added in their order */
+enum { CLASSES_OF_BLOCK = 8 * PIECE };
 
 /* Whether the classes of an array's rows follow each other in memory. */
 ALWAYS_INLINE int classes_are_dense(const fl_array *array, const fl_job *job)

@@ -7,6 +7,7 @@
 #include "rows_few.h"
 #include "rows_full.h"
 #include "rows_long.h"
+#include "rows_pieces.h"
 #include "rows_tiled.h"
 
 enum { FEW_CLASSES = 64 };    /* up to here C-ordered rows go through tiles, too */
@@ -49,21 +50,34 @@ static ptrdiff_t rowwise_scratch(const fl_job *job)
     }
 }
 
-#define DEFINE_ROWWISE(name, n_coefficients_, outputs_, scratch_)                                   \
+/* Where whole rows would leave threads idle, or take too long between two looks at the signals. */
+enum { FEW_ROWS = 8, INTERRUPTIBLE_ROW = 1048576 };
+
+static const fl_pieces *pieces_of_rows(const fl_job *job)
+{
+    if (job->full != FL_DIAGONAL || job->n_classes <= LONG_ROW) return NULL;
+    const enum regime regime = regime_of(job);
+    if (regime == TILED || (job->n_outer >= FEW_ROWS && job->n_classes <= INTERRUPTIBLE_ROW)) return NULL;
+    return regime == ALONG ? &along_pieces : &very_long_pieces;
+}
+
+#define DEFINE_ROWWISE(name, n_coefficients_, outputs_, scratch_, ...)                              \
     FL_DEFINE_LOSS(name, .kind = FL_ROWWISE, .target = FL_CLASS_TARGET, .domain = FL_UNIT_INTERVAL, \
                    .n_coefficients = n_coefficients_, .outputs = outputs_, .check = rowwise_check,  \
-                   .scratch = scratch_, ONE_PASS(name))
+                   .scratch = scratch_, ONE_PASS(name), __VA_ARGS__)
 
 /* Makes a loss of a formula. */
-#define ROWWISE(name, n_coefficients)                                                               \
-    DEFINE_TERMS(name)                                                                              \
-    DEFINE_SOFT(name)                                                                               \
-    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
-    {                                                                                               \
-        static const row_formula f = {name##_terms, name##_soft, name##_soft_run};                  \
-        return run_rows(job, first, count, sum, &f, ROW_LOSS);                                      \
-    }                                                                                               \
-    DEFINE_ROWWISE(name, n_coefficients, FOR_ALL | FL_FULL_HESSIAN, rowwise_scratch)
+#define ROWWISE(name, n_coefficients)                                                                          \
+    DEFINE_TERMS(name)                                                                                         \
+    DEFINE_SOFT(name)                                                                                          \
+    static const row_formula name##_formula = {name##_terms, name##_soft, name##_soft_run};                    \
+    static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)            \
+    {                                                                                                          \
+        return run_rows(job, first, count, sum, &name##_formula, ROW_LOSS);                                    \
+    }                                                                                                          \
+    static ptrdiff_t name##_start(fl_job *job) { return start_row(job, &name##_formula, ROW_LOSS); }           \
+    DEFINE_ROWWISE(name, n_coefficients, FOR_ALL | FL_FULL_HESSIAN, rowwise_scratch, .pieces = pieces_of_rows, \
+                   .start = name##_start)
 
 /* The functions of a row: no target, no formula; the result is the "gradient", or for logsumexp the value. */
 #define ROW_FUNCTION(name, kind_, output)                                                           \
@@ -71,6 +85,8 @@ static ptrdiff_t rowwise_scratch(const fl_job *job)
     {                                                                                               \
         return run_rows(job, first, count, sum, NULL, kind_);                                       \
     }                                                                                               \
-    FL_DEFINE_LOSS(name, .kind = FL_ROW_FUNCTION, .outputs = output, .scratch = rowwise_scratch, ONE_PASS(name))
+    static ptrdiff_t name##_start(fl_job *job) { return start_row(job, NULL, kind_); }              \
+    FL_DEFINE_LOSS(name, .kind = FL_ROW_FUNCTION, .outputs = output, .scratch = rowwise_scratch,    \
+                   .pieces = pieces_of_rows, .start = name##_start, ONE_PASS(name))
 
 #endif

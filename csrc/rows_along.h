@@ -45,6 +45,19 @@ ALWAYS_INLINE void divide_along_scratch(const fl_job *job, along_scratch *b)
     b->bend = b->e + size;
 }
 
+/* What the exponentials of a row add up to, without that of one logit. */
+ALWAYS_INLINE void put_sums(row_stats *s, ptrdiff_t r, real largest, real left_out, const piece_sum *sum)
+{
+    s->largest[r] = largest, s->distance[r] = largest - left_out, s->sum_others[r] = (real)sum->sum_others;
+    /* without the target's exponential, which is added where it is none of the largest */
+    s->sum_below_max[r] = (real)(sum->sum_below_max + (sum->ties - (left_out != largest)));
+}
+
+ALWAYS_INLINE void put_no_sums(row_stats *s, ptrdiff_t r)
+{
+    s->sum_others[r] = s->sum_below_max[r] = 1, s->distance[r] = s->largest[r] = 0;
+}
+
 /* Row r of the group comes in. What is left out of its sum is the target's exponential or, where every class counts, the largest
  * one's. */
 SHARED void take_row(const fl_job *job, ptrdiff_t row, ptrdiff_t r, const along_scratch *b, row_stats *s)
@@ -52,7 +65,7 @@ SHARED void take_row(const fl_job *job, ptrdiff_t row, ptrdiff_t r, const along_
     real *z = b->z + r * b->pitch, *e = b->e + r * b->pitch;
     if (s->weight[r] == 0) { /* counts nowhere, whatever it holds */
         for (ptrdiff_t k = 0; k < b->pitch; k++) z[k] = e[k] = 0;
-        s->sum_others[r] = s->sum_below_max[r] = 1, s->distance[r] = s->largest[r] = 0;
+        put_no_sums(s, r);
         return;
     }
     const real *from = row_piece(&job->prediction, row, 0, job->n_classes, z);
@@ -75,9 +88,7 @@ SHARED void take_row(const fl_job *job, ptrdiff_t row, ptrdiff_t r, const along_
         sum.sum_others += p.sum_others, sum.sum_below_max += p.sum_below_max, sum.ties += p.ties;
     }
     if (is_soft(job)) z[y] = target_logit, e[y] = 1;
-    s->largest[r] = largest, s->distance[r] = largest - target_logit, s->sum_others[r] = (real)sum.sum_others;
-    /* without the target's exponential, which is added where it is none of the largest */
-    s->sum_below_max[r] = (real)(sum.sum_below_max + (sum.ties - (target_logit != largest)));
+    put_sums(s, r, largest, target_logit, &sum);
 }
 
 /* Of all rows of a group what is done once a row. */
@@ -102,23 +113,65 @@ ALWAYS_INLINE class_run run_of(const along_scratch *b, ptrdiff_t r, ptrdiff_t st
     return (class_run){b->e + at, b->a, b->z + at, b->bend + at, start, round_up(n, LANES)};
 }
 
-/* The formula at all classes of a row. The place of a target that is no probability, or -1. */
+/* What the classes of a block add up to, and blocks in their order. */
+enum { SUM_OF_VALUES, SUM_OF_FIRST, SUM_OF_MAGNITUDES, SUM_OF_BOUNDS, SUM_OF_SPREADS, LARGEST_SECOND, SOFT_SUMS };
+typedef struct soft_parts {
+    ptrdiff_t n;
+    double sum[SOFT_SUMS], rest[SOFT_SUMS];
+} soft_parts;
+
+SHARED void numbers_of(const soft_totals *totals, double *sums)
+{
+    sums[SUM_OF_VALUES] = (double)value_of_lanes(totals->value);
+    sums[SUM_OF_FIRST] = (double)value_of_lanes(totals->total);
+    sums[SUM_OF_MAGNITUDES] = totals->magnitude, sums[SUM_OF_BOUNDS] = totals->bound;
+    sums[SUM_OF_SPREADS] = totals->spread, sums[LARGEST_SECOND] = totals->largest_second;
+}
+
+SHARED void add_part(soft_parts *parts, const double *sums)
+{
+    for (int i = 0; i < SOFT_SUMS; i++) {
+        const double before = parts->sum[i], total = parts->n ? before + sums[i] : sums[i], back = total - before;
+        parts->rest[i] = parts->n ? parts->rest[i] + ((before - (total - back)) + (sums[i] - back)) : 0;
+        parts->sum[i] = total;
+    }
+    parts->n++;
+}
+
+SHARED void conclude_parts(const soft_parts *parts, row_stats *s, ptrdiff_t r)
+{
+    real x[SOFT_SUMS];
+    for (int i = 0; i < SOFT_SUMS; i++) {
+        const double rest = parts->rest[i], sum = parts->sum[i];
+        x[i] = (real)(rest != 0 && rest == rest ? sum + rest : sum);
+    }
+    const real sum = s->sum_others[r] + s->exp_target[r], loss = sum == sum ? x[SUM_OF_VALUES] : sum;
+    s->value[r] = s->weight[r] == 0 ? 0 : loss * s->weight[r];
+    s->total[r] = x[SUM_OF_FIRST];
+    s->magnitude[r] = x[SUM_OF_MAGNITUDES], s->bound[r] = x[SUM_OF_BOUNDS];
+    s->spread[r] = x[SUM_OF_SPREADS], s->largest_second[r] = x[LARGEST_SECOND];
+}
+
+/* The formula at all classes of a row; of a long one in blocks. The place of a target that is no probability, or -1. */
 SHARED ptrdiff_t evaluate_row(const fl_job *job, ptrdiff_t row, ptrdiff_t r, const along_scratch *b, row_stats *s,
                               const row_formula *f)
 {
-    soft_totals totals = {0};
-    for (ptrdiff_t start = 0; start < b->pitch; start += RUN) {
-        const ptrdiff_t n = job->n_classes - start < RUN ? job->n_classes - start : RUN;
-        const class_run run = run_of(b, r, start, n);
-        const ptrdiff_t bad = load_amounts(b->a, job, row, b->class_index[r], start, n, s->weight[r] != 0);
-        if (bad >= 0) return bad;
-        f->soft_run(&run, s, r, job, &totals);
+    const ptrdiff_t size = job->n_classes > LONG_ROW ? CLASSES_OF_BLOCK : b->pitch;
+    soft_parts parts = {.n = 0};
+    double sums[SOFT_SUMS];
+    for (ptrdiff_t first = 0; first < b->pitch; first += size) {
+        soft_totals totals = {0};
+        for (ptrdiff_t start = first; start < first + size && start < b->pitch; start += RUN) {
+            const ptrdiff_t n = job->n_classes - start < RUN ? job->n_classes - start : RUN;
+            const class_run run = run_of(b, r, start, n);
+            const ptrdiff_t bad = load_amounts(b->a, job, row, b->class_index[r], start, n, s->weight[r] != 0);
+            if (bad >= 0) return bad;
+            f->soft_run(&run, s, r, job, &totals);
+        }
+        numbers_of(&totals, sums);
+        add_part(&parts, sums);
     }
-    const real sum = s->sum_others[r] + s->exp_target[r], loss = sum == sum ? value_of_lanes(totals.value) : sum;
-    s->value[r] = s->weight[r] == 0 ? 0 : loss * s->weight[r];
-    s->total[r] = value_of_lanes(totals.total);
-    s->magnitude[r] = (real)totals.magnitude, s->bound[r] = (real)totals.bound;
-    s->spread[r] = (real)totals.spread, s->largest_second[r] = (real)totals.largest_second;
+    conclude_parts(&parts, s, r);
     return -1;
 }
 
@@ -166,21 +219,27 @@ ALWAYS_INLINE ptrdiff_t classes_together(const fl_array *array, ptrdiff_t row, p
     return left < n ? left : n;
 }
 
+/* Gradients or Hessians of some classes of row r of a group, by way of `out`. */
+SHARED void derive_run(const fl_job *job, int hessian, const class_run *run, const row_stats *s, ptrdiff_t r, real *out)
+{
+    if (hessian)
+        (is_soft(job) ? soft_hessians : target_hessians)(run, s, r, out, job->curvature);
+    else
+        (is_soft(job) ? soft_gradients : target_gradients)(run, s, r, out);
+}
+
 /* Gradients or Hessians of a group of rows; short ones go out as one. */
 SHARED void put_group(const fl_job *job, const fl_array *array, ptrdiff_t first, ptrdiff_t n, const along_scratch *b,
                       const row_stats *s)
 {
-    const int hessian = array == &job->hessian, soft = is_soft(job), together = job->n_classes <= RUN;
+    const int together = job->n_classes <= RUN;
     for (ptrdiff_t r = 0; r < n; r++)
         for (ptrdiff_t start = 0, count; start < job->n_classes; start += count) {
             count = classes_together(array, first + r, start, job->n_classes);
             if (together) count = job->n_classes;
             const class_run run = run_of(b, r, start, count);
             real *out = b->out + (together ? r * job->n_classes : 0);
-            if (hessian)
-                (soft ? soft_hessians : target_hessians)(&run, s, r, out, job->curvature);
-            else
-                (soft ? soft_gradients : target_gradients)(&run, s, r, out);
+            derive_run(job, array == &job->hessian, &run, s, r, out);
             if (!together)
                 store_packed(array->data + (first + r) * array->outer + start * array->classes, array->type, out, count,
                              job->stream, NULL);

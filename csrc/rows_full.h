@@ -23,11 +23,22 @@ ALWAYS_INLINE fl_job job_of_output(const fl_job *job)
     return wide;
 }
 
-static ptrdiff_t full_scratch(const fl_job *job)
+/* Rows of more classes make their triangles one after the other, classes in lanes: a tile of several would be large. */
+enum { TRIANGLES_TOGETHER = 64, CLASS_ARRAYS = 7 };
+ALWAYS_INLINE int is_by_row(const fl_job *job) { return job->full == FL_PACKED && job->n_classes > TRIANGLES_TOGETHER; }
+
+ALWAYS_INLINE ptrdiff_t rows_of_full(const fl_job *job)
 {
     const fl_job wide = job_of_output(job);
-    const ptrdiff_t rows = rows_in_tile(&wide), numbers = 5 * job->n_classes + 2 * wide.n_classes;
-    return (rows * numbers + 7 * LANES) * (ptrdiff_t)sizeof(real) + 64;
+    return rows_in_tile(is_by_row(job) ? job : &wide);
+}
+
+static ptrdiff_t full_scratch(const fl_job *job)
+{
+    const ptrdiff_t rows = rows_of_full(job), n_classes = job->n_classes;
+    const ptrdiff_t apart = is_by_row(job) ? 0 : rows * 2 * job_of_output(job).n_classes;
+    const ptrdiff_t of_row = is_by_row(job) ? CLASS_ARRAYS * (n_classes + 2 * LANES) : 0;
+    return (rows * 5 * n_classes + apart + of_row + 7 * LANES) * (ptrdiff_t)sizeof(real) + 64;
 }
 
 /* What an entry needs of a class. */
@@ -79,6 +90,78 @@ SHARED void packed_tile(const real *e, const real *a, const real *second, real *
     }
 }
 
+/* A row's classes in lanes: exponentials, a_k E_k; of these what entries need; the diagonal, and a line of the triangle. */
+typedef struct class_arrays {
+    real *p, *spread, *pull, *share, *diagonal, *e, *line;
+} class_arrays;
+
+ALWAYS_INLINE class_arrays divide_class_arrays(real *at, ptrdiff_t n_classes)
+{
+    const ptrdiff_t size = n_classes + 2 * LANES;
+    memset(at, 0, (size_t)(CLASS_ARRAYS * size) * sizeof(real));
+    return (class_arrays){at, at + size, at + 2 * size, at + 3 * size, at + 4 * size, at + 5 * size, at + 6 * size};
+}
+
+/* What entries need of each class of row r of a tile. `spread` comes in as a_k E_k, `diagonal` as a_k c_k. */
+SHARED void prepare_classes(const class_arrays *c, const fl_job *job, const row_stats *s, ptrdiff_t r)
+{
+    const row_state row = row_at(s, r);
+    const vreal total = job->curvature == FL_PSD ? row.magnitude : row.total;
+    for (ptrdiff_t k = 0; k < job->n_classes; k += WIDTH) {
+        const vmask largest = is_target_from(&row, k);
+        vreal e = load(c->e + k), bend = load(c->spread + k), rest = rest_of(&row, largest, e), p = e * row.inverse;
+        store(c->p + k, p);
+        store(c->spread + k, choose(largest, ZERO, quotient_or_0(bend, rest * rest)));
+        store(c->pull + k, quotient_or_0(bend, rest));
+        store(c->share + k, quotient_or_0(e, row.sum_others));
+        vreal exact = soft_hessian(&row, largest, e, load(c->diagonal + k), bend, FL_EXACT);
+        store(c->diagonal + k, (job->curvature == FL_PSD ? total * p * rest : exact) * row.scaled);
+    }
+}
+
+/* Line j of the triangle: the diagonal's entry, and those of the classes after j. */
+SHARED void triangle_line(const class_arrays *c, ptrdiff_t j, const fl_job *job, const row_stats *s, ptrdiff_t r)
+{
+    const row_state row = row_at(s, r);
+    const vreal total = job->curvature == FL_PSD ? row.magnitude : row.total, scaled = row.scaled;
+    const vreal p = splat(c->p[j]), spread = splat(c->spread[j]), pull = splat(c->pull[j]);
+    const vreal share = row.largest_second * splat(c->share[j]);
+    const int exact = job->curvature == FL_EXACT, is_largest = (ptrdiff_t)s->target[r] == j;
+    c->line[0] = c->diagonal[j];
+    for (ptrdiff_t k = j + 1; k < job->n_classes; k += WIDTH) {
+        vreal other = load(c->p + k), product = p * other, entry = -(total * product);
+        if (exact) {
+            entry = fmadd(product, row.spread - (spread + load(c->spread + k)), entry);
+            entry -= pull * other + load(c->pull + k) * p;
+            vreal from_largest = share * load(c->share + k);
+            entry += is_largest ? ZERO : choose(is_target_from(&row, k), ZERO, from_largest);
+        }
+        store(c->line + k - j, entry * scaled);
+    }
+}
+
+/* The triangle of row r of a tile, line after line. */
+SHARED void put_triangle(const soft_tiles *t, const fl_job *job, ptrdiff_t first, ptrdiff_t r, const row_stats *s,
+                         real *scratch)
+{
+    const fl_array *to = &job->gradient;
+    const ptrdiff_t n_classes = job->n_classes, row = first + r;
+    const class_arrays c = divide_class_arrays(scratch, n_classes);
+    for (ptrdiff_t k = 0; k < n_classes; k++) {
+        const ptrdiff_t at = k * t->stride + r;
+        c.e[k] = t->e[at], c.spread[k] = t->second[at], c.diagonal[k] = t->a[at];
+    }
+    prepare_classes(&c, job, s, r);
+    char *line = to->data + row / job->n_inner * to->outer + row % job->n_inner * to->inner;
+    for (ptrdiff_t j = 0; j < n_classes; line += (n_classes - j++) * to->classes) {
+        triangle_line(&c, j, job, s, r);
+        if (to->classes == size_of_type(to->type))
+            store_packed(line, to->type, c.line, n_classes - j, job->stream, NULL);
+        else
+            store_strided(line, to->classes, to->type, c.line, n_classes - j);
+    }
+}
+
 SHARED void product_tile(const real *e, const real *second, const real *vector, real *out, ptrdiff_t tile_stride,
                          ptrdiff_t n, const fl_job *job, const row_stats *s)
 {
@@ -125,7 +208,7 @@ SHARED ptrdiff_t rows_full(const fl_job *job, ptrdiff_t first, ptrdiff_t count, 
     fl_job own = *job;
     own.want = FL_GRADIENT | FL_HESSIAN;
     const fl_job wide = job_of_output(&own);
-    const ptrdiff_t rows = rows_in_tile(&wide), size = round_up(rows * job->n_classes, LANES);
+    const ptrdiff_t rows = rows_of_full(job), size = round_up(rows * job->n_classes, LANES);
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64), *e = z + size, *a = e + size, *second = a + size;
     real *vector = second + size, *out = vector + size, *packed = out + round_up(rows * wide.n_classes, LANES);
     row_stats s;
@@ -145,7 +228,12 @@ SHARED ptrdiff_t rows_full(const fl_job *job, ptrdiff_t first, ptrdiff_t count, 
         if (bad >= 0) return bad;
         statistics_soft(&(tile_run){z, e, rows, padded, NULL, 0, 0, &flow}, &own, &s);
         sum_terms(&s, padded, &own, ROW_LOSS);
-        f->soft(&(soft_tiles){z, e, a, second, rows}, padded, &own, &s);
+        const soft_tiles tiles = {z, e, a, second, rows};
+        f->soft(&tiles, padded, &own, &s);
+        if (is_by_row(job)) {
+            for (ptrdiff_t r = 0; r < n; r++) put_triangle(&tiles, job, first, r, &s, out);
+            continue;
+        }
         if (job->full == FL_PACKED)
             packed_tile(e, a, second, out, rows, padded, job, &s);
         else {

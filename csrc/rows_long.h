@@ -422,13 +422,19 @@ ALWAYS_INLINE ptrdiff_t piece_length(const fl_job *job, ptrdiff_t p)
     return job->n_classes - p * PIECE < PIECE ? job->n_classes - p * PIECE : PIECE;
 }
 
-/* The exponentials of a row, one piece, and a few numbers for each piece. */
-ALWAYS_INLINE ptrdiff_t long_scratch(const fl_job *job)
+/* So many exponentials of a row, two pieces, and a few numbers for each piece. */
+ALWAYS_INLINE ptrdiff_t scratch_with_kept(const fl_job *job, ptrdiff_t n_kept)
 {
     const ptrdiff_t slots = round_up(pieces_of(job), LANES);
-    return (ptrdiff_t)sizeof(real) * (round_up(job->n_classes, LANES) + 2 * (PIECE + LANES) + 2 * slots) +
+    return (ptrdiff_t)sizeof(real) * (round_up(n_kept, LANES) + 2 * (PIECE + LANES) + 2 * slots) +
            (ptrdiff_t)sizeof(double) * slots + 64;
 }
+
+ALWAYS_INLINE ptrdiff_t long_scratch(const fl_job *job) { return scratch_with_kept(job, job->n_classes); }
+
+/* What the exponentials of a piece are relative to: its largest. A piece of nothing but -inf has exponentials all the same;
+ * +inf is settled later. */
+ALWAYS_INLINE real reference_of(real top) { return top == REAL_INFINITY || top == -REAL_INFINITY ? 0 : top; }
 
 /* Piece p of a row that waits; `aside`, where it is to be converted. */
 ALWAYS_INLINE pending pending_piece(const fl_job *job, const long_row *r, ptrdiff_t p, const real *e, real *aside)
@@ -448,23 +454,35 @@ ALWAYS_INLINE void finish_piece(const fl_job *job, const long_row *r, ptrdiff_t 
         store_strided(to->data + r->row * to->outer + p * PIECE * to->classes, to->classes, to->type, b->to, b->n);
 }
 
+/* Of a row how many logits are +inf, the last of them, and whether one is nan. */
+typedef struct infinite_logits {
+    ptrdiff_t n, at;
+    int has_nan;
+} infinite_logits;
+
+SHARED infinite_logits find_infinite(const fl_job *job, ptrdiff_t row, real *piece)
+{
+    infinite_logits found = {0, -1, 0};
+    for (ptrdiff_t p = 0; p < pieces_of(job); p++) {
+        const real *x = row_piece(&job->prediction, row, p * PIECE, piece_length(job, p), piece);
+        for (ptrdiff_t k = 0; k < piece_length(job, p); k++) {
+            if (x[k] == REAL_INFINITY) found.n++, found.at = p * PIECE + k;
+            found.has_nan |= x[k] != x[k];
+        }
+    }
+    return found;
+}
+
 /* A row whose largest logit is infinite: one +inf is probability 1; of two, or of none but -inf, nothing can be told. */
 SHARED void conclude_infinite_row(const fl_job *job, ptrdiff_t row, real *e, real *piece, real largest,
                                   enum row_kind kind, row_stats *s)
 {
     const real nan = (real)__builtin_nan("");
-    ptrdiff_t n_infinite = 0, at = -1;
-    int has_nan = 0;
-    for (ptrdiff_t p = 0; p < pieces_of(job); p++) {
-        const real *x = row_piece(&job->prediction, row, p * PIECE, piece_length(job, p), piece);
-        for (ptrdiff_t k = 0; k < piece_length(job, p); k++) {
-            if (x[k] == REAL_INFINITY) n_infinite++, at = p * PIECE + k;
-            has_nan |= x[k] != x[k];
-        }
-    }
+    const infinite_logits found = find_infinite(job, row, piece);
+    const ptrdiff_t at = found.at;
     const int is_target = at == s->target[0];
     s->largest[0] = 0;
-    if (has_nan || (kind != ROW_LOGSUMEXP && n_infinite != 1)) {
+    if (found.has_nan || (kind != ROW_LOGSUMEXP && found.n != 1)) {
         s->sum_others[0] = s->exp_target[0] = s->distance[0] = nan;
         return;
     }
@@ -488,13 +506,13 @@ typedef struct very_long {
     row_stats s;
 } very_long;
 
-ALWAYS_INLINE void start_very_long(very_long *v, const fl_job *job, enum row_kind kind)
+ALWAYS_INLINE void start_very_long(very_long *v, const fl_job *job, enum row_kind kind, ptrdiff_t n_kept)
 {
     v->job = job, v->kind = kind;
     v->n_pieces = pieces_of(job), v->slots = round_up(v->n_pieces, LANES);
     v->keep = kind == ROW_LOG_SOFTMAX || kind == ROW_SOFTMAX || (kind == ROW_LOSS && job->want != FL_VALUE);
     v->streamed = job->stream && job->gradient.type == REAL_TYPE;
-    v->e = (real *)round_up((ptrdiff_t)job->scratch, 64), v->piece = v->e + round_up(job->n_classes, LANES);
+    v->e = (real *)round_up((ptrdiff_t)job->scratch, 64), v->piece = v->e + round_up(n_kept, LANES);
     v->aside = v->piece + PIECE + LANES, v->largest_of = v->aside + PIECE + LANES;
     v->factor = v->largest_of + v->slots, v->part = (double *)(void *)(v->factor + v->slots);
     v->before = (long_row){.row = -1};
@@ -521,8 +539,7 @@ SHARED real take_piece(very_long *v, ptrdiff_t row, ptrdiff_t p, ptrdiff_t y, re
     const real top = copy_and_find_largest(z, row_piece(x, row, start, n, z), n);
     const char *ahead = x->data + row * x->outer + (start + n) * x->classes;
     if (y >= start && y < start + n) *target_logit = z[y - start], z[y - start] = -REAL_INFINITY;
-    /* a piece of nothing but -inf has exponentials all the same; +inf is settled later */
-    const real reference = top == REAL_INFINITY || top == -REAL_INFINITY ? 0 : top;
+    const real reference = reference_of(top);
     if (waits) {
         const pending b = pending_piece(v->job, &v->before, p, v->e, v->aside);
         v->part[p] = take_and_put(z, v->e + start, padded, reference, &b, ahead, v->kind, v->streamed).sum_others;
@@ -584,7 +601,7 @@ SHARED ptrdiff_t rows_very_long(const fl_job *job, ptrdiff_t first, ptrdiff_t co
     very_long v;
     row_stats *s = &v.s;
     double total = 0;
-    start_very_long(&v, job, kind);
+    start_very_long(&v, job, kind, job->n_classes);
     for (ptrdiff_t row = first; row < first + count; row++) {
         const ptrdiff_t bad_index = load_targets(job, row, 1, s);
         if (bad_index >= 0) return bad_index;

@@ -95,6 +95,7 @@ cdef extern from "fastloss.h" nogil:
         fl_array vector
         char *scratch
         char *shared
+        ptrdiff_t row
         const fl_segments *segments
         uint64_t float_state
         double total, weight_sum
@@ -111,12 +112,19 @@ cdef extern from "fastloss.h" nogil:
         fl_size width
         int wants
 
+    ctypedef struct fl_pieces:
+        ptrdiff_t size
+        fl_size scratch, shared
+        fl_pass passes[4]
+
     ctypedef struct fl_loss:
         const char *name
         int kind, target, domain, n_coefficients, n_columns, outputs
         fl_block check
         fl_pass passes[4]
         fl_size scratch, shared
+        const fl_pieces *(*pieces)(const fl_job *) noexcept nogil
+        ptrdiff_t (*start)(fl_job *) noexcept nogil
 
     ctypedef struct fl_columns:
         const double *data
@@ -296,6 +304,7 @@ cdef enum:
 # What is done once a block, of one pass.
 ctypedef struct Blocks:
     ptrdiff_t items, size, n, width, scratch_size
+    ptrdiff_t numbers  # to calculate for each item
     int threads
     bint with_gil  # the caller holds it: it is released while blocks are computed, and signals are looked at
     char *scratch
@@ -345,7 +354,7 @@ cdef void run_blocks(fl_block block, const fl_job *job, const Blocks *blocks, pt
 
 cdef int run_pass(fl_block block, fl_job *job, const Blocks *blocks) noexcept nogil:
     """Run all blocks of a pass. STOPPED if KeyboardInterrupt, or whatever a signal's handler raises, has ended it."""
-    cdef ptrdiff_t start = 0, at_once = blocks_at_once(job, blocks), b, first_weight = -1
+    cdef ptrdiff_t start = 0, at_once = blocks_at_once(blocks), b, first_weight = -1
     while start < blocks.n:
         if start > 0 and blocks.with_gil and PyErr_CheckSignals() < 0:
             return STOPPED
@@ -368,9 +377,9 @@ cdef ptrdiff_t elements_of_row(const fl_job *job) noexcept nogil:
     return job.n_classes * (job.n_classes + 1) // 2 if job.full == FL_PACKED else job.n_classes
 
 
-cdef ptrdiff_t blocks_at_once(const fl_job *job, const Blocks *blocks) noexcept nogil:
+cdef ptrdiff_t blocks_at_once(const Blocks *blocks) noexcept nogil:
     """Blocks between two looks at the signals: Ctrl-C must not have to wait for a call that takes seconds."""
-    cdef ptrdiff_t at_once = INTERRUPTIBLE // (blocks.size * elements_of_row(job))
+    cdef ptrdiff_t at_once = INTERRUPTIBLE // (blocks.size * blocks.numbers)
     return blocks.threads * (at_once if at_once > 1 else 1)
 
 
@@ -452,9 +461,47 @@ cdef int run_check(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept no
         job.weight_unit = ldexp(1, max(-1000, min(-exponent, 1000)))
 
 
-cdef int run_passes(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept nogil:
+cdef int run_each_pass(fl_job *job, const fl_pass *passes, Blocks *blocks) noexcept nogil:
     cdef int status, i
     cdef const fl_pass *each
+    for i in range(FL_PASSES):
+        each = &passes[i]
+        if each.block == NULL or (each.wants and not each.wants & job.want):
+            continue
+        blocks.width = 1 if each.width == NULL else each.width(job)
+        blocks.bad = <ptrdiff_t *>(blocks.partials + blocks.n * blocks.width)
+        status = run_pass(each.block, job, blocks)
+        if status != DONE:
+            return status
+        if each.combine != NULL:
+            each.combine(job, blocks.partials, blocks.n)
+    return DONE
+
+
+cdef int run_rows_in_pieces(fl_job *job, const fl_loss *loss, const fl_pieces *pieces, Blocks *blocks) noexcept nogil:
+    """One row after the other; values are added up as in blocks of whole rows."""
+    cdef double total = 0, of_block = 0
+    cdef ptrdiff_t rows = blocks.size
+    cdef int status
+    cut(blocks, job.n_classes, pieces.size, 1)
+    for job.row in range(job.n_outer):
+        if job.row % rows == 0:
+            total += of_block
+            of_block = 0
+        job.total = 0
+        job.bad = loss.start(job)
+        if job.bad >= 0:
+            return BAD_TARGET
+        status = run_each_pass(job, pieces.passes, blocks)
+        if status != DONE:
+            return status
+        of_block += job.total
+    job.total = total + of_block
+    return DONE
+
+
+cdef int run_passes(fl_job *job, const fl_loss *loss, const fl_pieces *pieces, Blocks *blocks) noexcept nogil:
+    cdef int status
     job.weight_unit = 1
     job.weight_sum = <double>blocks.items
     if needs_check(job, loss):
@@ -467,17 +514,12 @@ cdef int run_passes(fl_job *job, const fl_loss *loss, Blocks *blocks) noexcept n
     if job.mean:
         job.scale = 1 / job.weight_sum if job.weight_sum > 0 else 0
     job.stream = goes_around_caches(job)
-    for i in range(FL_PASSES):
-        each = &loss.passes[i]
-        if each.block == NULL or (each.wants and not each.wants & job.want):
-            continue
-        blocks.width = 1 if each.width == NULL else each.width(job)
-        blocks.bad = <ptrdiff_t *>(blocks.partials + blocks.n * blocks.width)
-        status = run_pass(each.block, job, blocks)
-        if status != DONE:
-            return status
-        if each.combine != NULL:
-            each.combine(job, blocks.partials, blocks.n)
+    if pieces != NULL:
+        status = run_rows_in_pieces(job, loss, pieces, blocks)
+    else:
+        status = run_each_pass(job, loss.passes, blocks)
+    if status != DONE:
+        return status
     if job.mean:
         job.total = job.total / job.weight_sum if job.weight_sum > 0 else NAN
     return DONE
@@ -542,25 +584,55 @@ cdef int run_piece(fl_job *job, const fl_loss *loss, Blocks *blocks, const Strea
     return status
 
 
+cdef void cut(Blocks *blocks, ptrdiff_t items, ptrdiff_t size, ptrdiff_t numbers) noexcept nogil:
+    """Items in blocks of `size`, with so many numbers to calculate for each."""
+    blocks.items, blocks.size, blocks.numbers = items, size, numbers
+    blocks.n = (items + size - 1) // size
+
+
+cdef int most_threads(int threads, ptrdiff_t n_blocks) noexcept nogil:
+    return threads if threads < n_blocks else <int>n_blocks
+
+
+cdef ptrdiff_t bytes_of(fl_size size, const fl_job *job) noexcept nogil:
+    """In whole cache lines."""
+    return 0 if size == NULL else (size(job) + 63) // 64 * 64
+
+
+cdef ptrdiff_t widest(const fl_pass *passes, const fl_job *job) noexcept nogil:
+    cdef ptrdiff_t width = FL_CHECK_NUMBERS
+    cdef int i
+    for i in range(FL_PASSES):
+        if passes[i].width != NULL:
+            width = max(width, passes[i].width(job))
+    return width
+
+
+cdef ptrdiff_t numbers_of_blocks(const fl_job *job, const fl_loss *loss, const fl_pieces *pieces,
+                                 const Blocks *blocks) noexcept nogil:
+    """Partials of all blocks of any pass, and a place for each."""
+    if pieces == NULL:
+        return blocks.n * (widest(loss.passes, job) + 1)
+    return max(blocks.n, job.n_classes // pieces.size + 1) * (widest(pieces.passes, job) + 1)
+
+
 cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream, bint with_gil) noexcept nogil:
     """Take a job through check and passes of its loss. A GIL that is held is released while blocks are computed."""
     cdef Blocks blocks
     cdef char on_stack[STACK_BYTES]
     cdef char *memory = on_stack
-    cdef ptrdiff_t width = FL_CHECK_NUMBERS, shared = 0, needed
-    cdef int i, status
+    cdef ptrdiff_t needed, shared
+    cdef const fl_pieces *pieces = NULL
+    cdef int status
+    if stream == NULL and loss.pieces != NULL:
+        pieces = loss.pieces(job)
     blocks.with_gil = with_gil
-    blocks.items = job.n_outer * job.n_inner
-    blocks.size = items_of_block(job) if stream == NULL else stream.block
-    blocks.n = (blocks.items + blocks.size - 1) // blocks.size
-    blocks.threads = threads if threads < blocks.n else <int>blocks.n
-    blocks.scratch_size = 0 if loss.scratch == NULL else (loss.scratch(job) + 63) // 64 * 64
-    if loss.shared != NULL:
-        shared = (loss.shared(job) + 63) // 64 * 64
-    for i in range(FL_PASSES):
-        if loss.passes[i].width != NULL:
-            width = max(width, loss.passes[i].width(job))
-    needed = blocks.scratch_size * blocks.threads + shared + blocks.n * (width + 1) * 8 + 64
+    cut(&blocks, job.n_outer * job.n_inner, items_of_block(job) if stream == NULL else stream.block,
+        elements_of_row(job))
+    blocks.threads = most_threads(threads, blocks.n if pieces == NULL else max(blocks.n, job.n_classes // pieces.size))
+    blocks.scratch_size = bytes_of(loss.scratch if pieces == NULL else pieces.scratch, job)
+    shared = bytes_of(loss.shared if pieces == NULL else pieces.shared, job)
+    needed = blocks.scratch_size * blocks.threads + shared + 8 * numbers_of_blocks(job, loss, pieces, &blocks) + 64
     if needed > STACK_BYTES:
         memory = <char *>PyMem_RawMalloc(needed)
         if memory == NULL:
@@ -569,7 +641,7 @@ cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream
     job.shared = blocks.scratch + blocks.scratch_size * blocks.threads
     blocks.partials = <double *>(job.shared + shared)
     job.float_state = fl_float_state()
-    status = run_passes(job, loss, &blocks) if stream == NULL else run_piece(job, loss, &blocks, stream)
+    status = run_passes(job, loss, pieces, &blocks) if stream == NULL else run_piece(job, loss, &blocks, stream)
     fl_set_float_state(job.float_state)
     if memory != on_stack:
         PyMem_RawFree(memory)

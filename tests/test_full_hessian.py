@@ -156,3 +156,45 @@ def test_errors():
         loss.hessian_vector_product(z, [0, 1, 0, 0], np.zeros((4, 2)))
     with pytest.raises(ValueError, match="curvature must be 'exact', 'psd' or 'fisher'"):
         loss.packed_hessian(z, [0, 1, 0, 0], curvature="majorize")
+
+
+@pytest.mark.parametrize("curvature", ["exact", "psd"])
+@pytest.mark.parametrize("target", ["class", "soft"])
+def test_many_classes_are_as_few_and_masks(dtype, curvature, target):
+    """Triangles of many classes, row after row: classes of probability 0 beside few that have some change nothing."""
+    n, few, many = 5, 60, 71  # of 64 classes on, a row's triangle is made alone
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(n, few)).astype(dtype)
+    wide = np.full((n, many), -np.inf, dtype)
+    wide[:, :few] = z
+    t = rng.integers(0, few, n)
+    soft, wide_soft = rng.dirichlet(np.ones(few), n), np.zeros((n, many))
+    wide_soft[:, :few] = soft
+    options = {"curvature": curvature, "sample_weight": [1, 0, 2, 0.5, 1], "reduction": "sum"}
+    loss = fl.Focal(1.5)
+    found = loss.packed_hessian(wide, t if target == "class" else wide_soft, **options)
+    wanted = loss.packed_hessian(z, t if target == "class" else soft, **options)
+    rows, columns = np.triu_indices(many)
+    inside = (rows < few) & (columns < few)
+    scale = np.abs(wanted).max()
+    np.testing.assert_allclose(found[:, inside], wanted, rtol=0, atol=8 * np.finfo(dtype).eps * scale)
+    assert not found[:, ~inside].any()
+
+
+def test_a_row_of_many_classes_needs_no_more_memory_than_its_result(run_python):
+    found = run_python(
+        """
+import resource
+import numpy as np
+import fastloss as fl
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+fl.CrossEntropy().packed_hessian(np.zeros((1, 100)), [0])
+before = peak()
+result = fl.CrossEntropy().packed_hessian(np.zeros((1, 3000)), [0])
+print((peak() - before) / result.nbytes)
+"""
+    )
+    assert float(found) < 1.5

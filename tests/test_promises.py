@@ -64,6 +64,32 @@ def test_a_promise_names_tests_that_exist(promise):
     assert not missing, f"{missing} do not exist, and should hold: {promise}"
 
 
+# Of the others a counter-example can only be built, not drawn: processes, signals, memory, other libraries.
+SEARCHED = (
+    "The same bits: **Any number of threads",
+    "The same bits: **A stream gives",
+    "Accuracy: **Every loss is",
+    "Accuracy: **What holds in",
+    "Accuracy: **psd is never",
+    "Inputs: **Any array gives",
+    "Inputs: **Outputs may lie",
+    "Inputs: **Class indices of",
+    "Errors: **An error names",
+    "Errors: **After an error",
+    "Weights: **Weight 0 is",
+    "Weights: **The scale of",
+    "nan and infinity: **Where there is",
+    "Global state: **Losses do not",
+    "Memory: **No call reads",
+)
+
+
+@pytest.mark.parametrize("beginning", SEARCHED)
+def test_a_search_for_counter_examples_holds_what_can_be_drawn(beginning):
+    (promise,) = (each.values[0] for each in promises() if each.id.startswith(beginning))
+    assert re.search(r"`tests/test_(properties|fuzz)\.py", promise), promise
+
+
 def test_nothing_in_backquotes_is_nearly_the_name_of_a_test():
     """A name that is spelled another way would be overlooked."""
     page = PAGE.read_text(encoding="utf-8")

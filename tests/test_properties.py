@@ -5,6 +5,8 @@ the tolerance is a few ulp of the largest numbers that take part, and says so.
 """
 
 import math
+import pickle
+import re
 
 import cases
 import numpy as np
@@ -420,3 +422,168 @@ def test_losses_of_labels_are_never_negative(data):
     if setup.kind == "index" and not any(setup.given.get(name) for name in ("label_smoothing", "epsilon")):
         own = np.take_along_axis(gradient, t[:, np.newaxis], axis=1)[:, 0]
         assert (own <= 0).all()
+
+
+# ------------------------------------------------------------------------------------ promises (docs/promises.md)
+
+
+@given(st.data())
+@settings(max_examples=12)
+def test_any_number_of_threads_gives_the_same_bits(data):
+    """Of arrays that are large enough for several."""
+    dtype = data.draw(DTYPES)
+    setup = data.draw(st.sampled_from(EVERY))
+    n_classes = data.draw(st.sampled_from([2, 10, 70, 1000]) if setup.case.rowwise else st.integers(1, 5))
+    shape = data.draw(st.integers(140_000, 160_000)) // n_classes, n_classes
+    z, t = setup.draw(shape, dtype, seed=data.draw(st.integers(0, 9)))
+    loss, reduction = setup.build(n_classes), data.draw(REDUCTIONS)
+    with fl.num_threads(1):
+        wanted = everything(loss, z, t, reduction=reduction)
+    with fl.num_threads(data.draw(st.integers(2, 7))):
+        assert_same(everything(loss, z, t, reduction=reduction), wanted)
+
+
+@given(st.data())
+def test_a_stream_is_the_whole(data):
+    dtype = data.draw(DTYPES)
+    setup, z, t = data.draw(problems(dtype, EVERY, special=True))
+    loss = setup.build(z.shape[-1])
+    w = weights(data.draw, setup, z, zeros=False)
+    reduction = data.draw(st.sampled_from(["mean", "sum"]))
+    running = fl.streaming(loss, reduction=reduction)
+    ends = sorted(data.draw(st.lists(st.integers(0, len(z)), max_size=4)))
+    for start, stop in zip([0, *ends], [*ends, len(z)], strict=True):
+        running.update(z[start:stop], t[start:stop], w[start:stop])
+    assert cases.same_bits(running.value(), loss(z, t, sample_weight=w, reduction=reduction))
+
+
+@given(st.data())
+def test_kernels_are_the_text_book(data):
+    dtype = data.draw(DTYPES)
+    if not cases.has_wide(dtype):
+        pytest.skip("no wider type here")
+    setup, z, t = data.draw(problems(dtype, EVERY, 30))
+    bounds = cases.expected(setup.case, setup.parameters(z.shape[-1]), z, t, dtype)
+    cases.assert_result(everything(setup.build(z.shape[-1]), z, t, reduction="none"), bounds, str(setup), dtype)
+
+
+@given(st.data())
+def test_curvatures_keep_their_order(data):
+    """psd is never negative, and nowhere 0 but where the gradient is; majorize is never below the exact one."""
+    dtype = data.draw(DTYPES)
+    setup, z, t = data.draw(problems(dtype, EVERY, 30))
+    loss = setup.build(z.shape[-1])
+    (gradient, exact), (_, psd), (_, bound) = (
+        loss.gradient_and_hessian(z, t, reduction="none", curvature=curvature)
+        for curvature in ("exact", "psd", "majorize")
+    )
+    finite = np.isfinite(gradient)
+    assert ((psd >= 0) & (bound >= 0))[finite].all()
+    assert (psd[finite & (np.abs(gradient) >= np.finfo(dtype).tiny)] > 0).all()
+    slack = 16 * np.finfo(dtype).eps * (np.abs(exact) + np.abs(bound))
+    assert (bound + slack >= exact)[finite & np.isfinite(exact)].all()
+
+
+@given(st.data())
+def test_outputs_may_lie_on_inputs(data):
+    """On the prediction, wholly or in part; the other arrays are as they were."""
+    dtype = data.draw(DTYPES)
+    setup, z, t = data.draw(problems(dtype, EVERY, special=True))
+    loss = setup.build(z.shape[-1])
+    w = weights(data.draw, setup, z)
+    wanted = loss.gradient(z, t, sample_weight=w)
+    shift = data.draw(st.integers(0, z.size))
+    room = np.zeros(z.size + shift, dtype)
+    prediction, gradient = room[: z.size].reshape(z.shape), room[shift:].reshape(z.shape)
+    prediction[...] = z
+    before = t.tobytes(), w.tobytes()
+    assert cases.same_bits(loss.gradient(prediction, t, sample_weight=w, gradient_out=gradient), wanted)
+    assert (t.tobytes(), w.tobytes()) == before
+
+
+@given(st.data())
+def test_the_first_bad_weight_is_named_and_nothing_is_written(data):
+    dtype = data.draw(DTYPES)
+    setup, z, t = data.draw(problems(dtype, EVERY, 30))
+    loss = setup.build(z.shape[-1])
+    w = weights(data.draw, setup, z)
+    places = data.draw(st.lists(st.integers(0, w.size - 1), min_size=1, max_size=3))
+    for place in places:
+        w.flat[place] = data.draw(st.sampled_from([-1.0, math.nan, math.inf]))
+    first = ", ".join(map(str, np.unravel_index(min(places), w.shape)))
+    out = np.full(z.shape, 7, dtype)
+    with pytest.raises(ValueError, match=re.escape(f"sample_weight[{first}]")):
+        loss.gradient(z, t, sample_weight=w, gradient_out=out)
+    assert (out == 7).all()
+
+
+@given(st.data())
+def test_the_first_bad_class_is_named_and_nothing_is_written(data):
+    dtype = data.draw(DTYPES)
+    setup, z, t = data.draw(problems(dtype, tuple(setup for setup in ROWWISE if setup.kind == "index"), 30))
+    loss = setup.build(z.shape[-1])
+    places = data.draw(st.lists(st.integers(0, len(z) - 1), min_size=1, max_size=3))
+    for place in places:
+        t[place] = data.draw(st.integers(z.shape[1], 2**40) | st.integers(-(2**40), -200))
+    out = np.full(z.shape, 7, dtype)
+    with pytest.raises(ValueError, match=re.escape(f"target[{min(places)}] = {t[min(places)]}")):
+        loss.gradient(z, t, gradient_out=out)
+    assert (out == 7).all()
+
+
+@given(st.data())
+def test_weights_count_rows(data):
+    """Weight 0 is a row that is not there, whatever it holds; weight 2 one that is there twice."""
+    setup, z, t = data.draw(problems(np.float64, EVERY, 30))
+    loss = setup.build(z.shape[-1])
+    w = array(data.draw, np.int64, len(z), st.integers(0, 3))
+    given_w = w if setup.case.rowwise else np.broadcast_to(w[:, None], z.shape)
+    hard = np.where((w == 0)[:, None], data.draw(st.sampled_from([math.nan, math.inf, -math.inf, 0.5])), z)
+    value, gradient = loss.value_and_gradient(hard, t, sample_weight=given_w, reduction="sum")
+    assert (gradient[w == 0] == 0).all()
+    times = np.repeat(np.arange(len(z)), w)
+    slack = 64 * np.finfo(float).eps * np.abs(loss(z, t, reduction="none")).sum()
+    wanted = loss(z[times], t[times], reduction="sum") if len(times) else 0.0
+    assert value == pytest.approx(wanted, rel=1e-14, abs=slack)
+
+
+@given(st.data())
+def test_the_scale_of_weights_drops_out_of_a_mean(data):
+    dtype = data.draw(DTYPES)
+    setup, z, t = data.draw(problems(dtype, EVERY, 30))
+    loss = setup.build(z.shape[-1])
+    w = weights(data.draw, setup, z)
+    assume(w.sum() > 0)
+    scaled = np.ldexp(w, data.draw(st.integers(-900, 900)))
+    found, wanted = (everything(loss, z, t, sample_weight=each) for each in (scaled, w))
+    assert found[0] == pytest.approx(wanted[0], rel=4 * float(np.finfo(dtype).eps))
+    for a, b in zip(found[1:], wanted[1:], strict=True):
+        np.testing.assert_allclose(a, b, rtol=8 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).tiny)
+
+
+@given(st.data())
+def test_a_bad_row_spoils_no_other(data):
+    """And a mean over it is nan."""
+    dtype = data.draw(DTYPES)
+    setup, z, t = data.draw(problems(dtype, EVERY, 30))
+    loss = setup.build(z.shape[-1])
+    wanted = everything(loss, z, t, reduction="none")
+    row = data.draw(st.integers(0, len(z) - 1))
+    z[row, data.draw(st.integers(0, z.shape[1] - 1))] = math.nan
+    found = everything(loss, z, t, reduction="none")
+    others = np.arange(len(z)) != row
+    assert_same([x[others] for x in found], [x[others] for x in wanted])
+    if not (setup.given.get("ignore_index") is not None and setup.kind == "index"):
+        assert math.isnan(loss(z, t))
+
+
+@given(st.data())
+def test_losses_survive_pickling(data):
+    setup, z, t = data.draw(problems(np.float64, EVERY, 30))
+    loss = setup.build(z.shape[-1])
+    again = pickle.loads(pickle.dumps(loss))
+    assert again == loss
+    assert hash(again) == hash(loss)
+    before = z.tobytes(), t.tobytes(), repr(loss)
+    assert_same(everything(again, z, t), everything(loss, z, t))
+    assert (z.tobytes(), t.tobytes(), repr(loss)) == before

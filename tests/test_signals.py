@@ -16,6 +16,7 @@ CALLS = {
     "pointwise": "fl.binary_focal(z, t, gamma=2.5)",
     "row-wise": "fl.focal(rows, classes, gamma=2.5)",
     "long rows": "fl.focal(long_rows, classes[:65536], gamma=2.5)",
+    "a long row": "fl.focal(np.zeros((1, 2**29), np.float32), np.array([0]), gamma=2.5, label_smoothing=0.1)",
     "soft targets": "fl.generalized_cross_entropy(rows, soft)",
     "columns": "fl.CrossEntropy()(columns, classes[:2**25], axis=0)",
     "set": "fl.dice(z, t)",
