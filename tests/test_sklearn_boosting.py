@@ -16,6 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.model_selection import GridSearchCV, train_test_split  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
+from fastloss.sklearn import HistGradientBoostingRegressor as LossBoosting  # noqa: E402
 from fastloss.sklearn import _boosting, hist_gradient_boosting_loss  # noqa: E402
 
 REGRESSION = [
@@ -401,7 +402,7 @@ def test_early_stopping_looks_at_the_loss(loss, task, load, validation):
         (fl.Dice(), {}, TypeError, "^dice is a loss of a whole set"),
         ("hubber", {}, ValueError, "huber"),
         (fl.Huber, {}, TypeError, r"Huber\(\)"),
-        (fl.Huber(), {"curvature": "exact"}, ValueError, "^curvature must be 'auto', 'psd' or 'majorize'"),
+        (fl.Huber(), {"curvature": "exact"}, ValueError, "^curvature must be 'auto', 'psd', 'majorize' or 'fisher'"),
     ],
     ids=["set loss", "no such name", "class", "curvature"],
 )
@@ -455,3 +456,45 @@ def test_objects_are_not_taken_any_more(monkeypatch):
     monkeypatch.setattr(HistGradientBoostingRegressor, "_parameter_constraints", {"loss": [str]})
     with pytest.raises(ImportError, match="takes no objects"):
         hist_gradient_boosting_loss("huber")
+
+
+# ------------------------------------------------------------------------------------------ the estimator with a loss
+
+
+@weightings
+@pytest.mark.parametrize("loss", [fl.AbsoluteError(), fl.Huber(delta=30.0), fl.Poisson()], ids=repr)
+def test_our_estimator_grows_the_same_trees(loss, weighted):
+    X, y = data_of(load_diabetes)
+    w = weight_of(y) if weighted else None
+    options = {"random_state": 0, "max_iter": 8, "max_leaf_nodes": 8}
+    model = LossBoosting(loss, **options).fit(X, y, w)
+    np.testing.assert_array_equal(model.predict(X), boosted(loss).fit(X, y, w).predict(X))
+    assert model.init_score_ == pytest.approx(loss.init_score(y, w))
+    assert LossBoosting(loss.name).fit(X, y).loss_ == type(loss)()
+
+
+def test_our_estimator_has_their_parameters():
+    theirs = HistGradientBoostingRegressor().get_params(deep=False)
+    model = LossBoosting(fl.Huber(delta=30.0), max_iter=8)
+    assert set(model.get_params(deep=False)) == {*theirs, "curvature"} - {"quantile"}
+    assert repr(model) == "HistGradientBoostingRegressor(loss=Huber(delta=30.0), max_iter=8)"
+    X, y = data_of(load_diabetes)
+    search = GridSearchCV(clone(model), {"loss__delta": [1.0, 40.0], "curvature": ["psd", "majorize"]}, cv=2)
+    assert search.fit(X, y).best_estimator_.loss_.delta == 40.0
+    with pytest.raises(TypeError, match="quantile"):
+        LossBoosting(fl.Quantile(), quantile=0.3)
+    with pytest.raises(ValueError, match="curvature must be"):
+        LossBoosting(fl.Huber(), curvature="exact").fit(X, y)
+    with pytest.raises(ValueError, match="is a loss of classes"):
+        LossBoosting(fl.CrossEntropy()).fit(X, y)
+
+
+def test_our_estimator_knows_survival_times():
+    X, y = data_of(load_diabetes)
+    times = np.where(np.arange(len(y)) % 3 > 0, y, -y)
+    model = LossBoosting(fl.CoxPH(), max_iter=5, max_leaf_nodes=4).fit(X, times)
+    survival = model.predict_survival_function(X, [50.0, 100.0, 200.0])
+    assert survival.shape == (len(y), 3)
+    assert (np.diff(survival, axis=1) <= 0).all()
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))

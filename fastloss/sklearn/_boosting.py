@@ -361,6 +361,8 @@ class HistGradientBoostingRegressor(_boosters.Regression, ensemble.HistGradientB
     }
 
     def __init__(self, loss: Loss | str = "squared_error", *, curvature: str = "auto", **kwargs: Any) -> None:
+        if "quantile" in kwargs:
+            raise TypeError("quantile is a parameter of the loss: pass loss=fastloss.Quantile(q=...)")
         super().__init__(loss, **kwargs)
         self.curvature = curvature
 
