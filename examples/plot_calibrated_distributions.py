@@ -112,7 +112,7 @@ figure, axes = plt.subplots(1, 4, figsize=(12, 3.2), sharey=True, layout="constr
 for axis, name in zip(axes, models, strict=True):
     axis.hist(shares[name], bins=10, range=(0, 1), weights=np.full(len(progress), 1 / len(progress)), color="C0")
     axis.axhspan(0.1 - spread, 0.1 + spread, color="grey", alpha=0.3)
-    axis.set(title=f"{name}, CRPS {scores[name].mean():.1f}", xlabel="share of the distribution below the target")
+    axis.set(title=f"{name}, CRPS {scores[name].mean():.1f}", xlabel="share below the target")
 axes[0].set_ylabel("share of the patients")
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
