@@ -102,6 +102,7 @@ typedef struct tile_arrays {
     real *value, *gradient, *hessian; /* value NULL: into the sums */
     ptrdiff_t n, padded;
     real scale;
+    int wanted;
     struct traffic *traffic;          /* NULL: everything is in the caches */
 } tile_arrays;
 
@@ -139,12 +140,14 @@ ALWAYS_INLINE void run_stage(const tile_arrays *a, operands o, real *to, stage f
     }
 }
 
-/* The formula over a tile. */
+/* The formula over a tile. `plain`: no weights, no array of pos_weight, values summed, no padding, and all that `want` computes is
+ * wanted; else what is, `wanted` says. */
 ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, const int has_e,
-                                 const int has_l, const int want)
+                                 const int has_l, const int want, const int plain)
 {
     lane_sums local = *sums;
     traffic *const meanwhile = has_e ? NULL : a->traffic;
+    const int wanted = plain ? want : want & a->wanted;
     for (ptrdiff_t i = 0; i < a->padded; i += LANES) {
         if (meanwhile) use_memory_meanwhile(meanwhile, i);
         for (int g = 0; g < GROUP; g++) {
@@ -153,10 +156,10 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
             o.t = load(a->t + at);
             if (has_e) o.e = load(a->e + at);
             if (has_l) o.l = load(a->l + at);
-            if (a->q) o.pos_weight = load(a->q + at);
+            if (!plain && a->q) o.pos_weight = load(a->q + at);
             point result = f(o);
             vreal factor = splat(a->scale);
-            if (a->w) { /* what weighs 0 gives 0, whatever it is */
+            if (!plain && a->w) { /* what weighs 0 gives 0, whatever it is */
                 vreal weight = load(a->w + at);
                 vmask nothing = eq(weight, ZERO);
                 factor *= weight;
@@ -164,12 +167,12 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
                 if (want & FL_GRADIENT) result.gradient = choose(nothing, ZERO, result.gradient);
                 if (want & FL_HESSIAN) result.hessian = choose(nothing, ZERO, result.hessian);
             }
-            if (want & FL_GRADIENT) store(a->gradient + at, result.gradient * factor);
-            if (want & FL_HESSIAN) store(a->hessian + at, result.hessian * factor);
-            if (!(want & FL_VALUE)) continue;
-            if (a->value)
+            if (wanted & FL_GRADIENT) store(a->gradient + at, result.gradient * factor);
+            if (wanted & FL_HESSIAN) store(a->hessian + at, result.hessian * factor);
+            if (!(wanted & FL_VALUE)) continue;
+            if (!plain && a->value)
                 store(a->value + at, result.value);
-            else if (i + LANES > a->n) /* the padding does not count */
+            else if (!plain && i + LANES > a->n) /* the padding does not count */
                 add_lanes(&local, g, first_lanes(result.value, a->n - at));
             else
                 add_lanes(&local, g, result.value);
@@ -178,8 +181,8 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
     *sums = local;
 }
 
-/* What a loss is to the driver: stages and formula over a tile, for each set of outputs a copy, so that what is not
- * wanted is not computed. */
+/* What a loss is to the driver: stages and formula over a tile. Plain ones have a copy for each set of outputs, so that what is not
+ * wanted is not computed; of the others a gradient comes with its value, and a Hessian with both. */
 typedef struct settings {
     const double *p;
     int curvature, hard, n_coefficients;
@@ -187,7 +190,7 @@ typedef struct settings {
 
 typedef void (*tile_function)(const tile_arrays *a, const settings *s, lane_sums *sums);
 typedef struct pointwise_formula {
-    tile_function of_want[(FL_VALUE | FL_GRADIENT | FL_HESSIAN) + 1];
+    tile_function plain[(FL_VALUE | FL_GRADIENT | FL_HESSIAN) + 1], general[(FL_VALUE | FL_GRADIENT | FL_HESSIAN) + 1];
 } pointwise_formula;
 
 /* Up to two, and the outputs that need them. */
@@ -198,13 +201,22 @@ typedef struct stages {
     int second_for;
 } stages;
 
+/* A stage, if it is needed; else zeros in its place. */
+ALWAYS_INLINE void fill_stage(const tile_arrays *a, operands o, real *to, stage f, const int has_e, int needed)
+{
+    if (needed)
+        run_stage(a, o, to, f, has_e);
+    else
+        memset(to, 0, (size_t)a->padded * sizeof(real));
+}
+
 ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, stages before,
-                              const int want)
+                              const int want, const int plain)
 {
     const int has_e = before.first && (before.first_for & want), has_l = before.second && (before.second_for & want);
-    if (has_e) run_stage(a, o, a->e, before.first, 0);
-    if (has_l) run_stage(a, o, a->l, before.second, has_e);
-    evaluate_tile(a, o, sums, f, has_e, has_l, want);
+    if (has_e) fill_stage(a, o, a->e, before.first, 0, plain || before.first_for & a->wanted);
+    if (has_l) fill_stage(a, o, a->l, before.second, has_e, plain || before.second_for & a->wanted);
+    evaluate_tile(a, o, sums, f, has_e, has_l, want, plain);
 }
 
 /* What is one number stays in its tile, once it is there. */
@@ -247,7 +259,6 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
     const int z_dense = DENSE(job->prediction), q_dense = DENSE(job->pos_weight), value_dense = DENSE(job->value);
     const int gradient_dense = DENSE(job->gradient), hessian_dense = DENSE(job->hessian);
 #undef DENSE
-    const tile_function evaluate = f->of_want[job->want];
     lane_sums sums = no_sums();
     traffic traffic = {0};
     const ptrdiff_t start = first, end = first + count;
@@ -261,6 +272,7 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
                          .n = n,
                          .padded = padded,
                          .scale = (real)job->scale,
+                         .wanted = job->want,
                          .traffic = job->stream ? &traffic : NULL};
         a.z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
         take_targets_and_weights(job, first, first == start, &a, t_tile, w_tile);
@@ -277,7 +289,8 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         }
 
         const settings settings = {job->coefficients, job->curvature, hard && !a.q, job->n_coefficients};
-        evaluate(&a, &settings, &sums);
+        const int plain = !a.w && !a.q && !a.value && n == padded;
+        (plain ? f->plain : f->general)[job->want](&a, &settings, &sums);
         finish_copy(&traffic.gradient);
         finish_copy(&traffic.hessian);
         if (job->gradient.data) traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
@@ -343,21 +356,27 @@ DEFINE_CHECK(pointwise)
 #define STAGE(function, outputs) function, outputs
 #define FOR_ALL (FL_VALUE | FL_GRADIENT | FL_HESSIAN)
 #define NO_STAGES NULL, 0, NULL, 0
-#define DEFINE_TILE(name, want, ...)                                                         \
-    static void name##_tile_##want(const tile_arrays *a, const settings *s, lane_sums *sums) \
-    {                                                                                        \
-        const tile_arrays arrays = *a; /* copies that no store can be suspected to change */ \
-        double p[FL_COEFFICIENTS];                                                           \
-        memcpy(p, s->p, sizeof p);                                                           \
-        const operands o = {.p = p,                                                          \
-                            .all = s->p,                                                     \
-                            .n_coefficients = s->n_coefficients,                             \
-                            .curvature = s->curvature,                                       \
-                            .hard = s->hard,                                                 \
-                            .want_hessian = (want) & FL_HESSIAN,                             \
-                            .pos_weight = UNIFORM(p[0])};                                    \
-        whole_tile(&arrays, o, sums, name, (stages){__VA_ARGS__}, want);                     \
+#define DEFINE_TILE(name, kind, want, is_plain, ...)                                             \
+    static void name##_##kind##_##want(const tile_arrays *a, const settings *s, lane_sums *sums) \
+    {                                                                                            \
+        const tile_arrays arrays = *a; /* copies that no store can be suspected to change */     \
+        double p[FL_COEFFICIENTS];                                                               \
+        memcpy(p, s->p, sizeof p);                                                               \
+        const operands o = {.p = p,                                                              \
+                            .all = s->p,                                                         \
+                            .n_coefficients = s->n_coefficients,                                 \
+                            .curvature = s->curvature,                                           \
+                            .hard = s->hard,                                                     \
+                            .want_hessian = (want) & FL_HESSIAN,                                 \
+                            .pos_weight = UNIFORM(p[0])};                                        \
+        whole_tile(&arrays, o, sums, name, (stages){__VA_ARGS__}, want, is_plain);               \
     }
+#define DEFINE_PLAIN(name, want, ...) DEFINE_TILE(name, plain, want, 1, __VA_ARGS__)
+#define DEFINE_GENERAL(name, want, ...) DEFINE_TILE(name, general, want, 0, __VA_ARGS__)
+#define DEFINE_VALUE(name, ...)          \
+    DEFINE_PLAIN(name, 1, __VA_ARGS__)   \
+    DEFINE_GENERAL(name, 1, __VA_ARGS__) \
+    static const pointwise_formula name##_formula = {{NULL, name##_plain_1}, {NULL, name##_general_1}};
 #define DEFINE_BLOCK(name)                                                                          \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum) \
     {                                                                                               \
@@ -367,27 +386,30 @@ DEFINE_CHECK(pointwise)
     DEFINE_BLOCK(name)                                                                      \
     FL_DEFINE_LOSS(name, .kind = FL_POINTWISE, .target = FL_REAL_TARGET, .domain = domain_, \
                    .n_coefficients = n_coefficients_, .outputs = outputs_, .check = pointwise_check, ONE_PASS(name))
-#define POINTWISE(name, domain, n_coefficients, ...)                                                             \
-    DEFINE_TILE(name, 1, __VA_ARGS__)                                                                            \
-    DEFINE_TILE(name, 2, __VA_ARGS__)                                                                            \
-    DEFINE_TILE(name, 3, __VA_ARGS__)                                                                            \
-    DEFINE_TILE(name, 6, __VA_ARGS__)                                                                            \
-    DEFINE_TILE(name, 7, __VA_ARGS__)                                                                            \
-    static const pointwise_formula name##_formula = {                                                            \
-        {NULL, name##_tile_1, name##_tile_2, name##_tile_3, NULL, name##_tile_7, name##_tile_6, name##_tile_7}}; \
+#define POINTWISE(name, domain, n_coefficients, ...)                                                                  \
+    DEFINE_PLAIN(name, 1, __VA_ARGS__)                                                                                \
+    DEFINE_PLAIN(name, 2, __VA_ARGS__)                                                                                \
+    DEFINE_PLAIN(name, 3, __VA_ARGS__)                                                                                \
+    DEFINE_PLAIN(name, 6, __VA_ARGS__)                                                                                \
+    DEFINE_PLAIN(name, 7, __VA_ARGS__)                                                                                \
+    DEFINE_GENERAL(name, 1, __VA_ARGS__)                                                                              \
+    DEFINE_GENERAL(name, 3, __VA_ARGS__)                                                                              \
+    DEFINE_GENERAL(name, 7, __VA_ARGS__)                                                                              \
+    static const pointwise_formula name##_formula = {                                                                 \
+        {NULL, name##_plain_1, name##_plain_2, name##_plain_3, NULL, name##_plain_7, name##_plain_6, name##_plain_7}, \
+        {NULL, name##_general_1, name##_general_3, name##_general_3, NULL, name##_general_7, name##_general_7,        \
+         name##_general_7}};                                                                                          \
     DEFINE_POINTWISE(name, domain, n_coefficients, FOR_ALL)
 
 /* The same for what has no derivatives. */
-#define POINTWISE_VALUE(name, domain, n_coefficients, ...)                   \
-    DEFINE_TILE(name, 1, __VA_ARGS__)                                        \
-    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}}; \
+#define POINTWISE_VALUE(name, domain, n_coefficients, ...) \
+    DEFINE_VALUE(name, __VA_ARGS__)                        \
     DEFINE_POINTWISE(name, domain, n_coefficients, FL_VALUE)
 
 /* A function of one argument: the result is the value. */
-#define UNARY(name, ...)                                                     \
-    DEFINE_TILE(name, 1, __VA_ARGS__)                                        \
-    static const pointwise_formula name##_formula = {{NULL, name##_tile_1}}; \
-    DEFINE_BLOCK(name)                                                       \
+#define UNARY(name, ...)            \
+    DEFINE_VALUE(name, __VA_ARGS__) \
+    DEFINE_BLOCK(name)              \
     FL_DEFINE_LOSS(name, .kind = FL_UNARY, .outputs = FL_VALUE, ONE_PASS(name))
 
 #endif

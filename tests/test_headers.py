@@ -1,6 +1,7 @@
 """The headers of the kernels: each compiles alone, none includes itself by a detour; functions stay short."""
 
 import graphlib
+import itertools
 import pathlib
 import re
 import shutil
@@ -53,3 +54,33 @@ def test_functions_are_short():
     found = [(path.name, *function) for path in sources for function in functions(path)]
     assert len(found) > len(sources)
     assert [each for each in found if each[2] > MOST_LINES or each[3] > MOST_PARAMETERS] == []
+
+
+CYTHON = sorted((CSRC.parent / "fastloss").glob("*.pyx"))
+CYTHON_FUNCTION = re.compile(r"^( *)(?:cdef|cpdef|def)\b(?! (?:class|extern)\b)[^=(\n]*?(\w+)\(", re.M)
+# Longer, or of more parameters, and why.
+EXCEPTIONS = {
+    "call": "the arguments of the public methods, one for one: each of them costs a small call if it is packed",
+    "call_general": "those of call",
+}
+
+
+def cython_functions(path):
+    """As `functions`; without the docstrings, which users read."""
+    lines = re.sub(r'"""[\s\S]*?"""', "", path.read_text()).splitlines()
+    text = "\n".join(lines)
+    for match in CYTHON_FUNCTION.finditer(text):
+        first = text.count("\n", 0, match.start())
+        indented = re.compile(rf"\s*$| {{{len(match[1]) + 1}}}").match
+        body = "\n".join(itertools.takewhile(indented, lines[first + 1 :])).rstrip()
+        arguments = re.match(r"[^()]*(?:\([^()]*\)[^()]*)*", text[match.end() :])[0]
+        names = [each.strip() for each in re.sub(r"\[[^]]*\]", "", arguments).split(",")]
+        yield match[2], body.count("\n") + 2, len([each for each in names if each not in ("", "*", "self")])
+
+
+@pytest.mark.parametrize("path", CYTHON, ids=lambda path: path.name)
+def test_functions_of_cython_are_short(path):
+    found = list(cython_functions(path))
+    assert len(found) > 50
+    long = {name for name, lines, n in found if lines > MOST_LINES or n > MOST_PARAMETERS}
+    assert long == EXCEPTIONS.keys()
