@@ -74,7 +74,7 @@ def test_no_memory_is_both_written_and_executed():
 
 def test_is_small():
     """As small as a wheel makes it: six sets of kernels for each loss compress well."""
-    assert len(zlib.compress(BINARY.read_bytes())) <= 3_100_000
+    assert len(zlib.compress(BINARY.read_bytes())) <= 3_000_000
 
 
 def test_holds_no_path_of_the_build():
