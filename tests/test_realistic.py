@@ -101,6 +101,8 @@ def boosted(family, data, loss):
     """A few trees; without a loss, those of the library's own objective."""
     task = "Classifier" if of_classes(data) else "Regressor"
     rounds = 3 if data.kind == "classes" else 10  # with a tree for each class
+    if data.kind in ("counts", "amounts") and len(data.y) > 10_000:
+        rounds = 50  # steps of majorize are shorter, and go on for longer
     objective = OBJECTIVES[family][list(LOSSES).index(data.kind)]
     if family == "HistGradientBoosting":
         estimator = HistGradientBoostingClassifier if of_classes(data) else HistGradientBoostingRegressor
