@@ -24,7 +24,7 @@ from test_linear_referee import CLOSENESS, LOSSES, judge, name_of
 import fastloss as fl
 from fastloss._kernels import Columns
 from fastloss._resolve import resolve
-from fastloss.sklearn import LossClassifier, LossRegressor, _ascent, _solvers
+from fastloss.sklearn import LossClassifier, LossRegressor, _ascent, _interior, _solvers
 
 N, D = 300, 3000
 
@@ -402,6 +402,44 @@ def test_a_text_of_more_words_than_rows(loss):
     np.testing.assert_allclose(
         np.ravel(wide.coef_), np.ravel(narrow.coef_) @ other[2], atol=2e-4 * np.abs(wide.coef_).max()
     )
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse", "no intercept", "elastic net"])
+@pytest.mark.parametrize(
+    ("loss", "n_outputs"),
+    [(fl.Hinge(), 1), (fl.Quantile(q=0.3), 2), (fl.MulticlassHinge(), 3)],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_interior_points_in_working_sets_of_columns(loss, n_outputs, form, monkeypatch):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((120, 90)) * (rng.random((120, 90)) < 0.5)
+    x[:, 4], x[:, 5] = 1.0, x[:, 5] + 30.0
+    t = x[:, :8] @ rng.standard_normal((8, n_outputs)) + rng.standard_t(3, (120, n_outputs))
+    y = np.digitize(t[:, 0], np.quantile(t[:, 0], np.arange(1, max(n_outputs, 2)) / max(n_outputs, 2)))
+    y = y if "hinge" in loss.name else t
+    x = sparse.csr_array(x) if form == "sparse" else x
+    options = {"penalty": "elasticnet", "alpha": 0.08} if form == "elastic net" else {"penalty": "l1", "alpha": 0.03}
+    options["fit_intercept"] = form != "no intercept"
+    all_columns = estimator(loss, solver="newton", **options).fit(x, y)
+    sets = []
+    found = lambda *arguments: sets.append(_interior.by_columns(*arguments)) or sets[-1]
+    monkeypatch.setattr(_interior, "FEWEST", 10)
+    monkeypatch.setattr(_solvers, "MOST_NEWTON", 80 * (n_outputs if loss.kind == "rowwise" else 1))
+    monkeypatch.setattr(_solvers, "by_columns", found)
+    model = estimator(loss, **options).fit(x, y)
+    ((_, value, violation, gap, stopped),) = sets
+    assert (stopped, violation <= 1, gap <= 2e-6 * value) == ("", True, True)
+    np.testing.assert_allclose(model.coef_, all_columns.coef_, atol=2e-4)
+    assert 0 < np.count_nonzero(model.coef_) < 0.8 * model.coef_.size
+    assert model.loss_curve_[-1] == pytest.approx(all_columns.loss_curve_[-1], rel=2e-6)
+
+
+def test_more_columns_in_use_than_a_working_set_may_have(monkeypatch):
+    x, y = bag_of_words(100, 60)
+    fit = lambda: LossRegressor("absolute_error", penalty="l1", alpha=1e-3, tol=1e-3, max_iter=5).fit(x, y)
+    monkeypatch.setattr(_solvers, "MOST_NEWTON", 5)
+    with pytest.warns(ConvergenceWarning, match="may be"):
+        fit()
 
 
 def test_no_rows_that_move():

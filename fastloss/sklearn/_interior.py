@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from ._algebra import Factor
 from ._bounded import Box
-from ._objective import Kinks, MeanLoss, RankKinks, Scores
+from ._objective import Columns, Kinks, MeanLoss, RankKinks, Scores
 
 # How much nearer than the tolerance the products of slack and dual variable come to 0: the last steps are cheap.
 MARGIN = 1e-3
@@ -17,6 +18,8 @@ MOST_STEPS = 200
 # The same for all classes makes no difference to a loss of rows nor, for some signs, to the L1 norm.
 LASSO_RIDGE = 1e-9
 CENTRING = 3
+# A working set of columns begins so loosely, and grows by so many columns at least.
+LOOSE, FEWEST = 1e-2, 50
 
 
 class AbsoluteValues:
@@ -200,10 +203,12 @@ class _Given(Scores):
 
 
 def interior(
-    mean: MeanLoss, theta: np.ndarray, problem: Any, tol: float, progress: Any
+    mean: MeanLoss, theta: np.ndarray, problem: Any, tol: float, progress: Any, slopes: np.ndarray | None = None
 ) -> tuple[np.ndarray, float, float, float, str]:
     """
     Minimise a loss of `Kinks` or `RankKinks` with both penalties, between bounds; return what `Fit` is made of.
+
+    The derivatives by the scores at the end, duals of the rows, go to `slopes`.
 
     Mehrotra's predictor and corrector; each step solves the normal equations of the coefficients, as Newton's method
     does.
@@ -253,6 +258,7 @@ def interior(
     goal_of_fit = max(MARGIN * tol, 64 * float(np.finfo(mean.x.dtype).eps))
     converged, centred = False, 0
     value = violation = gap = np.inf
+    v = np.zeros(z.shape)
     for _ in range(MOST_STEPS):
         if progress.is_over:
             break
@@ -323,10 +329,65 @@ def interior(
             converged, goal_of_fit = True, left
         if centred == CENTRING:
             break
+    if slopes is not None:
+        slopes[:] = v
     theta = np.where(of_coef.is_zero, 0.0, theta) if has_l1 else theta
     theta = theta if box is None else box.rounded(theta)
     stopped = "" if converged else "max_iter is reached" if progress.is_over else "its steps have become too short"
     return theta, value / mean.total, violation, gap, stopped
+
+
+def by_columns(
+    mean: MeanLoss, theta: np.ndarray, problem: Any, tol: float, progress: Any, most: int
+) -> tuple[np.ndarray, float, float, float, str] | None:
+    """
+    As `interior` where an L1 norm holds very many columns: in working sets of them, of at most `most` coefficients.
+
+    The duals of the rows say which columns are missing. Scaled until the norm holds all columns they are a point of the
+    dual problem, whose value is linear in them: a share of the objective is what missing columns may bring. None where
+    more columns are in use.
+    """
+    n, width, l1, l2 = mean.n_features, mean.shape[1], problem.l1, problem.l2
+    outputs = mean.shape[0] if mean.scores.is_coupled else 1
+    z, slopes = np.zeros((mean.n_rows, mean.shape[0])), np.zeros((mean.n_rows, mean.shape[0]))
+    moves, near = mean.columns.moves, max(tol, LOOSE)
+    # Without an intercept there have to be some columns, whichever they are.
+    first = np.arange(n) < (0 if mean.fit_intercept else FEWEST)
+    working = np.flatnonzero(np.any(theta[:, :n] != 0, axis=0) | first)
+    while True:
+        sub, columns = mean.x[:, working], mean.columns
+        places = np.append(working, np.arange(n, width))
+        where = Columns(columns.centre[working], columns.spread[working])
+        few = MeanLoss(sub, mean.scores, mean.fit_intercept, mean.executor, where)
+        few.examine = mean.examine
+        part = replace(problem, l1=l1[places], l2=l2[places], limits=problem.limits[:, places])
+        start = np.zeros((len(theta), len(places)))
+        start[:, len(working) :] = theta[:, n:]
+        end, value, violation, gap, stopped = interior(few, start, part, near, progress, slopes)
+        theta = np.zeros_like(theta)
+        theta[:, places] = end
+        given = mean.with_scores(_Given(mean.scores, slopes.astype(mean.x.dtype), None, z))
+        size = np.abs(given.value_and_gradient(theta)[1][:, :n]) * moves
+        size[:, working] = 0.0
+        excess = np.maximum(size - l1[:n], 0.0)
+        scaled = float(np.min(l1[:n] / np.maximum(size, 1e-300), where=size > l1[:n], initial=1.0))
+        gap = scaled * gap + (1 - scaled) * abs(value)
+        missing = np.max(excess / problem.limits[:, :n], axis=0) / near
+        violation = max(violation, float(np.max(missing, initial=0.0)))
+        if progress.is_over or (stopped and near == tol):
+            return theta, value, violation, gap, stopped or "max_iter is reached"
+        add = np.flatnonzero(missing > 1)
+        if not len(add):
+            if near == tol:
+                return theta, value, violation, gap, stopped
+            near = tol
+            continue
+        kept = np.flatnonzero(np.any(theta[:, :n] != 0, axis=0))
+        room = max(FEWEST, len(kept))
+        add = add[np.argsort(-missing[add], kind="stable")[:room]]
+        working = np.union1d(working, add)
+        if outputs * (len(working) + 1) > most:
+            return None
 
 
 def lasso(matrix: np.ndarray, linear: np.ndarray, l1: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +17,7 @@ from ._algebra import Factor
 from ._ascent import ascend, can_ascend
 from ._bounded import Bounds, boxed, clipped, ranges, smallest_subgradient
 from ._descent import descend
-from ._interior import interior, lasso
+from ._interior import by_columns, interior, lasso
 from ._objective import SAMPLE_ROWS, Kinks, MeanLoss, RankKinks, Scores, columns_of, weight_of_rows
 
 # Up to here a dense matrix of the coefficients is small beside X, and its factorisation beside a pass over X.
@@ -596,6 +597,12 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
                 raise
         # The centre of another problem may be too near to the bounds of this one.
         return Fit(*interior(last, clipped(np.zeros_like(theta), problem.bounds), problem, tol, progress))
+    if problem.rounded and problem.solver == "auto" and mean.every == 1 and _norm_holds_all(mean, problem):
+        found = None
+        with contextlib.suppress(LinAlgError):
+            found = by_columns(last, theta, problem, tol, progress, MOST_NEWTON)
+        if found is not None:
+            return Fit(*found)
     fit: Fit | None = None
     n_sample = mean.n_sampled // SAMPLING
     is_long = n_sample >= max(SAMPLE_PER_COEFFICIENT * width_of(mean), 1024)
@@ -613,6 +620,10 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
     if fit is None or (fit.stopped and not progress.is_over):
         fit = through(mean, problem.stages, problem, theta, tol, progress, at_start)
     return fit
+
+
+def _norm_holds_all(mean: MeanLoss, problem: Problem) -> bool:
+    return problem.bounds is None and bool(np.all(problem.l1[: mean.n_features][mean.columns.moves] > 0))
 
 
 def through(
