@@ -390,14 +390,6 @@ class LogisticNLL(_LocationScaleLoss):
         return stats.logistic(*parameters)
 
 
-class _TraitsOfT:
-    """What is true of `StudentTNLL`: the natural gradient of log(df) is next to nothing where df is large."""
-
-    def __get__(self, loss: Any, owner: type | None = None) -> Traits:
-        is_free = loss is not None and loss.parameters.get("df", 0.0) is None
-        return Traits("columns", boosting="majorize" if is_free else "fisher", fisher="own")
-
-
 class StudentTNLL(_LocationScaleLoss):
     """
     Negative log-likelihood of Student's t distribution, of its location and the logarithm of its scale: robust.
@@ -452,7 +444,8 @@ class StudentTNLL(_LocationScaleLoss):
     """
 
     __slots__ = ()
-    traits = _TraitsOfT()
+    # Where df is large, the natural gradient of its logarithm is next to nothing.
+    traits = Traits("columns", boosting="majorize", fisher="own")
     name = "student_t_nll"
 
     def __init__(self, df: float | None = 5.0) -> None:
