@@ -479,7 +479,7 @@ def test_as_the_objective_of_the_library_s_own_estimator(library):
     w = np.random.default_rng(0).uniform(0.5, 2, len(y))
     loss = fl.BinaryFocal()
     if library.name == "catboost":
-        with pytest.warns(UserWarning, match="[Nn]umba|optimi"):  # it would compile the objective with Numba
+        with pytest.warns(UserWarning, match="[Nn]umba|optim"):  # it would compile the objective with Numba
             own = library.OwnRegressor(
                 loss_function=library.module.objective(loss), eval_metric=library.module.metric(loss), **library.options
             ).fit(X, y, sample_weight=w, baseline=np.full(len(y), loss.init_score(y, w)))
