@@ -6,7 +6,7 @@ import math
 import operator
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ._complaints import first, raise_class_index, show
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+Reduction = Literal["mean", "sum", "none"]
 
 # The bits of bfloat16, a type that NumPy does not have: what torch's tensors of it are read as.
 BFLOAT16_BITS = np.dtype([("bfloat16", np.uint16)])

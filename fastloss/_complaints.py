@@ -71,7 +71,9 @@ def _hint_of_labels(target: np.ndarray) -> str:
     for labels in ((-1, 1), (1, 2)):
         if np.isin(target, labels).all():
             return f": of labels {labels[0]} and {labels[1]} pass target == {labels[1]}"
-    return ": the prediction comes first, then the target" if (target != np.floor(target)).any() else ""
+    # Logits, and not a probability that is wrong.
+    are_scores = (target != np.floor(target)).any() and np.mean((target < 0) | (target > 1)) > 0.25
+    return ": the prediction comes first, then the target" if are_scores else ""
 
 
 def raise_large_weight(parameters: dict[str, Any]) -> NoReturn:

@@ -4,11 +4,11 @@ from typing import Any, ClassVar, Literal, TypeAlias, overload
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self, disjoint_base
 
+from ._arrays import Reduction
 from ._low_level import LowLevel
 from ._traits import Traits
 
 _Array: TypeAlias = NDArray[Any]
-_Reduction: TypeAlias = Literal["mean", "sum", "none"]
 _Curvature: TypeAlias = Literal["exact", "psd", "majorize", "fisher"]
 _Axes: TypeAlias = int | tuple[int, ...] | None
 
@@ -84,7 +84,7 @@ class PointwiseLoss(Loss):
         target: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         gradient_out: _Array | None = None,
     ) -> _Array: ...
     @overload
@@ -123,7 +123,7 @@ class PointwiseLoss(Loss):
         target: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         curvature: _Curvature = "exact",
         gradient_out: _Array | None = None,
         hessian_out: _Array | None = None,
@@ -226,7 +226,7 @@ class RowwiseLoss(Loss):
         *,
         axis: int = -1,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         gradient_out: _Array | None = None,
     ) -> _Array: ...
     @overload
@@ -269,7 +269,7 @@ class RowwiseLoss(Loss):
         *,
         axis: int = -1,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         curvature: _Curvature = "exact",
         gradient_out: _Array | None = None,
         hessian_out: _Array | None = None,
@@ -355,7 +355,7 @@ class ColumnLoss(Loss):
         *,
         axis: int = -1,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         gradient_out: _Array | None = None,
     ) -> _Array: ...
     @overload
@@ -398,7 +398,7 @@ class ColumnLoss(Loss):
         *,
         axis: int = -1,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         curvature: _Curvature = "exact",
         gradient_out: _Array | None = None,
         hessian_out: _Array | None = None,
@@ -449,7 +449,7 @@ class ColumnLoss(Loss):
         *,
         axis: int = -1,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         curvature: Literal["exact", "psd", "fisher"] = "exact",
     ) -> _Array: ...
     def hessian_vector_product(
@@ -460,7 +460,7 @@ class ColumnLoss(Loss):
         *,
         axis: int = -1,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         curvature: Literal["exact", "psd", "fisher"] = "exact",
     ) -> _Array: ...
 
@@ -505,7 +505,7 @@ class SetLoss(Loss):
         *,
         axis: _Axes = None,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         gradient_out: _Array | None = None,
     ) -> _Array: ...
     @overload
@@ -548,7 +548,7 @@ class SetLoss(Loss):
         *,
         axis: _Axes = None,
         sample_weight: ArrayLike | None = None,
-        reduction: _Reduction = "mean",
+        reduction: Reduction = "mean",
         curvature: _Curvature = "exact",
         gradient_out: _Array | None = None,
         hessian_out: _Array | None = None,

@@ -15,6 +15,8 @@ from ._traits import Traits
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._arrays import Reduction
+
 __all__ = [
     "BinaryCrossEntropy",
     "BinaryFocal",
@@ -784,7 +786,7 @@ def binary_cross_entropy(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     pos_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
 ) -> Any:
@@ -846,7 +848,7 @@ def binary_focal(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     gamma: float = 2.0,
     alpha: float | None = None,
     label_smoothing: float = 0.0,
@@ -912,7 +914,7 @@ def hinge(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Hinge loss of the margin, for one or many labels.
@@ -956,7 +958,7 @@ def squared_hinge(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Squared hinge loss of the margin, for one or many labels.
@@ -1000,7 +1002,7 @@ def modified_huber(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Modified Huber loss of the margin, for one or many labels.
@@ -1044,7 +1046,7 @@ def exponential(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Exponential loss of the margin, for one or many labels.
@@ -1088,7 +1090,7 @@ def brier(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Brier score: squared error of the sigmoid of logits, for one or many labels.

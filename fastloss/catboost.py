@@ -399,7 +399,9 @@ class _CatBoost(_boosters.LossEstimator):
         if isinstance(given, catboost.Pool) and target.ndim == 2:
             raise TypeError(f"{name} must be (X, y), and not a Pool, with several scores a row")
         if isinstance(given, catboost.Pool):
-            if not np.array_equal(given.get_label(), target):
+            label = np.asarray(given.get_label())
+            # (Words and numbers are not compared.)
+            if label.dtype.kind not in "biuf" or not np.array_equal(label, target):
                 raise ValueError(f"{name} is a Pool, whose labels must be class codes, 0 to K - 1; or give (X, y)")
             pool = given.slice(np.arange(given.num_row()))
             weight = np.asarray(pool.get_weight()) * (1 if weight is None else weight)

@@ -16,6 +16,8 @@ from ._traits import Traits
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._arrays import Reduction
+
 __all__ = [
     "Gamma",
     "InverseGaussian",
@@ -357,7 +359,7 @@ def poisson(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Poisson loss on the log link, exp(z) - t z.
@@ -397,7 +399,7 @@ def gamma(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Gamma loss on the log link, z + t exp(-z).
@@ -437,7 +439,7 @@ def tweedie(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     power: float = 1.5,
 ) -> Any:
     """
@@ -484,7 +486,7 @@ def inverse_gaussian(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Inverse Gaussian loss on the log link, t exp(-2 z) / 2 - exp(-z).
@@ -524,7 +526,7 @@ def negative_binomial(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     dispersion: float = 1.0,
 ) -> Any:
     """

@@ -13,6 +13,8 @@ from ._traits import Traits
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._arrays import Reduction
+
 __all__ = ["GroupSoftmax", "PairwiseLogistic", "group_softmax", "pairwise_logistic"]
 
 
@@ -147,7 +149,7 @@ def group_softmax(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     group: ArrayLike | None = None,
 ) -> Any:
     """
@@ -197,7 +199,7 @@ def pairwise_logistic(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     group: ArrayLike | None = None,
 ) -> Any:
     """

@@ -21,6 +21,8 @@ from ._traits import Traits
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._arrays import Reduction
+
 __all__ = [
     "BetaNLL",
     "GammaNLL",
@@ -1029,7 +1031,7 @@ def gaussian_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Negative log-likelihood of a normal distribution, s + ((t - m) exp(-s))^2 / 2 + log(2 pi) / 2.
@@ -1076,7 +1078,7 @@ def laplace_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Negative log-likelihood of a Laplace distribution, s + abs(t - m) exp(-s) + log(2).
@@ -1123,7 +1125,7 @@ def logistic_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Negative log-likelihood of a logistic distribution, s + abs(r) + 2 log(1 + exp(-abs(r))), r = (t - m) exp(-s).
@@ -1170,7 +1172,7 @@ def student_t_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     df: float | None = 5.0,
 ) -> Any:
     """
@@ -1224,7 +1226,7 @@ def log_normal_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Negative log-likelihood of a log-normal distribution: `gaussian_nll` of log(t), and log(t).
@@ -1271,7 +1273,7 @@ def gamma_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Negative log-likelihood of a gamma distribution, of the logarithms of its mean and of its shape.
@@ -1318,7 +1320,7 @@ def weibull_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Negative log-likelihood of a Weibull distribution, of the logarithms of its scale and of its shape.
@@ -1365,7 +1367,7 @@ def zero_inflated_poisson_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Negative log-likelihood of counts that are 0 more often than Poisson's.
@@ -1412,7 +1414,7 @@ def negative_binomial_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Negative log-likelihood of a negative binomial distribution, of the logarithms of its mean and of its dispersion.
@@ -1459,7 +1461,7 @@ def beta_nll(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Negative log-likelihood of a beta distribution, of the logit of its mean and the logarithm of its precision.
@@ -1506,7 +1508,7 @@ def gaussian_crps(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Continuous ranked probability score of a normal distribution, in the unit of the target.
@@ -1553,7 +1555,7 @@ def log_normal_crps(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Continuous ranked probability score of log(t), whose distribution is normal.
@@ -1600,7 +1602,7 @@ def quantiles(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     q: ArrayLike = (0.1, 0.5, 0.9),
     noncrossing: bool = False,
 ) -> Any:

@@ -15,6 +15,8 @@ from ._traits import Traits
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._arrays import Reduction
+
 __all__ = [
     "CrossEntropy",
     "Focal",
@@ -919,7 +921,7 @@ def cross_entropy(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int = -1,
     class_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
@@ -987,7 +989,7 @@ def focal(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int = -1,
     gamma: float = 2.0,
     class_weight: ArrayLike | None = None,
@@ -1059,7 +1061,7 @@ def multiclass_hinge(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int = -1,
     margin: float = 1.0,
 ) -> Any:
@@ -1114,7 +1116,7 @@ def kl_divergence(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int = -1,
 ) -> Any:
     """
@@ -1162,7 +1164,7 @@ def poly1(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int = -1,
     epsilon: float = 1.0,
 ) -> Any:
@@ -1217,7 +1219,7 @@ def generalized_cross_entropy(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int = -1,
     q: float = 0.7,
 ) -> Any:
@@ -1272,7 +1274,7 @@ def zero_one(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int = -1,
 ) -> Any:
     """

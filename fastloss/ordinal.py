@@ -16,6 +16,8 @@ from ._traits import Traits
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._arrays import Reduction
+
 __all__ = ["AllThreshold", "CumulativeLogit", "all_threshold", "cumulative_logit"]
 
 
@@ -456,7 +458,7 @@ def all_threshold(
     *,
     axis: int = -1,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     n_classes: int = 3,
 ) -> Any:
     """
@@ -509,7 +511,7 @@ def cumulative_logit(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     thresholds: ArrayLike = (-1.0, 1.0),
 ) -> Any:
     """

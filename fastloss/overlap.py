@@ -16,6 +16,8 @@ from ._traits import Traits
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._arrays import Reduction
+
 __all__ = ["Dice", "Jaccard", "SoftF1", "Tversky", "dice", "jaccard", "soft_f1", "tversky"]
 
 
@@ -399,7 +401,7 @@ def tversky(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int | tuple[int, ...] | None = None,
     alpha: float = 0.5,
     beta: float = 0.5,
@@ -460,7 +462,7 @@ def dice(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int | tuple[int, ...] | None = None,
     smooth: float = 1.0,
 ) -> Any:
@@ -515,7 +517,7 @@ def jaccard(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int | tuple[int, ...] | None = None,
     smooth: float = 1.0,
 ) -> Any:
@@ -570,7 +572,7 @@ def soft_f1(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     axis: int | tuple[int, ...] | None = None,
     beta: float = 1.0,
     smooth: float = 1.0,

@@ -16,6 +16,8 @@ from ._traits import Traits
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._arrays import Reduction
+
 __all__ = [
     "AbsoluteError",
     "AbsolutePercentageError",
@@ -1249,7 +1251,7 @@ def squared_error(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Squared error, (z - t)^2.
@@ -1295,7 +1297,7 @@ def mse(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Mean squared error: `squared_error` under its usual name.
@@ -1323,7 +1325,7 @@ def l2(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "sum",
+    reduction: Reduction = "sum",
 ) -> Any:
     """
     Sum of squared errors: `squared_error`, added up.
@@ -1353,7 +1355,7 @@ def absolute_error(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Absolute error, abs(z - t).
@@ -1399,7 +1401,7 @@ def huber(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     delta: float = 1.0,
 ) -> Any:
     """
@@ -1459,7 +1461,7 @@ def smooth_l1(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     beta: float = 1.0,
 ) -> Any:
     """
@@ -1504,7 +1506,7 @@ def pseudo_huber(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     delta: float = 1.0,
 ) -> Any:
     """
@@ -1549,7 +1551,7 @@ def log_cosh(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Logarithm of the hyperbolic cosine of the residual, log(cosh(z - t)).
@@ -1587,7 +1589,7 @@ def fair(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     c: float = 1.0,
 ) -> Any:
     """
@@ -1632,7 +1634,7 @@ def cauchy(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     c: float = 1.0,
 ) -> Any:
     """
@@ -1677,7 +1679,7 @@ def quantile(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     q: float = 0.5,
 ) -> Any:
     """
@@ -1722,7 +1724,7 @@ def expectile(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     q: float = 0.5,
 ) -> Any:
     """
@@ -1767,7 +1769,7 @@ def epsilon_insensitive(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     epsilon: float = 0.1,
 ) -> Any:
     """
@@ -1812,7 +1814,7 @@ def squared_epsilon_insensitive(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     epsilon: float = 0.1,
 ) -> Any:
     """
@@ -1857,7 +1859,7 @@ def absolute_percentage_error(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     epsilon: float = 2.220446049250313e-16,
 ) -> Any:
     """
@@ -1902,7 +1904,7 @@ def tukey(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     c: float = 4.685,
 ) -> Any:
     """
@@ -1947,7 +1949,7 @@ def barron(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     alpha: float = 1.0,
     c: float = 1.0,
 ) -> Any:
@@ -1995,7 +1997,7 @@ def squared_log_error(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Any:
     """
     Squared error of log(1 + z) and log(1 + t).

@@ -29,6 +29,8 @@ from ._traits import Traits
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from ._arrays import Reduction
+
 __all__ = [
     "AFT",
     "CoxPH",
@@ -773,7 +775,7 @@ def integrated_brier_score(
     *,
     train_target: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Literal["mean", "none"] = "mean",
 ) -> Any:
     """
     Squared error of probabilities of survival, of censored times: Graf's Brier score.
@@ -918,7 +920,7 @@ def cox_ph(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     strata: ArrayLike | None = None,
     ties: str = "efron",
 ) -> Any:
@@ -971,7 +973,7 @@ def aft(
     target: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     distribution: str = "normal",
     scale: float | None = 1.0,
 ) -> Any:

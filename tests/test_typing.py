@@ -55,6 +55,8 @@ MISTAKES = {
     "len(fl.Huber()([1.0], [2.0]))": 'incompatible type "float"',
     "fl.Huber()([1.0], [2.0]).shape": '"float" has no attribute "shape"',
     'fl.Huber().gradient_and_hessian([1.0], [2.0], curvature="full")': 'expected "Literal[',
+    'fl.huber([1.0], [2.0], reduction="avg")': 'expected "Literal[',
+    'fl.gaussian_nll([[1.0, 0.0]], [2.0], reduction="avg")': 'expected "Literal[',
     "fl.Huber()([1.0], [2.0], axis=0)": "No overload variant",
     "fl.CrossEntropy().value_and_gradient([[1.0]], [0])[0].shape": '"float" has no attribute "shape"',
     "fl.softmaxx([1.0])": "has no attribute",

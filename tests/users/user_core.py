@@ -74,4 +74,8 @@ value, gradient = cox.value_and_gradient([0.1, 0.2, 0.3], reduction="sum")
 print(cox([0.0, 0.0, 0.0]), fl.AFT("extreme", scale=None).init_score(times), fl.GroupSoftmax(), fl.PairwiseLogistic())
 print(fl.cox_ph([0.0] * 3, times), fl.aft([0.0] * 3, times), fl.group_softmax([0.0] * 3, [1, 0, 1], group=[2, 1]))
 assert_type(fl.concordance_index(times, [0.1, 0.2, 0.3]), float)
+survival = [[0.9, 0.5], [0.9, 0.8], [0.4, 0.1]]
+brier: float = fl.integrated_brier_score(times, survival, [1.5, 4.0])
+brier_of_times: NDArray[Any] = fl.integrated_brier_score(times, survival, [1.5, 4.0], reduction="none")
+assert_type(fl.time_dependent_auc(times, [0.2, 0.1, 0.3], [1.5, 4.0]), NDArray[Any])
 print(fl.get_include())

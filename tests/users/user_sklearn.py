@@ -44,6 +44,8 @@ assert_type(ordinal.predict(X), NDArray[Any])
 
 scorer = fls.loss_scorer(fl.BinaryCrossEntropy(), labels=[0, 1])
 print(scorer(model, X, y))
+trees = fls.HistGradientBoostingRegressor(loss="gaussian_nll", max_iter=2).fit(X, amount)
+mean_of_trees: NDArray[Any] = trees.predict(X)
 boosting_loss = fls.hist_gradient_boosting_loss("binary_focal", curvature="psd")
 
 temperature = fls.TemperatureScaling(model, cv=3)
