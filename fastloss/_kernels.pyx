@@ -277,8 +277,8 @@ def config():
 
 
 cdef int choose_threads() except -1:
-    """Threads of a large call: one inside a parallel region of OpenMP, or in a forked child that has lost its own."""
-    return 1 if fl_threads_lost() or fl_in_parallel() else _threads.choose(fl_max_threads())
+    """Threads of a large call: one without OpenMP, inside a parallel region, or in a forked child that has none."""
+    return 1 if not FL_OPENMP or fl_threads_lost() or fl_in_parallel() else _threads.choose(fl_max_threads())
 
 
 def get_num_threads():

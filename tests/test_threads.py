@@ -175,6 +175,12 @@ def test_refused_numbers_of_threads(default_threads, n):
     assert fl.config()["threads"] == default_threads
 
 
+@pytest.mark.skipif(bool(fl.config().get("openmp")), reason="built with OpenMP")
+def test_one_thread_without_openmp():
+    with fl.num_threads(4):
+        assert fl.get_num_threads() == 1
+
+
 @needs_openmp
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc")
 def test_the_threads_exist(run_python):
