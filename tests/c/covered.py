@@ -39,17 +39,15 @@ LEFT_OUT += "float64 test_interrupt under_load same_bits".split()
 TESTS = [
     *(f"tests/test_{name}.py" for name in (
         "c_api", "columns", "combined", "fisher", "halves", "init_score", "inputs", "isa", "labels", "layouts",
-        "linear", "linear_wide", "long_rows", "memory", "objects", "options", "ordinal", "errors", "full_hessian", "roads",
-        "segments", "sets", "signals", "streaming", "survival_scores", "threads", "weights",
+        "linear", "linear_wide", "long_rows", "memory", "objects", "options", "ordinal", "errors", "full_hessian",
+        "roads", "segments", "sets", "signals", "streaming", "survival_scores", "threads", "weights",
     )),
     *("-k", f"not ({' or '.join(LEFT_OUT)}) or python_threads or test_outside_the_domain"),
 ]  # fmt: skip
 # Modules that are Python on top of the losses, with tests of their own.
 AROUND = "_bench/* _compare/* sklearn/* _booster_parameters.py _boosters.py _check.py _dask_linear.py _demo.py"
-AROUND += (
-    " _labels.py _low_level.py _score.py _terminal.py __main__.py catboost.py combined.py dask.py lightgbm.py onnx.py"
-)
-AROUND = [f"*/fastloss/{name}" for name in f"{AROUND} torch.py xgboost.py reference.py _resolve.py".split()]
+AROUND += " _labels.py _low_level.py _score.py _terminal.py __main__.py catboost.py combined.py dask.py lightgbm.py"
+AROUND = [f"*/fastloss/{name}" for name in f"{AROUND} onnx.py torch.py xgboost.py reference.py _resolve.py".split()]
 
 
 def call(*command, **options):
