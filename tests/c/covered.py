@@ -57,6 +57,12 @@ def call(*command, **options):
     return done
 
 
+def has_avx512():
+    """Whether the code for vectors of 64 bytes runs here at all; where it does not, its lines count as missed."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and "avx512vl" in cpuinfo.read_text()
+
+
 def build(tree):
     if tree.exists():
         shutil.rmtree(tree)
@@ -142,7 +148,7 @@ def percent(part, whole):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="what is not covered, line by line")
-    parser.add_argument("--floors", default="kernels=0.95,driver=0.95,python=0.84")
+    parser.add_argument("--floors", default=f"kernels={0.95 if has_avx512() else 0.93},driver=0.95,python=0.84")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "coverage")
     parser.add_argument("--no-build", action="store_true", help="only count again")
     parser.add_argument("tests", nargs="*", default=TESTS)
