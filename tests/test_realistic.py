@@ -84,7 +84,7 @@ def linear(data, loss):
     if loss is not None:
         model = (LossClassifier if of_classes(data) else LossRegressor)(loss, alpha=ALPHA)
     elif of_classes(data):
-        model = LogisticRegression(C=1 / (ALPHA * n), max_iter=10_000)
+        model = LogisticRegression(C=1 / (ALPHA * n), max_iter=10_000, tol=1e-8)  # to the same minimum
     elif data.kind == "numbers":
         model = Ridge(alpha=ALPHA * n / 2)
     else:
