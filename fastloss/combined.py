@@ -23,6 +23,8 @@ __all__ = ["LossSum"]
 _TOGETHER = (frozenset({"pointwise", "setwise"}), frozenset({"rowwise"}), frozenset({"columns"}))
 # Elements that all losses evaluate while they are in cache, and how many of them a thread goes through at a time.
 BLOCK, SPAN = 1 << 16, 1 << 19
+# Up to here targets are checked before anything is written, as the driver does (CHECK_FIRST_BYTES).
+CHECKED_FIRST = 8 << 20
 _NARROWER = ("any", "nonnegative", "positive", "unit interval", "open interval", "classes")
 
 
@@ -243,6 +245,8 @@ class LossSum:
             return None
         n_derivatives = ("gradient" in method) + ("hessian" in method)
         outs = [*outs, None, None][:n_derivatives]
+        if t.nbytes <= CHECKED_FIRST and self.target_domain != "any" and any(out is not None for out in outs):
+            return None
         for out in outs:
             if out is not None and (
                 not _is_plain(out)
@@ -254,11 +258,13 @@ class LossSum:
         derivatives = [np.empty(z.shape, dtype) if out is None else out for out in outs]
         flat = [each.reshape(-1) for each in derivatives]
         names = ("gradient_out", "hessian_out")[:n_derivatives]
-        total = 1.0
-        if reduction == "mean":
-            total = float(n) if weight is None else float(np.sum(weight, dtype=np.float64))
-            if not 0.0 < total < math.inf:
+        total = float(n)
+        if weight is not None:
+            total = float(np.sum(weight, dtype=np.float64))
+            # What a loss of the whole array refuses before anything is written.
+            if not (0.0 < total < math.inf and np.min(weight) >= 0):
                 return None
+        total = total if reduction == "mean" else 1.0
         z, t, w = z.reshape(-1), t.reshape(-1), None if weight is None else weight.reshape(-1)
         has_value = method in ("__call__", "value_and_gradient", "value_gradient_and_hessian")
         own = {"reduction": "sum"} | ({"curvature": options["curvature"]} if "curvature" in options else {})

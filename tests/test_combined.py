@@ -165,6 +165,14 @@ def test_blocks_read_no_more_than_the_whole():
         loss.gradient(z, t)
     t[-3] = 1.0
     expected = loss.gradient(z, t)
+    # Nothing is written where an input is refused.
+    given, weight, bad = np.full(LARGE, 7.0), np.ones(LARGE), t.copy()
+    weight[-3] = bad[-3] = -1.0
+    for options, target in (({"sample_weight": weight}, t), ({}, bad)):
+        for reduction in ("mean", "sum"):
+            with pytest.raises(ValueError, match=rf"\[{LARGE - 3}\] = -1.0 must be finite and >= 0"):
+                loss.gradient(z, target, reduction=reduction, gradient_out=given, **options)
+            assert (given == 7.0).all()
     # What is written over while it is read.
     assert loss.gradient(z, t, gradient_out=z) is z
     np.testing.assert_array_equal(z, expected)
