@@ -16,6 +16,7 @@ from ._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss, get_num_threads
 from ._resolve import HasLoss, resolve
 from ._segments import PreparedLoss, group_starts
 from ._threads import num_threads
+from .likelihood import quantiles_of
 from .survival import log_bounds, signed_times, survival_of_hazard
 
 if TYPE_CHECKING:
@@ -742,9 +743,11 @@ class Regression(LossEstimator):
         ------
         AttributeError
             If the loss is not one of a distribution.
+        ValueError
+            If `q` does not hold levels in (0, 1).
         """
         distribution = self.predict_distribution(X, **options)
-        return np.stack([distribution.ppf(level) for level in np.asarray(q, np.float64)], axis=1)
+        return quantiles_of(distribution, q)
 
 
 class Ranking(Regression):

@@ -41,6 +41,8 @@ def test_it_learns_location_and_scale(loss):
     if loss.target_domain == "any":
         spread = np.log(distribution.ppf(0.9) - distribution.ppf(0.1))
         assert np.corrcoef(spread, X_new[:, 2])[0, 1] > 0.5
+    with pytest.raises(ValueError, match=r"q\[0\] = 0.0 must lie in \(0, 1\)"):
+        model.predict_quantiles(X_new[:5], [0.0, 0.5])
     quantiles = model.predict_quantiles(X_new[:5], [0.1, 0.5, 0.9])
     assert quantiles.shape == (5, 3)
     assert (np.diff(quantiles, axis=1) > 0).all()

@@ -178,6 +178,9 @@ def test_predictions():
     model = LossRegressor(loss, alpha=1e-6).fit(x, y)
     found = model.predict_distribution(x)
     np.testing.assert_allclose(model.predict(x), found.mean())
+    for bad, words in (([0.5, 1.2], r"q\[1\] = 1.2 must lie in \(0, 1\)"), ([np.nan], r"q\[0\] = nan"), (0.5, "shape")):
+        with pytest.raises(ValueError, match=words):
+            model.predict_quantiles(x, bad)
     levels = model.predict_quantiles(x, [0.1, 0.9])
     assert levels.shape == (400, 2)
     np.testing.assert_allclose(levels[:, 1], found.ppf(0.9))

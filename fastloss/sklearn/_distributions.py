@@ -9,6 +9,7 @@ import numpy as np
 import fastloss as fl
 
 from ..combined import LossSum
+from ..likelihood import quantiles_of
 from ._options import resolve
 
 
@@ -88,9 +89,11 @@ class OfDistributions:
         ------
         AttributeError
             If the loss is not one of a distribution.
+        ValueError
+            If `q` does not hold levels in (0, 1).
         """
         distribution = self.predict_distribution(X, offset)
-        return np.stack([distribution.ppf(level) for level in np.asarray(q, np.float64)], axis=1)
+        return quantiles_of(distribution, q)
 
     def _explained(self: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> float:
         """The share of the loss of the best constant quantiles that those of the model take away."""
