@@ -95,7 +95,7 @@ coverage:  ## lines and branches of kernels, driver and Python files, under the 
 	$(PYTHON) tests/c/covered.py
 
 mutate:  ## mutation testing of the kernels: a small sample (docs/mutation.md), whose score varies; after make harness
-	$(PYTHON) tests/c/mutate.py --sample 120 --seconds 150 --trust --floor 0.8
+	$(PYTHON) tests/c/mutate.py --sample 120 --seconds 100 --trust --floor 0.85
 
 nehalem:  ## some tests of each kernel on an emulated processor without AVX (tests/emulate.sh)
 	PYTHON=$(PYTHON) bash tests/emulate.sh $@
