@@ -107,7 +107,7 @@ aarch64:  ## the same, cross-compiled for arm64
 	PYTHON=$(PYTHON) bash tests/emulate.sh $@
 
 docs:  ## docs/_build/html: the documentation, with the installed package; needs its extra, pip install '.[docs]'
-	sphinx-build -W --keep-going -b html docs docs/_build/html
+	sphinx-build -j auto -W --keep-going -b html docs docs/_build/html
 
 ci:  ## everything that continuous integration runs
 	bash .ci/run

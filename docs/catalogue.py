@@ -377,9 +377,15 @@ def arguments_of_examples(configuration: dict, script: dict) -> list[str]:
     return ["../docs/_build"]
 
 
+def declare_safe(app: Sphinx, config: object) -> None:
+    """Say of the extension that copies MathJax at the end what it does not say: that pages may be read in parallel."""
+    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("config-inited", write_pages)  # before Sphinx looks for pages
+    app.connect("config-inited", declare_safe)
     app.connect("autodoc-skip-member", is_not_ours)
     app.connect("autodoc-process-docstring", keep_formulas, priority=100)  # before numpydoc
     return {"parallel_read_safe": True}

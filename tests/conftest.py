@@ -2,6 +2,10 @@ import os
 import subprocess
 import sys
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several processes share the processors: a thread that has nothing to do leaves them to those that have.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import cases
 import numpy as np
 import pytest
