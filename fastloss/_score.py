@@ -23,6 +23,7 @@ from ._resolve import parse_loss
 
 NOTHING_COUNTED, BAD_INPUT = 1, 2
 AT_ONCE = 1 << 20  # numbers that are read together
+PIECE = 1 << 20  # bytes of a Parquet column that are read together
 FORMATS = (".npy", ".csv", ".tsv", ".txt", ".parquet")
 
 
@@ -161,14 +162,17 @@ class ParquetReader(Reader):
         parquet = importlib.import_module("pyarrow.parquet")
         self.path = path
         try:
-            self.file = files.enter_context(parquet.ParquetFile(path))
+            # With pre_buffer, which is the default, every row group that has been read would stay in memory.
+            self.file = files.enter_context(parquet.ParquetFile(path, pre_buffer=False, buffer_size=PIECE))
         except Exception as error:  # pyarrow's own kinds
             raise BadInput(f"{path}: no Parquet file ({error})") from None
         names = self.file.schema_arrow.names
         self.names = [names[i] for i in _chosen(path, names, columns, len(names))]
         self.columns = len(self.names)
         self.n_rows = self.file.metadata.num_rows
-        batches = self.file.iter_batches(batch_size=max(1, min(65536, AT_ONCE // self.columns)), columns=self.names)
+        at_once = max(1, min(65536, AT_ONCE // self.columns))
+        # One thread: with several, whole columns of row groups wait for each other.
+        batches = self.file.iter_batches(batch_size=at_once, columns=self.names, use_threads=False)
         self.batches: Iterator[Any] = iter(batches)
         self.rest = np.empty((0, self.columns))
         self.n_decoded = 0
@@ -178,8 +182,13 @@ class ParquetReader(Reader):
         while n < rows and (batch := next(self.batches, None)) is not None:
             parts.append(self._decoded(batch))
             n += len(parts[-1])
-        joined = np.concatenate(parts) if parts else self.rest
-        block, self.rest = joined[:rows], joined[rows:]
+        # What is left is of the last batch: a view of all that was joined would keep it.
+        left = max(0, n - rows)
+        if left:
+            self.rest, parts[-1] = parts[-1][-left:], parts[-1][:-left]
+        else:
+            self.rest = self.rest[:0]
+        block = np.concatenate(parts) if parts else self.rest
         self.n_read += len(block)
         return block[:, 0] if self.columns == 1 else block
 
@@ -307,6 +316,7 @@ def score(loss: Any, readers: dict[str, Reader], reduction: str, show: Callable[
             running.update(*_shaped(loss, block))
         except (ValueError, TypeError) as error:
             raise BadInput(_in_file(error, readers, start)) from None
+        del block  # before the next is read
         show(first.part_read())
 
 

@@ -1,5 +1,6 @@
 """`fastloss score`: the number that the loss has in memory, of files of every kind; what is wrong, by file and row."""
 
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -197,3 +198,19 @@ def test_memory_is_flat(tmp_path):
     value, grown = subprocess.run(command, cwd=sys.prefix, capture_output=True, text=True, check=True).stdout.split()
     assert float(value) == 0.0
     assert int(grown) < 60_000  # kilobytes
+
+
+def test_parquet_is_read_in_pieces(tmp_path):
+    """Of 8 MB in four row groups, Arrow holds one piece of each column, and what a batch is made of."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"z": RNG.normal(size=1_000_000)})
+    parquet.write_table(table, tmp_path / "z.parquet", row_group_size=250_000, use_dictionary=False, compression="none")
+    del table
+    with contextlib.ExitStack() as files:
+        before, largest = pa.total_allocated_bytes(), 0
+        reader = _score.open_reader("--prediction", str(tmp_path / "z.parquet"), files)
+        while len(reader.read(50_000)):
+            largest = max(largest, pa.total_allocated_bytes() - before)
+    assert reader.n_read == 1_000_000
+    assert largest < 5_000_000
