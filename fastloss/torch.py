@@ -108,11 +108,9 @@ def apply(
     if not isinstance(prediction, torch.Tensor):
         raise TypeError(f"prediction must be a torch.Tensor, not {type(prediction).__name__}")
     _check_on_cpu("prediction", prediction)
-    for argument, constant in (("target", target), ("sample_weight", sample_weight)):
-        if isinstance(constant, torch.Tensor):
-            _check_on_cpu(argument, constant)
-            if constant.requires_grad:
-                raise ValueError(f"{argument} requires a gradient, but gets none: pass {argument}.detach()")
+    # Tensors go through autograd; everything else goes past it.
+    of_target = _constant("target", target) if isinstance(target, torch.Tensor) else None
+    of_weight = _constant("sample_weight", sample_weight) if isinstance(sample_weight, torch.Tensor) else None
     # The gradient only where there will be a backward pass.
     ahead = prediction.requires_grad and torch.is_grad_enabled()
     if torch.compiler.is_compiling():
@@ -120,13 +118,15 @@ def apply(
         axes = _axes(axis)
         return _operator(prediction, torch.as_tensor(target), weight, _text_of(loss), reduction, axes, ahead)[0]
     evaluation = _Evaluation(
-        loss,
-        options,
-        None if isinstance(target, torch.Tensor) else target,
-        None if isinstance(sample_weight, torch.Tensor) else sample_weight,
+        loss, options, target if of_target is None else None, sample_weight if of_weight is None else None
     )
-    tensors = (each if isinstance(each, torch.Tensor) else None for each in (target, sample_weight))
-    return _Value.apply(prediction, *tensors, evaluation, ahead)[0]
+    if not _is_transformed():
+        if not ahead:
+            return evaluation.value(prediction, of_target, of_weight)
+        # What leaves a transform of torch.func may come wrapped.
+        prediction = torch._C._functorch.unwrap_if_dead(prediction)
+        return _plain_value(prediction, of_target, of_weight, evaluation)
+    return _Value.apply(prediction, of_target, of_weight, evaluation, ahead)[0]
 
 
 class Loss(torch.nn.Module):
@@ -197,7 +197,7 @@ class Loss(torch.nn.Module):
 # ------------------------------------------------------------------------------------------- derivatives, for autograd
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(slots=True)
 class _Evaluation:
     """A loss, its options and the constants that are no tensors: what autograd passes on as it is."""
 
@@ -301,16 +301,7 @@ class _Value(_Function):
 
     @staticmethod
     def backward(ctx: Any, factor: Any, _: Any) -> Any:
-        if factor is None:
-            return (None,) * 5
-        prediction, gradient, target, weight = ctx.saved_tensors
-        if gradient is None or torch.is_grad_enabled() or forward_ad.unpack_dual(prediction).tangent is not None:
-            gradient = _Gradient.apply(prediction, gradient, target, weight, ctx.evaluation)
-        if not _is_one(factor):
-            axes = ctx.evaluation.reduced_axes(gradient.ndim)
-            shape = [1 if axis in axes else size for axis, size in enumerate(gradient.shape)]
-            gradient = gradient * factor.reshape(shape)
-        return gradient, None, None, None, None
+        return _gradient_times(factor, ctx), None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Any, *of_constants: Any) -> Any:
@@ -323,6 +314,50 @@ class _Value(_Function):
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:
         return _mapped(_Value, info, in_dims, arguments)
+
+
+class _PlainValue(torch.autograd.Function):
+    """The value where backward passes alone may follow: the same without what transforms need, which takes longer."""
+
+    @staticmethod
+    def forward(ctx: Any, prediction: Any, target: Any, weight: Any, evaluation: Any) -> Any:
+        value, gradient = evaluation.value_and_gradient(prediction, target, weight)
+        ctx.evaluation = evaluation
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(prediction, gradient, target, weight)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, factor: Any) -> Any:
+        return _gradient_times(factor, ctx), None, None, None
+
+
+# Past `Function.apply`, which looks for transforms once more.
+_plain_value = super(torch.autograd.Function, _PlainValue).apply
+
+
+def _gradient_times(factor: torch.Tensor | None, ctx: Any) -> torch.Tensor | None:
+    """Return the gradient times what comes from above in a backward pass: as it is where that is 1."""
+    if factor is None:
+        return None
+    prediction, gradient, target, weight = ctx.saved_tensors
+    if gradient is None or torch.is_grad_enabled() or _has_tangent(prediction):
+        gradient = _Gradient.apply(prediction, gradient, target, weight, ctx.evaluation)
+    if _is_one(factor):
+        return gradient
+    if factor.ndim:
+        axes = ctx.evaluation.reduced_axes(gradient.ndim)
+        factor = factor.reshape([1 if axis in axes else size for axis, size in enumerate(gradient.shape)])
+    return gradient * factor
+
+
+def _has_tangent(tensor: torch.Tensor) -> bool:
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None
+
+
+def _is_transformed() -> bool:
+    """Whether a transform of `torch.func` or a level of forward mode is at work."""
+    return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
 
 
 class _Gradient(_Function):
@@ -402,6 +437,7 @@ def _check_forward_mode(target: Any = None, weight: Any = None) -> None:
         )
 
 
+CPU = torch.device("cpu")  # also where another device is the default
 TWICE_ONLY = "fastloss.torch.apply can be differentiated twice only: a third derivative was asked for"
 
 
@@ -410,7 +446,7 @@ def _is_one(factor: torch.Tensor) -> bool:
     if factor.ndim or torch.is_grad_enabled():
         return False
     try:
-        return forward_ad.unpack_dual(factor).tangent is None and bool(factor == 1)
+        return factor.item() == 1 and not _has_tangent(factor)
     except RuntimeError:  # it is many at once, in a batch of backward passes
         return False
 
@@ -507,7 +543,7 @@ def _axes(axis: Any) -> list[int] | None:
 
 
 def _check_on_cpu(argument: str, tensor: torch.Tensor) -> None:
-    if tensor.device.type != "cpu":
+    if not tensor.is_cpu:
         raise ValueError(
             f"{argument} is on device {tensor.device}; fastloss computes on the CPU: pass {argument}.cpu()"
         )
@@ -517,12 +553,19 @@ def _check_on_cpu(argument: str, tensor: torch.Tensor) -> None:
         )
 
 
+def _constant(argument: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor that gets no gradient."""
+    _check_on_cpu(argument, tensor)
+    if tensor.requires_grad:
+        raise ValueError(f"{argument} requires a gradient, but gets none: pass {argument}.detach()")
+    return tensor
+
+
 def _array(tensor: torch.Tensor) -> np.ndarray:
     """Return a view of a tensor; NumPy has no bfloat16, but the kernels take its bits."""
-    tensor = tensor.detach().resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:
-        return np.asarray(tensor.view(torch.int16).numpy()).view(BFLOAT16_BITS)
-    return np.asarray(tensor.numpy())
+        return tensor.detach().view(torch.int16).numpy().view(BFLOAT16_BITS)
+    return tensor.numpy(force=True)
 
 
 def _dtype_of(prediction: torch.Tensor) -> torch.dtype:
@@ -534,5 +577,6 @@ def _tensor(result: Any, prediction: torch.Tensor) -> torch.Tensor:
     """Return a number or an array as a tensor of the dtype of the prediction."""
     dtype = _dtype_of(prediction)
     if isinstance(result, float):
-        return torch.tensor(result, dtype=dtype)
-    return torch.from_numpy(np.asarray(result)).to(dtype)
+        return torch.scalar_tensor(result, dtype=dtype, device=CPU)
+    tensor = torch.from_numpy(np.asarray(result))
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)

@@ -13,6 +13,7 @@ import fastloss as fl
 
 torch = pytest.importorskip("torch")
 
+import fastloss.torch  # noqa: E402
 from fastloss.torch import Loss, _text_of, apply  # noqa: E402
 
 # Its forward mode scripts decompositions, of all losses, once in a process.
@@ -282,6 +283,40 @@ def test_transforms_agree_with_torch(transform, reduction, rowwise):
     theirs = functions.cross_entropy if rowwise else functions.binary_cross_entropy_with_logits
     found = transform(lambda z: apply(loss, z, t, reduction=reduction), z)
     torch.testing.assert_close(found, transform(lambda z: theirs(z, t, reduction=reduction), z))
+
+
+def test_plain_calls_need_nothing_of_transforms(monkeypatch):
+    """A backward pass, a second one over it, and values alone: by a function without forward mode and vmap."""
+    monkeypatch.setattr(fastloss.torch, "_Value", None)
+    prediction = torch.tensor([0.0, 3.0], requires_grad=True)
+    value = apply(fl.PseudoHuber(), prediction, 0.0)
+    (gradient,) = torch.autograd.grad(value, prediction, create_graph=True)
+    (hessian,) = torch.autograd.grad(gradient.sum(), prediction)
+    torch.testing.assert_close(hessian, (1 + prediction.detach() ** 2) ** -1.5 / 2)
+    with torch.no_grad():
+        alone = apply(fl.PseudoHuber(), prediction, 0.0)
+    assert alone.grad_fn is None
+    torch.testing.assert_close(alone, value.detach())
+
+
+def test_values_are_on_the_cpu_whatever_the_default_device():
+    prediction = torch.tensor([0.0, 3.0], requires_grad=True)
+    with torch.device("meta"):
+        assert apply(fl.SquaredError(), prediction, 0.0).device.type == "cpu"
+
+
+def test_what_has_left_a_transform_is_differentiated():
+    """Its wrapper is dead, and would keep the gradient from what it wraps."""
+    left = []
+
+    def function(z):
+        left.append(2 * z)
+        return z.sum()
+
+    prediction = torch.tensor([0.0, 3.0], requires_grad=True)
+    torch.func.grad(function)(prediction)
+    apply(fl.SquaredError(), left[0], 1.0, reduction="sum").backward()
+    np.testing.assert_array_equal(prediction.grad.numpy(), [-4.0, 20.0])
 
 
 def test_vmap_over_targets_and_weights():
