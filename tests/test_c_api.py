@@ -1,6 +1,7 @@
 """The function table for C and Cython, addresses for ctypes, Numba: the bits of Python's calls, errors with places."""
 
 import ctypes
+import functools
 import importlib.util
 import itertools
 import pathlib
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
+from fastloss._resolve import parse_loss
 
 INCLUDE = pathlib.Path(fl.get_include())
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
@@ -498,3 +500,44 @@ def test_numba():
 def test_rows_that_belong_together_are_refused(loss):
     with pytest.raises(ValueError, match="is a loss of rows that belong together"):
         loss.low_level()
+
+
+# ---------------------------------------------------------------------------------------------------------------- JAX
+
+FOR_JAX = pathlib.Path(__file__).resolve().parent.parent / "examples" / "jax_ffi.c"
+
+
+@needs_compiler
+@pytest.mark.skipif(not FOR_JAX.exists(), reason="the tests stand alone, without the examples")
+def test_jax(tmp_path):
+    """The example of a function for XLA: the bits of Python's calls, under jit and vmap; errors with places."""
+    jax = pytest.importorskip("jax")
+    paths = (INCLUDE, sysconfig.get_path("include"), jax.ffi.include_dir())
+    flags = ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    library = tmp_path / "jax_ffi.so"
+    subprocess.run(["cc", *flags, FOR_JAX, "-o", library, *(f"-I{path}" for path in paths)], check=True)
+    found = ctypes.PyDLL(str(library))
+    assert found.set_up() == 0
+    name = "fastloss.value_and_gradient"
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(found.value_and_gradient), platform="cpu")
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(2, 50, 4)).astype(np.float32)
+    soft, classes = rng.dirichlet(np.ones(4), (2, 50)).astype(np.float32), rng.integers(0, 4, (2, 50))
+
+    def evaluate(text, z, t):
+        shape = z.shape if parse_loss(text).kind == "pointwise" else z.shape[:-1]
+        results = [jax.ShapeDtypeStruct(each, z.dtype) for each in (shape, z.shape)]
+        return jax.ffi.ffi_call(name, results, vmap_method="broadcast_all")(z, t, loss=text)
+
+    for transform, text, target in (
+        (jax.jit, "Huber(delta=0.5)", soft),
+        (jax.vmap, "CrossEntropy(label_smoothing=0.1)", classes),
+        (jax.vmap, "CrossEntropy()", soft),
+    ):
+        found = transform(functools.partial(evaluate, text))(z, target)
+        for result, same in zip(found, parse_loss(text).value_and_gradient(z, target, reduction="none"), strict=True):
+            np.testing.assert_array_equal(result, same)
+    classes[0, 1] = 4
+    for text, target, message in (("CrossEntropy()", classes, "place 1"), ("Huber()", classes[:1], "shape")):
+        with pytest.raises(Exception, match=message):
+            jax.block_until_ready(evaluate(text, z, target))
