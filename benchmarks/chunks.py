@@ -89,9 +89,9 @@ def measured(n_workers: int, options: argparse.Namespace) -> tuple[float, Any, A
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--features", type=int, default=50)
-    parser.add_argument("--chunks", type=int, default=16)
+    parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("--features", type=int, default=30)
+    parser.add_argument("--chunks", type=int, default=8)
     options = parser.parse_args()
     one, *_ = measured(1, options)
     two, model, x, y = measured(2, options)
