@@ -59,9 +59,10 @@ def operand(value: ArrayLike, argument: str, as_stored: bool = False) -> np.ndar
     float16 and bfloat16 stay what they are if `as_stored`, which is for kernels, else they become float32.
     """
     array = as_array(value, argument)
-    if is_half(array.dtype):
-        return native(array) if as_stored else widened(array)
-    if array.dtype.kind not in "iub" and array.dtype.char not in "fd":
+    dtype = array.dtype
+    if dtype.kind not in "iub" and dtype.char not in "fd":
+        if is_half(dtype):
+            return native(array) if as_stored else widened(array)
         hint = ""
         if argument == "target" and (array.dtype.kind in "UST" or (array.size and isinstance(array.flat[0], str))):
             hint = ": of labels take the codes, numpy.unique(labels, return_inverse=True)[1]"
@@ -83,7 +84,12 @@ def is_half(dtype: np.dtype) -> bool:
 
 
 def native(array: np.ndarray) -> np.ndarray:
-    if array.dtype.isnative and array.flags.aligned and all(stride % array.itemsize == 0 for stride in array.strides):
+    flags = array.flags
+    if (
+        array.dtype.isnative
+        and flags.aligned
+        and (flags.c_contiguous or all(stride % array.itemsize == 0 for stride in array.strides))
+    ):
         return array
     return np.array(array, dtype=array.dtype.newbyteorder("="), order="K", copy=True)
 
@@ -102,12 +108,15 @@ def as_array(value: Any, argument: str) -> np.ndarray:
         if isinstance(value, np.matrix):
             raise TypeError(f"{argument} is a np.matrix; pass np.asarray({argument}) instead")
         return value.view(np.ndarray)
-    if hasattr(value, "tocsr") or hasattr(value, "todense"):
+    # Looked up where methods stand: pandas' columns go through their labels for what they do not have.
+    kind: Any = type(value)
+    if hasattr(kind, "tocsr") or hasattr(kind, "todense"):
         raise TypeError(
             f"{argument} is a sparse {type(value).__name__}; pass a dense array, for example its .toarray()"
         )
     try:
-        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        to_array = getattr(kind, "__array__", None)
+        if to_array is None and hasattr(kind, "__dlpack__"):
             return np.from_dlpack(value)
         tensor: Any = getattr(sys.modules.get("torch"), "Tensor", ())
         if isinstance(value, tensor):
@@ -118,7 +127,7 @@ def as_array(value: Any, argument: str) -> np.ndarray:
                 )
             if "bfloat16" in str(value.dtype):
                 return np.asarray(value.view(sys.modules["torch"].int16)).view(BFLOAT16_BITS)
-        array = np.asarray(value)
+        array = np.asarray(value if to_array is None else to_array(value))
     except ValueError as error:
         raise ValueError(f"{argument} cannot be read as an array: {error}") from None
     except (MemoryError, KeyboardInterrupt, SystemExit):
@@ -146,7 +155,8 @@ def is_masked(value: np.ndarray) -> bool:
 
 
 def _is_bfloat16(dtype: np.dtype) -> bool:
-    return dtype.name == "bfloat16" or dtype == BFLOAT16_BITS
+    # A number of NumPy's own is none, and tells its name slowly.
+    return dtype.isbuiltin != 1 and (dtype.name == "bfloat16" or dtype == BFLOAT16_BITS)
 
 
 def _origin(value: Any, array: np.ndarray) -> str:

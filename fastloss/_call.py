@@ -91,6 +91,15 @@ class Prepared:
         return self.outputs.of_nothing()
 
 
+def as_arrays(prediction: Any, target: Any, weight: Any) -> tuple[Any, Any, Any]:
+    """Return what a call was given as arrays; as it is if that fails, for `prepare` to say why."""
+    try:
+        read = prediction_array(prediction, "prediction", as_stored=True), operand(target, "target", as_stored=True)
+        return *read, None if weight is None else operand(weight, "sample_weight", as_stored=True)
+    except Exception:
+        return prediction, target, weight
+
+
 def prepare(
     loss: Any,
     want: int,

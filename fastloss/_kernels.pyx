@@ -51,6 +51,7 @@ cdef extern from "Python.h" nogil:
     ctypedef struct PyThreadState:
         pass
     PyThreadState *PyEval_SaveThread()
+    long PyLong_AsLongAndOverflow(object, int *)
     void PyEval_RestoreThread(PyThreadState *)
 
 cdef extern from "fastloss.h" nogil:
@@ -229,6 +230,8 @@ cdef enum:
     # Threads pay beyond this many elements: a team that has gone to sleep takes up to 80 microseconds to start
     # (benchmarks/core.py), which is what these take.
     PARALLEL_ELEMENTS = 131072
+    # Below so many the GIL is kept: to let go of it and take it again costs as much as such a call.
+    ELEMENTS_WITH_GIL = 1024
     # Float targets up to this many bytes are checked before anything is written: they stay in the cache. Larger ones
     # are checked on the way, for reading them twice would cost a third of the speed.
     CHECK_FIRST_BYTES = 8388608
@@ -306,7 +309,7 @@ ctypedef struct Blocks:
     ptrdiff_t items, size, n, width, scratch_size
     ptrdiff_t numbers  # to calculate for each item
     int threads
-    bint with_gil  # the caller holds it: it is released while blocks are computed, and signals are looked at
+    bint lets_gil_go  # that the caller holds, while blocks are computed; and signals are looked at
     char *scratch
     double *partials
     ptrdiff_t *bad
@@ -340,7 +343,7 @@ cdef void run_blocks(fl_block block, const fl_job *job, const Blocks *blocks, pt
     cdef ptrdiff_t b
     cdef PyThreadState *caller = NULL
     cdef Team team
-    if blocks.with_gil:  # by hand, for the caller may do without it
+    if blocks.lets_gil_go:  # by hand, for the caller may do without it
         caller = PyEval_SaveThread()
     if blocks.threads == 1:
         for b in range(start, stop):
@@ -348,7 +351,7 @@ cdef void run_blocks(fl_block block, const fl_job *job, const Blocks *blocks, pt
     else:
         team.block, team.job, team.blocks = block, job, blocks
         fl_on_threads(run_block_on_thread, &team, start, stop, blocks.threads)
-    if blocks.with_gil:
+    if blocks.lets_gil_go:
         PyEval_RestoreThread(caller)
 
 
@@ -356,7 +359,7 @@ cdef int run_pass(fl_block block, fl_job *job, const Blocks *blocks) noexcept no
     """Run all blocks of a pass. STOPPED if KeyboardInterrupt, or whatever a signal's handler raises, has ended it."""
     cdef ptrdiff_t start = 0, at_once = blocks_at_once(blocks), b, first_weight = -1
     while start < blocks.n:
-        if start > 0 and blocks.with_gil and PyErr_CheckSignals() < 0:
+        if start > 0 and blocks.lets_gil_go and PyErr_CheckSignals() < 0:
             return STOPPED
         run_blocks(block, job, blocks, start, min(start + at_once, blocks.n))
         start += at_once
@@ -616,8 +619,8 @@ cdef ptrdiff_t numbers_of_blocks(const fl_job *job, const fl_loss *loss, const f
     return max(blocks.n, job.n_classes // pieces.size + 1) * (widest(pieces.passes, job) + 1)
 
 
-cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream, bint with_gil) noexcept nogil:
-    """Take a job through check and passes of its loss. A GIL that is held is released while blocks are computed."""
+cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream, bint lets_gil_go) noexcept nogil:
+    """Take a job through check and passes of its loss. A GIL that is held may be let go of meanwhile."""
     cdef Blocks blocks
     cdef char on_stack[STACK_BYTES]
     cdef char *memory = on_stack
@@ -626,7 +629,7 @@ cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream
     cdef int status
     if stream == NULL and loss.pieces != NULL:
         pieces = loss.pieces(job)
-    blocks.with_gil = with_gil
+    blocks.lets_gil_go = lets_gil_go
     cut(&blocks, job.n_outer * job.n_inner, items_of_block(job) if stream == NULL else stream.block,
         elements_of_row(job))
     blocks.threads = most_threads(threads, blocks.n if pieces == NULL else max(blocks.n, job.n_classes // pieces.size))
@@ -651,9 +654,10 @@ cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream
 cdef int execute(fl_job *job, const fl_loss *loss, const Stream *stream=NULL) except -1:
     """Run a job on as many threads as pay. DONE, BAD_TARGET or BAD_WEIGHT; everything else is an exception."""
     cdef int threads = 1, status
-    if job.n_outer * job.n_inner * elements_of_row(job) >= PARALLEL_ELEMENTS:
+    cdef ptrdiff_t elements = job.n_outer * job.n_inner * elements_of_row(job)
+    if elements >= PARALLEL_ELEMENTS:
         threads = choose_threads()
-    status = run(job, loss, threads, stream, True)
+    status = run(job, loss, threads, stream, elements >= ELEMENTS_WITH_GIL)
     if status == NO_MEMORY:
         raise MemoryError
     return -1 if status == STOPPED else status
@@ -781,6 +785,21 @@ cdef inline bint is_plain(object x) noexcept:
     return cnp.PyArray_CheckExact(x) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>x)
 
 
+cdef inline bint is_run(object x, int ndim) noexcept:
+    """Plain, or a view of so many dimensions with gaps along its first axis alone, as columns and leading classes are."""
+    if is_plain(x):
+        return True
+    if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>x):
+        return False
+    cdef cnp.ndarray a = x
+    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(a)
+    return (
+        cnp.PyArray_NDIM(a) == ndim
+        and cnp.PyArray_STRIDE(a, 0) % size == 0
+        and (ndim == 1 or (ndim == 2 and cnp.PyArray_STRIDE(a, 0) != 0 and cnp.PyArray_STRIDE(a, 1) == size))
+    )
+
+
 cdef inline bint is_real(object x) noexcept:
     """Whether results can be of this type, too."""
     cdef int type = cnp.PyArray_TYPE(<cnp.ndarray>x)
@@ -789,15 +808,40 @@ cdef inline bint is_real(object x) noexcept:
     return type >= FIRST_OF_USERS and is_bfloat16(<cnp.ndarray>x, type)
 
 
-cdef inline bint same_shape(cnp.ndarray a, cnp.ndarray b, int ndim) noexcept:
-    """Whether the first ndim lengths agree (and b has no more)."""
+cdef inline bint are_arrays(object prediction, object target, object weight) noexcept:
+    """Whether there is nothing left to read, and the prediction has a type of results."""
+    return (
+        cnp.PyArray_CheckExact(prediction)
+        and cnp.PyArray_CheckExact(target)
+        and (weight is None or cnp.PyArray_CheckExact(weight))
+        and is_real(prediction)
+    )
+
+
+cdef enum:
+    NO_AXIS = 64
+
+
+cdef inline bint same_shape(cnp.ndarray a, cnp.ndarray b, int without) noexcept:
+    """Whether the lengths of a, but for that of the axis `without`, are those of b."""
     cdef int i
-    if cnp.PyArray_NDIM(b) != ndim:
+    if cnp.PyArray_NDIM(b) != cnp.PyArray_NDIM(a) - (without != NO_AXIS):
         return False
-    for i in range(ndim):
-        if cnp.PyArray_DIM(a, i) != cnp.PyArray_DIM(b, i):
+    for i in range(cnp.PyArray_NDIM(b)):
+        if cnp.PyArray_DIM(a, i + (i >= without)) != cnp.PyArray_DIM(b, i):
             return False
     return True
+
+
+cdef inline int number_of_axis(object axis, int ndim) noexcept:
+    """The number of an axis, counted from the first; -1 if it is none, or no int."""
+    cdef int overflows = 0
+    if type(axis) is not int:
+        return -1
+    cdef long number = PyLong_AsLongAndOverflow(axis, &overflows)
+    if overflows or not -ndim <= number < ndim:
+        return -1
+    return <int>(number + ndim if number < 0 else number)
 
 
 cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
@@ -807,37 +851,48 @@ cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
     return pa + cnp.PyArray_NBYTES(a) <= pb or pb + cnp.PyArray_NBYTES(b) <= pa
 
 
-cdef inline void lay(fl_array *out, cnp.ndarray a, int type, ptrdiff_t per_row) noexcept:
-    """A plain array as rows of so many elements; 0: as one run of elements."""
+cdef inline void lay(fl_array *out, cnp.ndarray a, int type, ptrdiff_t per_row, ptrdiff_t n_inner=1) noexcept:
+    """An array as rows of so many elements, `n_inner` of them side by side; 0: as one run of elements."""
+    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(a)
     out.data = <char *>cnp.PyArray_DATA(a)
     out.type = type
-    out.classes = cnp.PyArray_ITEMSIZE(a)
+    out.classes = size * n_inner
     out.outer = out.classes * per_row if per_row else cnp.PyArray_NBYTES(a)
-    out.inner = out.outer if per_row else out.classes
+    out.inner = out.outer if per_row and n_inner == 1 else size
+    if not cnp.PyArray_IS_C_CONTIGUOUS(a):
+        out.outer = out.inner = cnp.PyArray_STRIDE(a, 0)
+    elif cnp.PyArray_NDIM(a) == 0 and per_row <= 1:  # one number for all
+        out.outer = out.inner = 0
 
 
-cdef object new_output(fl_array *out, cnp.ndarray prediction, int ndim, ptrdiff_t per_row):
-    """An array with the prediction's dtype and its first `ndim` lengths, described."""
-    cdef cnp.ndarray a = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(prediction), cnp.PyArray_TYPE(prediction), 0)
-    lay(out, a, element_type(a), per_row)
+cdef object new_output(fl_array *out, cnp.ndarray prediction, int without, ptrdiff_t per_row, ptrdiff_t n_inner=1):
+    """An array with the prediction's dtype and its lengths but for that of an axis, described."""
+    cdef cnp.npy_intp lengths[64]  # of NumPy's arrays, which have no more
+    cdef int ndim = 0, axis
+    for axis in range(cnp.PyArray_NDIM(prediction)):
+        if axis != without:
+            lengths[ndim] = cnp.PyArray_DIM(prediction, axis)
+            ndim += 1
+    cdef cnp.ndarray a = cnp.PyArray_EMPTY(ndim, lengths, cnp.PyArray_TYPE(prediction), 0)
+    lay(out, a, element_type(a), per_row, n_inner)
     return a
 
 
-cdef bint is_plain_output(object out, cnp.ndarray x, int ndim) noexcept:
-    """Writable, with the dtype of x and its first `ndim` lengths, and on top of it exactly or not at all."""
+cdef bint is_plain_output(object out, cnp.ndarray x, int without) noexcept:
+    """Writable, with the dtype of x and its lengths but for that of an axis, and on top of it exactly or not at all."""
     if not is_plain(out) or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out):
         return False
     cdef cnp.ndarray a = out
     return (
         cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(x)
-        and same_shape(x, a, ndim)
-        and (apart(a, x) or (cnp.PyArray_DATA(a) == cnp.PyArray_DATA(x) and cnp.PyArray_NDIM(x) == ndim))
+        and same_shape(x, a, without)
+        and (apart(a, x) or (cnp.PyArray_DATA(a) == cnp.PyArray_DATA(x) and without == NO_AXIS))
     )
 
 
 cdef bint is_plain_derivative(object out, cnp.ndarray z, cnp.ndarray t, object weight) noexcept:
     return (
-        is_plain_output(out, z, cnp.PyArray_NDIM(z))
+        is_plain_output(out, z, NO_AXIS)
         and apart(<cnp.ndarray>out, t)
         and (weight is None or apart(<cnp.ndarray>out, <cnp.ndarray>weight))
     )
@@ -1150,29 +1205,30 @@ cdef class Loss:
     cdef object call(self, int want, object prediction, object target, object axis, object sample_weight,
                      object reduction, object curvature, object gradient, object hessian):
         cdef fl_job job
-        cdef int reduced = reduction_code(reduction), status, ndim
-        cdef ptrdiff_t per_row
+        cdef int reduced = reduction_code(reduction), status, without = NO_AXIS
+        cdef ptrdiff_t per_row = 0
         cdef double set_value = 0
         self.check_ready()
         new_job(&job, want)
         job.curvature = self.curvature_of(curvature)
-        if not (
-            reduced >= 0
-            and job.curvature >= 0
-            and self.lay_plain(&job, prediction, target, axis, sample_weight, reduced, gradient, hessian)
-        ):
+        if reduced < 0 or job.curvature < 0:
+            return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
+                                     hessian)
+        if not are_arrays(prediction, target, sample_weight):
+            prediction, target, sample_weight = _call.as_arrays(prediction, target, sample_weight)
+        if not self.lay_plain(&job, prediction, target, axis, sample_weight, reduced, gradient, hessian):
             return self.call_general(want, prediction, target, axis, sample_weight, reduction, curvature, gradient,
                                      hessian)
         value = None
-        ndim = cnp.PyArray_NDIM(<cnp.ndarray>prediction)
-        per_row = job.n_classes if self.is_of_rows() else 0
+        if self.is_of_rows():
+            per_row, without = job.n_classes, number_of_axis(axis, cnp.PyArray_NDIM(<cnp.ndarray>prediction))
         job.fresh = gradient is None and hessian is None
         if reduced == NONE and want & FL_VALUE:
-            value = new_output(&job.value, prediction, ndim - 1 if per_row else ndim, 1 if per_row else 0)
+            value = new_output(&job.value, prediction, without, per_row > 0, job.n_inner if per_row else 1)
         if want & FL_GRADIENT and gradient is None:
-            gradient = new_output(&job.gradient, prediction, ndim, per_row)
+            gradient = new_output(&job.gradient, prediction, NO_AXIS, per_row, job.n_inner if per_row else 1)
         if want & FL_HESSIAN and hessian is None:
-            hessian = new_output(&job.hessian, prediction, ndim, per_row)
+            hessian = new_output(&job.hessian, prediction, NO_AXIS, per_row, job.n_inner if per_row else 1)
         job.mean = reduced == MEAN and self.loss64.kind != FL_SETWISE
         job.set_values = &set_value
         self.fill(&job)
@@ -1298,56 +1354,70 @@ cdef class Loss:
 
     cdef bint lay_plain(self, fl_job *job, object prediction, object target, object axis, object sample_weight,
                         int reduced, object gradient, object hessian) noexcept:
-        """Describe plain arrays as rows or as one run of elements; False if they are not plain."""
+        """Describe arrays as rows or as one run of elements; False if that needs more than a look at them."""
         cdef cnp.ndarray z, t
-        cdef int ndim, row_ndim, target_type
+        cdef int ndim, target_type, without = NO_AXIS
         cdef bint by_row = self.is_of_rows()
-        cdef ptrdiff_t per_row = 0
+        cdef ptrdiff_t per_row = 0, n_inner = 1
         if not (
-            is_plain(prediction)
-            and is_plain(target)
+            is_run(prediction, 2 if by_row else 1)
+            and is_run(target, 1)
             and is_real(prediction)
-            and (sample_weight is None or (is_plain(sample_weight) and is_real(sample_weight)))
-            and self.is_plain_axis(axis, reduced)
+            and (sample_weight is None or (is_run(sample_weight, 1) and is_real(sample_weight)))
+            and self.is_plain_axis(axis, reduced, cnp.PyArray_NDIM(<cnp.ndarray>prediction))
         ):
             return False
         z = prediction
         t = target
         ndim = cnp.PyArray_NDIM(z)
-        row_ndim = ndim - 1 if by_row else ndim
+        if by_row:
+            without = number_of_axis(axis, ndim)
         target_type = element_type(t)
         job.soft = by_row and cnp.PyArray_NDIM(t) == ndim
         if not (
             cnp.PyArray_SIZE(z) > 0
-            and row_ndim >= 0
             and target_type >= 0
-            and same_shape(z, t, ndim if job.soft else row_ndim)
-            and (not job.soft or ndim > 1 or is_real(t))
-            and (sample_weight is None or same_shape(z, <cnp.ndarray>sample_weight, row_ndim))
-            and self.takes(job.soft, target_type, cnp.PyArray_DIM(z, ndim - 1) if by_row else 1)
+            and (same_shape(z, t, NO_AXIS if job.soft else without) or (not by_row and cnp.PyArray_NDIM(t) == 0))
+            and (not job.soft or (is_plain(t) and (ndim > 1 or is_real(t))))
+            and (sample_weight is None or cnp.PyArray_NDIM(<cnp.ndarray>sample_weight) == 0
+                 or same_shape(z, <cnp.ndarray>sample_weight, without))
+            and self.takes(job.soft, target_type, cnp.PyArray_DIM(z, without) if by_row else 1)
+        ):
+            return False
+        if gradient is None and hessian is None:
+            pass
+        elif not (
+            is_plain(z)
+            and is_plain(t)
+            and (sample_weight is None or is_plain(sample_weight))
             and are_plain_outputs(gradient, hessian, z, t, sample_weight)
         ):
             return False
         job.n_outer = job.n_classes = job.n_inner = 1
         if by_row:
-            job.n_classes = per_row = cnp.PyArray_DIM(z, ndim - 1)
-            job.n_outer = cnp.PyArray_SIZE(z) // per_row
+            job.n_classes = per_row = cnp.PyArray_DIM(z, without)
+            while without < ndim - 1:
+                without += 1
+                n_inner *= cnp.PyArray_DIM(z, without)
+            if n_inner > 1 and not is_plain(z):
+                return False
+            job.n_outer, job.n_inner = cnp.PyArray_SIZE(z) // (per_row * n_inner), n_inner
         else:
             job.n_inner = cnp.PyArray_SIZE(z)
-        lay(&job.prediction, z, element_type(z), per_row)
-        lay(&job.target, t, target_type, per_row if job.soft else by_row)
+        lay(&job.prediction, z, element_type(z), per_row, n_inner)
+        lay(&job.target, t, target_type, per_row if job.soft else by_row, n_inner)
         if sample_weight is not None:
-            lay(&job.weight, <cnp.ndarray>sample_weight, element_type(<cnp.ndarray>sample_weight), by_row)
+            lay(&job.weight, <cnp.ndarray>sample_weight, element_type(<cnp.ndarray>sample_weight), by_row, n_inner)
         if gradient is not None:
-            lay(&job.gradient, <cnp.ndarray>gradient, job.prediction.type, per_row)
+            lay(&job.gradient, <cnp.ndarray>gradient, job.prediction.type, per_row, n_inner)
         if hessian is not None:
-            lay(&job.hessian, <cnp.ndarray>hessian, job.prediction.type, per_row)
+            lay(&job.hessian, <cnp.ndarray>hessian, job.prediction.type, per_row, n_inner)
         return True
 
     cdef bint is_of_rows(self) noexcept:
         return self.loss64.kind == FL_ROWWISE or self.loss64.kind == FL_COLUMNS
 
-    cdef bint is_plain_axis(self, object axis, int reduced) noexcept:
+    cdef bint is_plain_axis(self, object axis, int reduced, int ndim) noexcept:
         return axis is None
 
     cdef bint takes(self, bint soft, int target_type, ptrdiff_t n_classes) noexcept:
@@ -1505,7 +1575,7 @@ cdef class SetLoss(Loss):
     cdef int family(self) except -1:
         return FL_SETWISE
 
-    cdef bint is_plain_axis(self, object axis, int reduced) noexcept:
+    cdef bint is_plain_axis(self, object axis, int reduced, int ndim) noexcept:
         return axis is None and reduced != NONE
 
     def _value(self, prediction, target, axis, sample_weight, reduction):
@@ -1620,8 +1690,8 @@ cdef class RowwiseLoss(Loss):
         job.has_ignore_index = self.has_ignore_index
         job.ignore_index = self.ignore_index
 
-    cdef bint is_plain_axis(self, object axis, int reduced) noexcept:
-        return type(axis) is int and <object>axis == -1
+    cdef bint is_plain_axis(self, object axis, int reduced, int ndim) noexcept:
+        return number_of_axis(axis, ndim) >= 0
 
     cdef bint takes(self, bint soft, int target_type, ptrdiff_t n_classes) noexcept:
         if self.class_weight is not None and cnp.PyArray_SIZE(<cnp.ndarray>self.class_weight) != n_classes:
@@ -1712,8 +1782,8 @@ cdef class ColumnLoss(Loss):
     cdef int family(self) except -1:
         return FL_COLUMNS
 
-    cdef bint is_plain_axis(self, object axis, int reduced) noexcept:
-        return type(axis) is int and <object>axis == -1
+    cdef bint is_plain_axis(self, object axis, int reduced, int ndim) noexcept:
+        return number_of_axis(axis, ndim) >= 0
 
     cdef bint takes(self, bint soft, int target_type, ptrdiff_t n_classes) noexcept:
         return not soft and n_classes == self.n_columns
@@ -1932,7 +2002,7 @@ def row_function(str name not None, x, axis, out):
     cdef int want = FL_VALUE if reduces else FL_GRADIENT
     if not (is_plain(x) and is_real(x) and type(axis) is int and axis == -1 and cnp.PyArray_NDIM(<cnp.ndarray>x) > 0
             and cnp.PyArray_SIZE(<cnp.ndarray>x) > 0
-            and (fresh or is_plain_output(out, <cnp.ndarray>x, cnp.PyArray_NDIM(<cnp.ndarray>x) - reduces))):
+            and (fresh or is_plain_output(out, <cnp.ndarray>x, cnp.PyArray_NDIM(<cnp.ndarray>x) - 1 if reduces else NO_AXIS))):
         return run_function(_call.prepare_row_function(reduces, x, axis, out), name, FL_ROW_FUNCTION, want, fresh)
     ndim = cnp.PyArray_NDIM(<cnp.ndarray>x)
     ndim_out = ndim - reduces
@@ -1942,7 +2012,8 @@ def row_function(str name not None, x, axis, out):
     job.n_inner = 1
     lay(&job.prediction, x, element_type(<cnp.ndarray>x), job.n_classes)
     if fresh:
-        out = new_output(&job.value if reduces else &job.gradient, x, ndim_out, 1 if reduces else job.n_classes)
+        out = new_output(&job.value if reduces else &job.gradient, x, ndim - 1 if reduces else NO_AXIS,
+                         1 if reduces else job.n_classes)
     else:
         lay(&job.value if reduces else &job.gradient, out, job.prediction.type, 1 if reduces else job.n_classes)
     execute(&job, function(name, FL_ROW_FUNCTION, job.prediction.type != FL_F64))
@@ -1955,7 +2026,7 @@ def unary(str name not None, x, out):
     cdef cnp.ndarray a
     if not (is_plain(x) and is_real(x) and cnp.PyArray_SIZE(<cnp.ndarray>x) > 0
             and cnp.PyArray_NDIM(<cnp.ndarray>x) > 0
-            and (out is None or is_plain_output(out, <cnp.ndarray>x, cnp.PyArray_NDIM(<cnp.ndarray>x)))):
+            and (out is None or is_plain_output(out, <cnp.ndarray>x, NO_AXIS))):
         return run_function(_call.prepare_unary(x, out), name, FL_UNARY, FL_VALUE, out is None)
     a = x
     new_job(&job, FL_VALUE)
@@ -1963,7 +2034,7 @@ def unary(str name not None, x, out):
     job.n_inner = cnp.PyArray_SIZE(a)
     lay(&job.prediction, a, element_type(a), 0)
     if out is None:
-        out = new_output(&job.value, a, cnp.PyArray_NDIM(a), 0)
+        out = new_output(&job.value, a, NO_AXIS, 0)
     else:
         lay(&job.value, out, job.prediction.type, 0)
     execute(&job, function(name, FL_UNARY, job.prediction.type != FL_F64))

@@ -268,6 +268,59 @@ def test_lists(few_setup):
     assert all(cases.same_bits(x, y) for x, y in zip(a[1:], b[1:], strict=True))
 
 
+def small_calls():
+    rng = np.random.default_rng(5)
+    z, t = rng.normal(size=(10, 2)), rng.random((10, 2))
+    huber, softmax = fl.Huber(), fl.CrossEntropy()
+    images, classes = rng.normal(size=(4, 3, 5)), rng.integers(0, 3, (4, 5))
+    yield "lists", huber, (z[:, 0].tolist(), t[:, 0].tolist()), (z[:, 0].copy(), t[:, 0].copy()), {}
+    yield "columns", huber, (z[::-1, 0], t[:, 1]), (z[::-1, 0].copy(), t[:, 1].copy()), {}
+    yield "one target", huber, (z, 0.5), (z, np.full_like(z, 0.5)), {}
+    yield "integers", huber, (np.arange(5), [0] * 5), (np.arange(5.0), np.zeros(5)), {}
+    yield "a set", fl.Dice(), (z[:, 0], t[:, 1].tolist()), (z[:, 0].copy(), t[:, 1].copy()), {}
+    yield "one row", softmax, (z[:, 0].tolist(), 3), (z[:, 0].copy()[None], np.array([3])), {}
+    yield "leading classes", softmax, (images[0][:, :2], [0, 1, 1]), (images[0, :, :2].copy(), np.array([0, 1, 1])), {}
+    yield "middle axis", softmax, (images, classes), (images.swapaxes(1, 2).copy(), classes), {"axis": 1}
+    yield "first axis", softmax, (images[0], classes[0]), (images[0].T.copy(), classes[0]), {"axis": 0}
+    yield "columns of parameters", fl.GaussianNLL(), (z.T, t[:, 0]), (z.copy(), t[:, 0].copy()), {"axis": 0}
+
+
+@pytest.mark.parametrize(("what", "loss", "given", "plain", "axis"), list(small_calls()))
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_what_can_be_laid_at_once_is_not_prepared(monkeypatch, what, loss, given, plain, axis, reduction):
+    expected = loss.value_gradient_and_hessian(*plain, reduction=reduction)
+
+    def refuse(*arguments):
+        raise AssertionError(f"{what} take the long way")
+
+    in_order = what != "columns of parameters"
+    if in_order and (loss.kind != "setwise" or reduction == "mean"):
+        monkeypatch.setattr(fl._call, "prepare", refuse)
+    value, *derivatives = loss.value_gradient_and_hessian(*given, reduction=reduction, **axis)
+    assert np.ravel(value).tolist() == np.ravel(expected[0]).tolist()
+    shape = np.shape(given[0])
+    for found, right in zip(derivatives, expected[1:], strict=True):
+        assert found.shape == shape
+        found = np.moveaxis(found, axis["axis"], -1) if axis else found
+        assert cases.same_bits(found.ravel(), right.ravel())
+
+
+def test_bad_elements_of_views_are_named():
+    z = np.zeros((4, 3, 5))
+    classes = np.zeros((4, 5), int)
+    classes[2, 1] = 3
+    with pytest.raises(ValueError, match=r"target\[2, 1\] = 3"):
+        fl.cross_entropy(z, classes, axis=1)
+    t = np.zeros((6, 2))
+    t[4, 1] = 2
+    with pytest.raises(ValueError, match=r"target\[4\] = 2.0 must lie in \[0, 1\]"):
+        fl.binary_cross_entropy(np.zeros((6, 2))[:, 0], t[:, 1])
+    with pytest.raises(ValueError, match=r"target = 2.0 must lie in \[0, 1\]"):
+        fl.binary_cross_entropy([1.0, 2.0], 2.0)
+    with pytest.raises(ValueError, match=r"sample_weight\[1\] = -1.0 must be finite"):
+        fl.dice([1.0, 2.0], [0, 1], sample_weight=[1.0, -1.0])
+
+
 def test_memmap(few_setup, dtype, tmp_path):
     z, t = few_setup.draw((40, 4), dtype)
     loss = few_setup.build(4)
