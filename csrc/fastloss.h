@@ -47,11 +47,11 @@ typedef struct fl_segments {
     double *workspace; /* fl_workspace of them */
 } fl_segments;
 
-enum { FL_NUMBERS_OF_A_SEGMENT = 5, FL_NUMBERS_OF_A_BLOCK = 4 };
+enum { FL_NUMBERS_OF_A_ROW = 2, FL_NUMBERS_OF_A_SEGMENT = 5, FL_NUMBERS_OF_A_BLOCK = 4 };
 
 static inline ptrdiff_t fl_workspace(ptrdiff_t n_rows, ptrdiff_t n_segments, ptrdiff_t n_blocks)
 {
-    return n_rows + FL_NUMBERS_OF_A_SEGMENT * n_segments + FL_NUMBERS_OF_A_BLOCK * (n_blocks + 1);
+    return FL_NUMBERS_OF_A_ROW * n_rows + FL_NUMBERS_OF_A_SEGMENT * n_segments + FL_NUMBERS_OF_A_BLOCK * (n_blocks + 1);
 }
 
 /* An array of shape (outer, classes, inner), or (outer, inner) where there are no classes. Strides in bytes. */

@@ -75,6 +75,16 @@ SHARED double log_of(double x) { return log_normal(splat(x))[0]; }
 SHARED double log1p_of(double x) { return log1p_nonnegative(splat(x))[0]; }
 SHARED double expm1_of_nonpositive(double x) { return expm1_nonpositive(splat(x))[0]; }
 
+/* x, or 0 where the condition is 0: without a branch, for which rows are chosen is hard to predict. */
+ALWAYS_INLINE double only_if(int condition, double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= -(uint64_t)condition;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 /* exp(from - to), from <= to */
 ALWAYS_INLINE double ratio_of_exps(double from, double to)
 {
@@ -93,9 +103,10 @@ ALWAYS_INLINE void apply_to_all(double *x, ptrdiff_t n, vreal (*f)(vreal))
     memcpy(x + i, rest, (size_t)(n - i) * sizeof *x);
 }
 
-/* Of nonpositive and of nonnegative numbers. */
+/* Of nonpositive, nonnegative and positive normal numbers. */
 SHARED void exp_of_all(double *x, ptrdiff_t n) { apply_to_all(x, n, exp_nonpositive); }
 SHARED void log1p_of_all(double *x, ptrdiff_t n) { apply_to_all(x, n, log1p_nonnegative); }
+SHARED void log_of_all(double *x, ptrdiff_t n) { apply_to_all(x, n, log_normal); }
 
 /* A psd curvature: of one that is known to be >= 0 but for what rounding leaves of its `terms`. */
 ALWAYS_INLINE double psd_of(double exact, double terms, double gradient)

@@ -356,6 +356,24 @@ def test_all_at_one_time():
         close(hessian, exact[2], 1.0)
 
 
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+def test_ties_of_many_among_single_times(ties):
+    """Logarithms are taken 256 at once: of times with fewer events, as many and more, next to each other."""
+    rng = np.random.default_rng(2)
+    times = np.concatenate([np.arange(1.0, 301.0), np.full(257, 300.5), np.full(256, 301.0), np.arange(302.0, 560.0)])
+    times = rng.permutation(np.where(rng.random(len(times)) < 0.9, times, -times))
+    z, weight = rng.normal(size=(2, len(times)))
+    weight = weight**2
+    loss = fl.CoxPH(ties)
+    found = loss.value_gradient_and_hessian(z, times, sample_weight=weight, reduction="none")
+    for one, exact in zip(found, reference.cox_ph(z, times, ties, weight), strict=True):
+        close(one, exact, 1 + abs(exact), 1e-11)
+    alone = loss.gradient_and_hessian(z, times, sample_weight=weight, reduction="none")
+    assert all(np.array_equal(x, y) for x, y in zip(alone, found[1:], strict=True))
+    total = loss(z, times, sample_weight=weight, reduction="sum")
+    close(total, found[0].sum(), total, 1e-12)
+
+
 def test_baseline_hazard():
     z, times, weight, strata = survival(np.random.default_rng(3), 200)
     at, hazard = fl.CoxPH().baseline_hazard(z, times, sample_weight=weight)

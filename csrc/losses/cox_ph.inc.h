@@ -31,22 +31,30 @@ ALWAYS_INLINE cox_carry *cox_carries(const fl_segments *s)
 {
     return (cox_carry *)(void *)(cox_terms(s) + s->n_segments);
 }
+ALWAYS_INLINE double *cox_scores(const fl_segments *s) /* in the order of places */
+{
+    return (double *)(void *)(cox_carries(s) + s->n_blocks + 1);
+}
+
+/* Rows ahead of which one is fetched that stands anywhere, and logarithms that are taken at once. */
+enum { COX_AHEAD = 24, COX_LOGS = 256 };
 
 /* The first pass: scores in order, and the largest of the last stratum. */
 static ptrdiff_t cox_gather(const fl_job *job, ptrdiff_t b, ptrdiff_t count, double *partial)
 {
     const fl_segments *s = job->segments;
     const segment_range range = range_of_block(s, b);
-    double top = -REAL_INFINITY, starts = 0;
+    double top = -REAL_INFINITY, starts = 0, *e = s->workspace, *z = cox_scores(s);
+    ptrdiff_t last = range.first_row;
     (void)count;
-    for (ptrdiff_t k = range.first; k < range.end; k++) {
-        if (s->begins[k]) top = -REAL_INFINITY, starts = 1;
-        for (ptrdiff_t i = (ptrdiff_t)s->segment[k]; i < s->segment[k + 1]; i++) {
-            const double z = get_number(&job->prediction, row_of_place(s, i), 0);
-            s->workspace[i] = z;
-            top = larger_of(top, z);
-        }
+    for (ptrdiff_t i = range.first_row; i < range.end_row; i++) {
+        const ptrdiff_t ahead = i + COX_AHEAD < range.end_row ? i + COX_AHEAD : i;
+        __builtin_prefetch(job->prediction.data + row_of_place(s, ahead) * job->prediction.outer);
+        z[i] = e[i] = get_number(&job->prediction, row_of_place(s, i), 0);
     }
+    for (ptrdiff_t k = range.first; k < range.end; k++)
+        if (s->begins[k]) last = (ptrdiff_t)s->segment[k], starts = 1;
+    for (ptrdiff_t i = last; i < range.end_row; i++) top = larger_of(top, e[i]);
     partial[0] = top, partial[1] = starts;
     return -1;
 }
@@ -84,8 +92,10 @@ static ptrdiff_t cox_sum(const fl_job *job, ptrdiff_t b, ptrdiff_t count, double
         const ptrdiff_t first = (ptrdiff_t)s->segment[k], end = (ptrdiff_t)s->segment[k + 1];
         const ptrdiff_t events_end = first + (ptrdiff_t)s->n_events[k];
         double events = 0, others = 0;
-        for (ptrdiff_t i = first; i < events_end; i++) events += e[i];
-        for (ptrdiff_t i = events_end; i < end; i++) others += e[i];
+        for (ptrdiff_t i = first; i < end; i++) {
+            events += only_if(i < events_end, e[i]);
+            others += only_if(i >= events_end, e[i]);
+        }
         sum = s->begins[k] ? others : others + sum * ratio_of_exps(last, term[k].top);
         starts = s->begins[k] ? 1 : starts;
         term[k].a = sum, term[k].b = events;
@@ -105,35 +115,70 @@ static void cox_carry_sums(fl_job *job, const double *partials, ptrdiff_t n_bloc
     }
 }
 
-/* A time's terms, of what is at risk there and d events of that weight; the mean of log R_k if a value is wanted. */
-ALWAYS_INLINE double cox_tie(const fl_job *job, cox_term *term, double others, double weight, ptrdiff_t d)
+/* What is at risk at events whose logarithms are still to be taken. */
+typedef struct cox_logs {
+    double of[COX_LOGS + 1];
+    ptrdiff_t n;
+} cox_logs;
+
+/* The softmaxes of a time of d events. */
+ALWAYS_INLINE ptrdiff_t cox_sums(const fl_job *job, ptrdiff_t d) { return job->coefficients[0] != 0 ? d > 0 : d; }
+
+/* A time's terms, of what is at risk there and d events of that weight; and what their logarithms are of, or of more than are taken at
+ * once the sum of these. Without an event all is calculated for nothing, because whether there is one is hard to predict. */
+ALWAYS_INLINE double cox_tie(const fl_job *job, cox_term *term, double others, double weight, ptrdiff_t d,
+                             cox_logs *logs)
 {
-    const double events = term->b, n = job->coefficients[0] != 0 ? 1 : (double)d;
+    const ptrdiff_t sums = cox_sums(job, d);
+    const double events = term->b, n = sums > 1 ? (double)sums : 1;
     double a = 0, b = 0, a2 = 0, b2 = 0, logarithms = 0;
     for (double k = 0; k < n; k++) {
-        const double part = (n - k) / n, at_risk = others + events * part, inverse = 1 / at_risk;
+        const double part = n == 1 ? 1 : (n - k) / n, at_risk = others + events * part, inverse = 1 / at_risk;
         a += inverse, b += (1 - part) * inverse;
         a2 += inverse * inverse, b2 += (1 - part * part) * (inverse * inverse);
-        if (job->want & FL_VALUE) logarithms += log_of(at_risk);
+        logs->of[logs->n] = at_risk;
+        logs->n += sums > 0 && job->want & FL_VALUE;
+        if (!(job->want & FL_VALUE) || sums <= COX_LOGS || (logs->n < COX_LOGS && k + 1 < n)) continue;
+        log_of_all(logs->of, logs->n);
+        for (ptrdiff_t i = 0; i < logs->n; i++) logarithms += logs->of[i];
+        logs->n = 0;
     }
-    const double each = weight / n;
+    const double each = n == 1 ? weight : weight / n;
     const int bound = job->curvature == FL_MAJORIZE;
-    term->a = each * a, term->b = each * b;
-    term->a2 = bound ? 0.5 * weight : each * a2, term->b2 = bound ? 0 : each * b2;
-    return logarithms / n + term->top;
+    term->a = only_if(d > 0, each * a), term->b = only_if(d > 0, each * b);
+    term->a2 = only_if(d > 0, bound ? 0.5 * weight : each * a2), term->b2 = only_if(d > 0, bound ? 0 : each * b2);
+    return logarithms;
 }
 
 /* The values of a time's events, given what each adds to -z. */
-ALWAYS_INLINE double cox_values(const fl_job *job, ptrdiff_t k, double logarithm)
+ALWAYS_INLINE double cox_values(const fl_job *job, ptrdiff_t k, ptrdiff_t d, double logarithm)
 {
     const fl_segments *s = job->segments;
+    const double *z = cox_scores(s);
+    const ptrdiff_t first = (ptrdiff_t)s->segment[k];
     double value = 0;
-    for (ptrdiff_t i = (ptrdiff_t)s->segment[k], n = s->n_events[k]; n > 0; i++, n--) {
-        const ptrdiff_t row = row_of_place(s, i);
-        const double one = weight_at(s, i) * (logarithm - get_number(&job->prediction, row, 0));
+    for (ptrdiff_t i = first; i < first + (d > 1 ? d : 1); i++) { /* of no event, a time's first row for nothing */
+        const double one = only_if(d > 0, weight_at(s, i) * (logarithm - z[i]));
         value += one;
-        if (job->value.data) put_number(&job->value, row, 0, one * job->scale);
+        if (job->value.data && d > 0) put_number(&job->value, row_of_place(s, i), 0, one * job->scale);
     }
+    return value;
+}
+
+/* The values of times that left no more logarithms than are taken at once. */
+static double cox_take_logs(const fl_job *job, ptrdiff_t first, ptrdiff_t end, cox_logs *logs, double value)
+{
+    const fl_segments *s = job->segments;
+    const cox_term *term = cox_terms(s);
+    log_of_all(logs->of, logs->n);
+    for (ptrdiff_t k = first, at = 0; k < end; k++) {
+        const ptrdiff_t d = (ptrdiff_t)s->n_events[k], n = cox_sums(job, d);
+        double logarithms = logs->of[at]; /* of no event, for nothing */
+        for (ptrdiff_t i = 1; i < n; i++) logarithms += logs->of[at + i];
+        at += n;
+        value += cox_values(job, k, d, (n > 1 ? logarithms / (double)n : logarithms) + term[k].top);
+    }
+    logs->n = 0;
     return value;
 }
 
@@ -153,20 +198,21 @@ static ptrdiff_t cox_conclude(const fl_job *job, ptrdiff_t b, ptrdiff_t count, d
     const cox_carry *carry = cox_carries(s) + b;
     cox_term *term = cox_terms(s);
     double before = carry->sum, shrunk = before, top = carry->top, value = 0, a = 0, a2 = 0;
+    ptrdiff_t waiting = range.first;
+    cox_logs logs = {{0}, 0};
     (void)count;
     for (ptrdiff_t k = range.first; k < range.end; k++) {
         if (s->begins[k]) before = shrunk = 0;
         if (before != 0 && term[k].top != top) top = term[k].top, shrunk = before * ratio_of_exps(carry->top, top);
-        const ptrdiff_t d = (ptrdiff_t)s->n_events[k];
-        if (!d) {
-            term[k].a = term[k].b = term[k].a2 = term[k].b2 = 0;
-            continue;
-        }
-        double weight = 0;
-        for (ptrdiff_t i = (ptrdiff_t)s->segment[k]; i < s->segment[k] + d; i++) weight += weight_at(s, i);
-        const double logarithm = cox_tie(job, term + k, term[k].a + shrunk, weight, d);
-        if (job->want & FL_VALUE) value += cox_values(job, k, logarithm);
+        const ptrdiff_t d = (ptrdiff_t)s->n_events[k], n = cox_sums(job, d), place = (ptrdiff_t)s->segment[k];
+        double weight = only_if(d > 0, weight_at(s, place));
+        for (ptrdiff_t i = 1; i < d; i++) weight += weight_at(s, place + i);
+        if (logs.n + n >= COX_LOGS) value = cox_take_logs(job, waiting, k, &logs, value), waiting = k;
+        const double logarithms = cox_tie(job, term + k, term[k].a + shrunk, weight, d, &logs);
+        if (n > COX_LOGS && job->want & FL_VALUE)
+            value += cox_values(job, k, d, logarithms / (double)n + term[k].top), waiting = k + 1;
     }
+    if (job->want & FL_VALUE) value = cox_take_logs(job, waiting, range.end, &logs, value);
     partial[3] = 0;
     for (ptrdiff_t k = range.end - 1; k >= range.first; k--) {
         cox_add(job, term + k, k + 1 < range.end ? term[k + 1].top : term[k].top, &a, &a2);
@@ -198,17 +244,26 @@ static void cox_carry_back(fl_job *job, const double *partials, ptrdiff_t n_bloc
     }
 }
 
-ALWAYS_INLINE void cox_write(const fl_job *job, const cox_term *term, ptrdiff_t i, double a, double a2)
+ALWAYS_INLINE void cox_write(const fl_job *job, const cox_term *term, ptrdiff_t i, int is_event, double a, double a2)
 {
     const fl_segments *s = job->segments;
     const ptrdiff_t row = row_of_place(s, i);
-    const double e = s->workspace[i], w = weight_at(s, i), unbent = e * a;
-    const double gradient = term ? unbent - w : unbent;
+    const double e = s->workspace[i], w = weight_at(s, i), unbent = e * (a - only_if(is_event, term->b));
+    const double gradient = unbent - only_if(is_event, w);
     if (job->gradient.data) put_number(&job->gradient, row, 0, gradient * job->scale);
     if (!job->hessian.data) return;
+    a2 -= only_if(is_event, term->b2);
     double hessian = job->curvature == FL_MAJORIZE ? a2 : unbent - e * e * a2;
     if (job->curvature == FL_PSD) hessian = psd_of(hessian, unbent, gradient);
     put_number(&job->hessian, row, 0, hessian * job->scale);
+}
+
+/* Fetches a row that is written to some rows later, in falling order of places. */
+ALWAYS_INLINE void cox_fetch(const fl_job *job, ptrdiff_t i)
+{
+    const ptrdiff_t row = row_of_place(job->segments, i > COX_AHEAD ? i - COX_AHEAD : 0);
+    if (job->gradient.data) __builtin_prefetch(job->gradient.data + row * job->gradient.outer, 1);
+    if (job->hessian.data) __builtin_prefetch(job->hessian.data + row * job->hessian.outer, 1);
 }
 
 /* The fourth pass: derivatives. */
@@ -223,8 +278,10 @@ static ptrdiff_t cox_derive(const fl_job *job, ptrdiff_t b, ptrdiff_t count, dou
         cox_add(job, term + k, k + 1 < s->n_segments ? term[k + 1].top : term[k].top, &a, &a2);
         const ptrdiff_t first = (ptrdiff_t)s->segment[k], end = (ptrdiff_t)s->segment[k + 1];
         const ptrdiff_t events_end = first + (ptrdiff_t)s->n_events[k];
-        for (ptrdiff_t i = first; i < events_end; i++) cox_write(job, term + k, i, a - term[k].b, a2 - term[k].b2);
-        for (ptrdiff_t i = events_end; i < end; i++) cox_write(job, NULL, i, a, a2);
+        for (ptrdiff_t i = end - 1; i >= first; i--) {
+            cox_fetch(job, i);
+            cox_write(job, term + k, i, i < events_end, a, a2);
+        }
         if (s->begins[k]) a = a2 = 0;
     }
     partial[0] = 0;

@@ -26,19 +26,15 @@ ALWAYS_INLINE int rows_are_plain(const fl_job *job)
            (!job->gradient.data || (job->gradient.type == FL_F64 && job->gradient.outer == size));
 }
 
+ALWAYS_INLINE double score_at(const fl_job *job, ptrdiff_t i, const int is_plain)
+{
+    return is_plain ? ((const double *)(const void *)job->prediction.data)[i]
+                    : get_number(&job->prediction, row_of_place(job->segments, i), 0);
+}
+
 ALWAYS_INLINE double chosen_at(const fl_segments *s, ptrdiff_t i, const int is_plain)
 {
     return is_plain ? s->lower[i] : weight_at(s, i) * s->lower[i];
-}
-
-/* x, or 0 where the condition is 0: without a branch, for which rows are chosen is hard to predict. */
-ALWAYS_INLINE double only_if(int condition, double x)
-{
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    bits &= -(uint64_t)condition;
-    memcpy(&x, &bits, sizeof x);
-    return x;
 }
 
 /* Differences from each group's largest score, and what is summed of them. */
@@ -49,17 +45,25 @@ ALWAYS_INLINE void subtract_largest(const fl_job *job, ptrdiff_t k, const int is
     const ptrdiff_t first = (ptrdiff_t)s->segment[k], end = (ptrdiff_t)s->segment[k + 1];
     double *e = s->workspace, top = -REAL_INFINITY, chosen = 0, far = 0;
     for (ptrdiff_t i = first; i < end; i++) {
-        e[i] = is_plain ? ((const double *)(const void *)job->prediction.data)[i]
-                        : get_number(&job->prediction, row_of_place(s, i), 0);
-        top = e[i] > top ? e[i] : top; /* a nan stays in its difference */
+        const double z = score_at(job, i, is_plain);
+        top = z > top ? z : top; /* a nan stays in its difference */
     }
     for (ptrdiff_t i = first; i < end; i++) {
-        const double u = chosen_at(s, i, is_plain);
-        e[i] -= top;
+        /* read anew: what was stored one by one a moment ago would be waited for as a vector */
+        const double u = chosen_at(s, i, is_plain), below = score_at(job, i, is_plain) - top;
+        e[i] = below;
         chosen += u;
-        far += u * only_if(u != 0, e[i]);
+        far += u * only_if(u != 0, below);
     }
     g.chosen[k] = chosen, g.far[k] = far;
+}
+
+/* By its bits: a comparison of doubles becomes a branch, and which row is the largest is as hard to predict. */
+ALWAYS_INLINE int is_one(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits == 0x3ff0000000000000;
 }
 
 /* The sum of a group's exponentials, but for one of the largest. */
@@ -68,8 +72,9 @@ ALWAYS_INLINE double sum_of_others(const fl_segments *s, ptrdiff_t k)
     const double *e = s->workspace;
     double largest = s->segment[k] < s->segment[k + 1] ? -1 : 0, smaller = 0;
     for (ptrdiff_t i = (ptrdiff_t)s->segment[k]; i < s->segment[k + 1]; i++) {
-        largest += e[i] == 1;
-        smaller += only_if(e[i] != 1, e[i]);
+        const int is_largest = is_one(e[i]);
+        largest += is_largest;
+        smaller += only_if(!is_largest, e[i]);
     }
     return largest + smaller;
 }
