@@ -786,7 +786,7 @@ cdef inline bint is_plain(object x) noexcept:
 
 
 cdef inline bint is_run(object x, int ndim) noexcept:
-    """Plain, or a view of so many dimensions with gaps along its first axis alone, as columns and leading classes are."""
+    """Plain, or a view of so many dimensions with gaps along its first axis alone, such as a column."""
     if is_plain(x):
         return True
     if not cnp.PyArray_CheckExact(x) or not cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>x):
@@ -2002,7 +2002,8 @@ def row_function(str name not None, x, axis, out):
     cdef int want = FL_VALUE if reduces else FL_GRADIENT
     if not (is_plain(x) and is_real(x) and type(axis) is int and axis == -1 and cnp.PyArray_NDIM(<cnp.ndarray>x) > 0
             and cnp.PyArray_SIZE(<cnp.ndarray>x) > 0
-            and (fresh or is_plain_output(out, <cnp.ndarray>x, cnp.PyArray_NDIM(<cnp.ndarray>x) - 1 if reduces else NO_AXIS))):
+            and (fresh or is_plain_output(
+                out, <cnp.ndarray>x, cnp.PyArray_NDIM(<cnp.ndarray>x) - 1 if reduces else NO_AXIS))):
         return run_function(_call.prepare_row_function(reduces, x, axis, out), name, FL_ROW_FUNCTION, want, fresh)
     ndim = cnp.PyArray_NDIM(<cnp.ndarray>x)
     ndim_out = ndim - reduces
