@@ -194,6 +194,105 @@ static double ascend(fl_ascent *a, int rounds)
     return largest;
 }
 
+/* Scores of a row in all classes, whose coefficients stand side by side: out_k = sum_j x_j coef_jk. */
+static void row_scores(column c, const double *coef, ptrdiff_t stride, double *out)
+{
+    ptrdiff_t k = 0;
+    for (; k + WIDTH <= stride; k += WIDTH) {
+        vreal even = ZERO, odd = ZERO;
+        ptrdiff_t i = 0;
+        for (; i + 2 <= c.n; i += 2) {
+            even = fmadd(splat(c.x[i]), load(coef + (c.row ? c.row[i] : i) * stride + k), even);
+            odd = fmadd(splat(c.x[i + 1]), load(coef + (c.row ? c.row[i + 1] : i + 1) * stride + k), odd);
+        }
+        if (i < c.n) even = fmadd(splat(c.x[i]), load(coef + (c.row ? c.row[i] : i) * stride + k), even);
+        store(out + k, even + odd);
+    }
+    for (; k < stride; k++) {
+        out[k] = 0;
+        for (ptrdiff_t i = 0; i < c.n; i++) out[k] += c.x[i] * coef[(c.row ? c.row[i] : i) * stride + k];
+    }
+}
+
+/* The t of which sum_k max(v_k - t, 0) is `total` (Michelot 1986): elements below it leave until none does. `left` gets those that
+ * stay, whose number is returned. */
+static ptrdiff_t threshold(const double *v, ptrdiff_t n, double total, int32_t *left, double *t)
+{
+    ptrdiff_t n_left = n, before = n + 1;
+    for (ptrdiff_t k = 0; k < n; k++) left[k] = (int32_t)k;
+    while (n_left < before) {
+        double sum = -total;
+        for (ptrdiff_t k = 0; k < n_left; k++) sum += v[left[k]];
+        before = n_left, *t = sum / (double)n_left, n_left = 0;
+        for (ptrdiff_t k = 0; k < before; k++)
+            if (v[left[k]] > *t) left[n_left++] = left[k];
+        if (n_left == 0) return before; /* all the same, but for what was rounded */
+    }
+    return n_left;
+}
+
+/* The same for rows with the loss max_k (z_k + margin [k != y]) - z_y of all classes (Crammer and Singer 2001), times a weight: the
+ * duals of a row are >= 0 and add up to its weight, and the dual problem's value is largest at a projection onto these. With what
+ * is subtracted at y they take the place of u above, in each class. */
+static double ascend_classes(fl_class_ascent *a, int rounds)
+{
+    double largest = 0, away = __builtin_inf(), *z = a->scratch, *step = z + a->stride;
+    int32_t *left = (int32_t *)(step + a->stride), *stepped = left + a->stride;
+    a->x.which = a->order;
+    for (int round = 0; round < rounds; round++) {
+        double before = away;
+        largest = 0, away = 0;
+        for (ptrdiff_t m = 0; m < a->n_moving; m++) {
+            ptrdiff_t other = m + (ptrdiff_t)(next_random(&a->state) % (uint64_t)(a->n_moving - m)), y, n_left,
+                      n_steps = 0;
+            int64_t i = a->order[other];
+            a->order[other] = a->order[m], a->order[m] = i;
+            column c = column_of(&a->x, m);
+            double *u = a->dual + i * a->n_classes, along = a->along[i], curvature = a->curvature[i],
+                   weight = a->weight[i];
+            double t = 0, most = 0, second = -__builtin_inf();
+            row_scores(c, a->coef, a->stride, z);
+            y = a->target[i];
+            for (ptrdiff_t k = 0; k < a->n_classes; k++) {
+                double slope = z[k] - a->centre[k] + a->sum[k] / a->l2 * (along - a->of_centre);
+                slope += a->constant[k] - a->sum[k] / a->of_constant + (k == y ? 0 : a->margin);
+                if (a->offset) slope += a->offset[i * a->n_classes + k];
+                z[k] = u[k] + slope / curvature;
+            }
+            n_left = threshold(z, a->n_classes, weight, left, &t);
+            if (n_left == 1 && u[left[0]] == weight) { /* where the row is sure of a class, and was */
+                for (ptrdiff_t k = 0; k < a->n_classes; k++)
+                    if (k != left[0] && z[k] > second) second = z[k];
+                if ((z[left[0]] - weight - second) * curvature > before) {
+                    a->order[m] = a->order[--a->n_moving], a->order[a->n_moving] = i;
+                    m--;
+                }
+                continue;
+            }
+            for (ptrdiff_t k = 0, at = 0; k < a->n_classes; k++) {
+                double end = 0;
+                if (at < n_left && left[at] == k) end = n_left == 1 ? weight : z[k] - t, at++;
+                double change = end - u[k], size = __builtin_fabs(change);
+                most = size > most ? size : most;
+                if (change == 0) continue;
+                u[k] = end;
+                a->sum[k] += change;
+                a->centre[k] -= change / a->l2 * along;
+                stepped[n_steps] = (int32_t)k;
+                step[n_steps++] = -change / a->l2;
+            }
+            most *= curvature;
+            largest = most > largest ? most : largest;
+            for (ptrdiff_t j = 0; j < c.n; j++) {
+                double *coef = a->coef + (c.row ? c.row[j] : j) * a->stride;
+                for (ptrdiff_t k = 0; k < n_steps; k++) coef[stepped[k]] += step[k] * c.x[j];
+            }
+        }
+        away = largest;
+    }
+    return largest;
+}
+
 /* Rows of a compressed matrix, columns here: adds sum_i h_i x_ij x_ik to out, of `width` numbers a line, for each pair of j and k
  * once. */
 static void add_squares(const fl_columns *all, const double *h, double *out, ptrdiff_t width)

@@ -183,6 +183,22 @@ typedef struct fl_ascent {
     uint64_t state; /* of random numbers */
 } fl_ascent;
 
+/* The same of maxima over classes: vectors over rows, over classes, and of both, those of a row in one piece. */
+typedef struct fl_class_ascent {
+    fl_columns x;
+    int64_t *order;
+    ptrdiff_t n_moving, n_classes, stride; /* stride: from the coefficients of a column to those of the next one */
+    const int64_t *target;
+    const double *weight, *curvature, *along;
+    const double *offset; /* of scores, or NULL */
+    double *dual, *coef;
+    const double *constant;
+    double *sum, *centre; /* of each class, as above */
+    double *scratch; /* three times the stride */
+    double margin, l2, of_constant, of_centre;
+    uint64_t state;
+} fl_class_ascent;
+
 typedef struct fl_column_kernels {
     void (*products)(const fl_columns *x, const double *v, double *out);
     void (*moments)(const fl_columns *x, const double *h, double *sum, double *square);
@@ -190,6 +206,7 @@ typedef struct fl_column_kernels {
     double (*descend)(fl_descent *descent);
     void (*add_squares)(const fl_columns *x, const double *h, double *out, ptrdiff_t width);
     double (*ascend)(fl_ascent *ascent, int rounds);
+    double (*ascend_classes)(fl_class_ascent *ascent, int rounds);
 } fl_column_kernels;
 
 /* All kernels of one instruction set and one real type. */

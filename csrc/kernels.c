@@ -31,6 +31,6 @@ const fl_kernels TABLE = {
     .isa = STRING(FL_ISA),
     .losses = losses,
 #if FL_REAL == 64
-    .columns = {column_products, column_moments, column_scores, descend, add_squares, ascend},
+    .columns = {column_products, column_moments, column_scores, descend, add_squares, ascend, ascend_classes},
 #endif
 };

@@ -636,6 +636,20 @@ class Columns:
         rounds: int,
         seed: int,
     ) -> tuple[float, int]: ...
+    def ascend_classes(
+        self,
+        order: _Array,
+        n_moving: int,
+        target: _Array,
+        of_rows: _Array,
+        offset: _Array | None,
+        dual: _Array,
+        coef: _Array,
+        of_classes: _Array,
+        state: _Array,
+        rounds: int,
+        seed: int,
+    ) -> tuple[float, int]: ...
 
 def row_function(name: str, x: ArrayLike, axis: int, out: _Array | None) -> Any: ...
 def unary(name: str, x: ArrayLike, out: _Array | None) -> Any: ...

@@ -160,6 +160,24 @@ cdef extern from "fastloss.h" nogil:
         double flat, l2, of_constant, constant, sum, centre, of_centre, bound
         uint64_t state
 
+    ctypedef struct fl_class_ascent:
+        fl_columns x
+        int64_t *order
+        ptrdiff_t n_moving, n_classes, stride
+        const int64_t *target
+        const double *weight
+        const double *curvature
+        const double *along
+        const double *offset
+        double *dual
+        double *coef
+        const double *constant
+        double *sum
+        double *centre
+        double *scratch
+        double margin, l2, of_constant, of_centre
+        uint64_t state
+
     ctypedef struct fl_column_kernels:
         void (*products)(const fl_columns *, const double *, double *) noexcept nogil
         void (*moments)(const fl_columns *, const double *, double *, double *) noexcept nogil
@@ -167,6 +185,7 @@ cdef extern from "fastloss.h" nogil:
         double (*descend)(fl_descent *) noexcept nogil
         void (*add_squares)(const fl_columns *, const double *, double *, ptrdiff_t) noexcept nogil
         double (*ascend)(fl_ascent *, int) noexcept nogil
+        double (*ascend_classes)(fl_class_ascent *, int) noexcept nogil
 
     ctypedef struct fl_kernels:
         const char *isa
@@ -2424,4 +2443,34 @@ cdef class Columns:
         with nogil:
             left = kernels64.columns.ascend(&a, rounds)
         state[4], state[5] = a.sum, a.centre
+        return left, a.n_moving
+
+    def ascend_classes(self, int64_t[::1] order, ptrdiff_t n_moving, const int64_t[::1] target,
+                       const double[:, ::1] of_rows, const double[:, ::1] offset, double[:, ::1] dual,
+                       double[:, ::1] coef, double[:, ::1] of_classes, const double[::1] state, int rounds,
+                       uint64_t seed):
+        """The same for maxima over classes.
+
+        The rows of `of_rows`: weights, curvature and products with the centre; those of `of_classes`: constants, sums
+        and centre, and three for the kernel. `dual` of shape (rows, classes), `coef` (columns, classes or more).
+        `state` holds margin, l2, of_constant and of_centre.
+        """
+        cdef fl_class_ascent a
+        cdef double left
+        if n_moving == 0:
+            return 0.0, 0
+        a.x = self.x
+        a.x.n = n_moving
+        a.order, a.n_moving, a.state, a.target = &order[0], n_moving, seed, &target[0]
+        a.n_classes, a.stride = dual.shape[1], coef.shape[1]
+        a.weight, a.curvature, a.along = &of_rows[0, 0], &of_rows[1, 0], &of_rows[2, 0]
+        a.offset = NULL
+        if offset is not None:
+            a.offset = &offset[0, 0]
+        a.dual, a.coef = &dual[0, 0], &coef[0, 0]
+        a.constant, a.sum, a.centre = &of_classes[0, 0], &of_classes[1, 0], &of_classes[2, 0]
+        a.scratch = &of_classes[3, 0]
+        a.margin, a.l2, a.of_constant, a.of_centre = state[0], state[1], state[2], state[3]
+        with nogil:
+            left = kernels64.columns.ascend_classes(&a, rounds)
         return left, a.n_moving

@@ -332,18 +332,22 @@ def kinked(loss, n_outputs, sparse_x, dtype, seed=3):
 def objective_of_kinks(model, loss, x, y, weight, offset, alpha):
     z = x @ np.atleast_2d(model.coef_).T + np.ravel(model.intercept_) + offset
     z, n_outputs = z.astype(np.float64), offset.shape[1]
+    penalty = alpha / 2 * float(np.sum(np.square(model.coef_.astype(np.float64))))
+    if loss.kind == "rowwise" and n_outputs > 1:
+        return float(loss(z, y, sample_weight=weight)) + penalty
     if "hinge" in loss.name and n_outputs > 1:
         y = (y[:, None] == np.arange(n_outputs)).astype(int)
     columns = np.reshape(y, (len(z), -1)).astype(int if "hinge" in loss.name else np.float64)
     both = lambda k: np.column_stack([0 * z[:, k], z[:, k]]) if loss.kind == "rowwise" else z[:, k]
     value = sum(float(loss(both(k), columns[:, k], sample_weight=weight)) for k in range(n_outputs))
-    return value + alpha / 2 * float(np.sum(np.square(model.coef_.astype(np.float64))))
+    return value + penalty
 
 
 KINKS = [
     (fl.Hinge(), 1),
     (fl.Hinge(), 3),
     (fl.MulticlassHinge(margin=0.5), 1),
+    (fl.MulticlassHinge(margin=0.5), 3),
     (fl.AbsoluteError(), 1),
     (fl.AbsolutePercentageError(), 1),
     (fl.Quantile(q=0.2), 2),
@@ -446,5 +450,21 @@ def test_no_rows_that_move():
     rows = Columns(np.ones(15), 5)
     state = np.array([0.0, 1.0, np.inf, 0.5, 0.0, 0.0, 0.0, 0.0])
     nothing = np.zeros((5, 3))
-    assert rows.ascend(np.empty(0, np.int64), 0, nothing, np.zeros(3), np.zeros(5), state, 3, 1) == (0.0, 0)
+    none = np.empty(0, np.int64)
+    assert rows.ascend(none, 0, nothing, np.zeros(3), np.zeros(5), state, 3, 1) == (0.0, 0)
     assert state[3] == 0.5
+    dual = np.ones((3, 2))
+    assert rows.ascend_classes(none, 0, none, nothing, None, dual, dual, nothing, state, 3, 1) == (0.0, 0)
+    assert np.all(dual == 1)
+
+
+def test_multiclass_hinge_of_a_text(recwarn):
+    """Seven classes, more words than rows: of one that occurs no more than in a row of weight 0, too."""
+    x, y = bag_of_words(n_classes=7)
+    weight = np.where(y == 6, 0.0, 1.0 + (np.arange(N) % 3 == 0))
+    model = LossClassifier(fl.MulticlassHinge(), alpha=1e-3).fit(x, y, weight)
+    assert not recwarn.list
+    z = x @ model.coef_.T + model.intercept_
+    assert model.loss_curve_[-1] == pytest.approx(
+        float(fl.MulticlassHinge()(z, y, sample_weight=weight)) + 5e-4 * np.sum(np.square(model.coef_)), rel=1e-6
+    )

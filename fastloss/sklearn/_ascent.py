@@ -10,6 +10,9 @@ equation is left to the method of multipliers, whose multiplier is b. Rows whose
 known: as soon as these rows are few enough, linear equations lead to where the other rows let them. Nothing of the size
 columns by columns is ever made. Any u, scaled on one side until its sum is 0, gives a lower bound of the objective: the
 distance from the minimum that a fit ends with is proven.
+
+Of the maximum over classes a row's duals are at least 0 and add up to its weight (Crammer and Singer 2001); all is the
+same, with a constant for each class, and for the ends of an interval the faces of a simplex.
 """
 
 from __future__ import annotations
@@ -17,10 +20,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
 
 from .._kernels import Columns as Kernels
-from ._objective import Kinks, MeanLoss
+from ._objective import Kinks, MeanLoss, RankKinks
 
 if TYPE_CHECKING:
     from ._solvers import Fit, Problem, Progress
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 # Rounds through the rows between two looks at the gap.
 ROUNDS = 10
 # Rows between their ends for which there are equations.
-MOST_FREE = 2000
+MOST_FREE = 4000
 # What these cost beside numbers of X that are gone through: their factorisation and the products of their rows.
 OF_FACTOR, OF_PRODUCTS = 1.0 / 96, 2.5
 # What a row costs beside its numbers.
@@ -50,9 +53,9 @@ def can_ascend(mean: MeanLoss, problem: Problem) -> bool:
     columns = mean.columns
     rows_differ_by = float(np.sum(np.square(columns.spread[columns.moves])))
     far = mean.is_sparse and float(columns.centre @ columns.centre) > FAR * rows_differ_by
-    if not isinstance(scores, Kinks) or not problem.ridge > 0 or mean.every > 1 or far:
+    if not problem.ridge > 0 or mean.every > 1 or far:
         return False
-    return _rows_of(scores) is not None
+    return isinstance(scores, RankKinks) or (isinstance(scores, Kinks) and _rows_of(scores) is not None)
 
 
 def _rows_of(scores: Kinks) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] | None:
@@ -83,12 +86,14 @@ def _rows_of(scores: Kinks) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] 
 
 
 class _Dual:
-    """The problem of one output."""
+    """A dual problem: where it is in the coefficients of all rows, and how far the best point is from the minimum."""
 
-    def __init__(self, x: Any, kernels: Kernels, mean: MeanLoss, rows: Any, k: int, l2: float, constant: float) -> None:
-        low, high, kink, self.flat = rows
+    # The rows, those that still move first; coefficients and constants of the best point.
+    order: np.ndarray
+    best: tuple[np.ndarray, np.ndarray]
+
+    def __init__(self, x: Any, kernels: Kernels, mean: MeanLoss, l2: float, n_outputs: int) -> None:
         self.x, self.kernels, self.l2 = x, kernels, l2
-        self.low, self.high, self.kink = (np.ascontiguousarray(each[:, k]) for each in (low, high, kink))
         self.has_constant = mean.fit_intercept
         # A dense X whose columns are far from 0 is centred already.
         self.centre = np.zeros(x.shape[1]) if mean.is_explicit else mean.columns.centre
@@ -98,13 +103,9 @@ class _Dual:
         self.rounds, self.spent, self.value, self.bound, self.more = 0, 0.0, np.inf, -np.inf, 0
         # As curved as a coefficient of a column of about the size of a row.
         self.of_constant = l2 / (float(np.mean(square)) or 1.0) if self.has_constant else np.inf
-        curvature = square / l2 + 1 / self.of_constant
-        self.of_rows = np.ascontiguousarray(np.stack([self.low, self.high, self.kink, curvature, self.along]))
-        self.dual, self.coef = np.zeros(len(low)), np.zeros(x.shape[1])
-        self.best = self.coef, constant
-        self.constant, self.sum, self.of_coef = constant, 0.0, 0.0
-        self.order = np.flatnonzero(self.high > self.low)
-        self.numbers_of_row = (x.nnz if mean.is_sparse else x.size) / max(1, len(low)) + OF_ROW
+        self.curvature = square / l2 + 1 / self.of_constant
+        n_rows = x.shape[0]
+        self.numbers_of_row = ((x.nnz if mean.is_sparse else x.size) / max(1, n_rows) + OF_ROW) * n_outputs
 
     @property
     def gap(self) -> float:
@@ -113,35 +114,84 @@ class _Dual:
 
     def go_on(self) -> None:
         """Some rounds, a step on the face if it is time, and a look at the gap."""
+        moving = self._ascend(7919 * self.rounds + 1)
+        self.rounds += ROUNDS
+        self.spent += ROUNDS * moving * self.numbers_of_row
+        free, n_free = self._free()
+        price = OF_FACTOR * float(n_free) ** 3 + OF_PRODUCTS * float(n_free) ** 2
+        if 0 < n_free <= MOST_FREE and self.spent >= price:
+            self.spent = 0.0
+            self._step(free)
+        value, bound, coef, constant = self._look()
+        if value < self.value:
+            self.value, self.best = value, (coef, constant)
+        self.bound = max(self.bound, bound)
+
+    def _ascend(self, seed: int) -> int:
+        """Go through the rows, and let the constants follow; return how many rows move."""
+        raise NotImplementedError
+
+    def _free(self) -> tuple[np.ndarray, int]:
+        """The rows between their ends, and how many equations they make."""
+        raise NotImplementedError
+
+    def _step(self, free: np.ndarray) -> None:
+        """Towards where the scores of these rows are what they should be, as far as the dual problem's value rises."""
+        raise NotImplementedError
+
+    def _look(self) -> tuple[float, float, np.ndarray, np.ndarray]:
+        """The objective, its bound, and the coefficients and constants of the first."""
+        raise NotImplementedError
+
+    def _products(self, rows: np.ndarray) -> np.ndarray:
+        """The centred rows times their own transpose, over l2."""
+        x, along = self.x[rows], self.along[rows]
+        products = x @ x.T
+        products = products if isinstance(products, np.ndarray) else products.toarray()
+        return np.asarray((products - along[:, None] - along + self.of_centre) / self.l2)
+
+
+def _with_ridge(products: np.ndarray) -> np.ndarray:
+    diagonal = np.einsum("ii->i", products)
+    diagonal += RIDGE * (float(np.mean(diagonal)) or 1.0)
+    return products
+
+
+class _DualOfIntervals(_Dual):
+    """That of one output of `Kinks`."""
+
+    def __init__(self, x: Any, kernels: Kernels, mean: MeanLoss, rows: Any, k: int, l2: float, constant: float) -> None:
+        super().__init__(x, kernels, mean, l2, 1)
+        low, high, kink, self.flat = rows
+        self.low, self.high, self.kink = (np.ascontiguousarray(each[:, k]) for each in (low, high, kink))
+        self.of_rows = np.ascontiguousarray(np.stack([self.low, self.high, self.kink, self.curvature, self.along]))
+        self.dual, self.coef = np.zeros(len(low)), np.zeros(x.shape[1])
+        self.best = self.coef[None], np.array([constant])
+        self.constant, self.sum, self.of_coef = constant, 0.0, 0.0
+        self.order = np.flatnonzero(self.high > self.low)
+
+    def _ascend(self, seed: int) -> int:
         state = np.array(
             [self.flat, self.l2, self.of_constant, self.constant, self.sum, self.of_coef, self.of_centre, 0.0]
         )
         _, moving = self.kernels.ascend(
-            self.order, len(self.order), self.of_rows, self.dual, self.coef, state, ROUNDS, 7919 * self.rounds + 1
+            self.order, len(self.order), self.of_rows, self.dual, self.coef, state, ROUNDS, seed
         )
         self.sum, self.of_coef = float(state[4]), float(self.centre @ self.coef)
-        self.rounds += ROUNDS
         self._multiply()
-        self.spent += ROUNDS * moving * self.numbers_of_row
+        return moving
+
+    def _free(self) -> tuple[np.ndarray, int]:
         free = np.flatnonzero((self.dual > self.low) & (self.dual < self.high) & ((self.dual != 0) | (self.flat == 0)))
-        price = OF_FACTOR * float(len(free)) ** 3 + OF_PRODUCTS * float(len(free)) ** 2
-        if 0 < len(free) <= MOST_FREE and self.spent >= price:
-            self.spent = 0.0
-            self._step(free)
-        self._look()
+        return free, len(free)
 
     def _multiply(self) -> None:
         if self.has_constant:
             self.constant -= self.sum / self.of_constant
 
     def _step(self, free: np.ndarray) -> None:
-        """Towards where the scores of these rows are what they should be, as far as the dual problem's value rises."""
         x, along, ends = self.x[free], self.along[free], np.sign(self.dual[free]) * self.flat
-        products = x @ x.T
-        products = products if isinstance(products, np.ndarray) else products.toarray()
-        products = (products - along[:, None] - along + self.of_centre) / self.l2
-        diagonal = np.einsum("ii->i", products)
-        diagonal += RIDGE * (float(np.mean(diagonal)) or 1.0)
+        products = _with_ridge(self._products(free))
         slope = x @ self.coef + self.sum / self.l2 * (along - self.of_centre) - self.of_coef
         slope += self.constant - self.kink[free] - ends
         try:
@@ -172,8 +222,7 @@ class _Dual:
         self.constant += shift
         self._multiply()
 
-    def _look(self) -> None:
-        """Compare the objective with its bound."""
+    def _look(self) -> tuple[float, float, np.ndarray, np.ndarray]:
         coef = self.coef + self.sum / self.l2 * self.centre
         r = self.x @ coef + (self.constant - float(self.centre @ coef)) - self.kink
         if self.flat > 0:
@@ -187,16 +236,139 @@ class _Dual:
         # With a sum of 0 the centre makes no difference.
         sums = self.x.T @ dual - float(np.sum(dual)) * self.centre
         bound = -float(dual @ self.kink) - self.flat * float(np.sum(np.abs(dual))) - float(sums @ sums) / (2 * self.l2)
-        if value < self.value:
-            self.value, self.best = float(value), (coef, self.constant)
-        self.bound = max(self.bound, float(bound))
+        return value, bound, coef[None], np.array([self.constant])
+
+
+class _DualOfClasses(_Dual):
+    """That of all outputs of `RankKinks`: duals are derivatives by the scores, with the weight added at the class."""
+
+    def __init__(self, x: Any, kernels: Kernels, mean: MeanLoss, l2: float, constants: np.ndarray) -> None:
+        scores = mean.scores
+        n_rows, k = len(scores.target), scores.n_outputs
+        super().__init__(x, kernels, mean, l2, k)
+        self.target, self.rows = scores.target.astype(np.int64), np.arange(n_rows)
+        self.margin = float(scores.loss.parameters["margin"])
+        self.offset = None if scores.offset is None else np.ascontiguousarray(scores.offset, dtype=np.float64)
+        self.weight = np.ones(n_rows) if scores.weight is None else scores.weight.astype(np.float64)
+        self.of_rows = np.ascontiguousarray(np.stack([self.weight, self.curvature, self.along]))
+        # Whole vectors of classes.
+        self.padded = np.zeros((x.shape[1], -k // 4 * -4))
+        self.dual, self.coef = np.zeros((n_rows, k)), self.padded[:, :k]
+        self.dual[self.rows, self.target] = self.weight
+        self.of_classes = np.zeros((6, self.padded.shape[1]))
+        self.constant, self.sum, self.of_coef = (row[:k] for row in self.of_classes[:3])
+        self.constant[:] = constants
+        self.best = self.coef.T.copy(), self.constant.copy()
+        self.order = np.flatnonzero(self.weight > 0)
+
+    def _ascend(self, seed: int) -> int:
+        state = np.array([self.margin, self.l2, self.of_constant, self.of_centre])
+        _, moving = self.kernels.ascend_classes(
+            self.order, len(self.order), self.target, self.of_rows, self.offset, self.dual, self.padded,
+            self.of_classes, state, ROUNDS, seed,
+        )  # fmt: skip
+        self._follow()
+        return moving
+
+    def _follow(self) -> None:
+        """After the duals."""
+        self.of_coef[:] = self.centre @ self.coef
+        if self.has_constant:
+            self.constant -= self.sum / self.of_constant
+
+    def _free(self) -> tuple[np.ndarray, int]:
+        n_on = np.count_nonzero(self.dual, axis=1)
+        free = np.flatnonzero(n_on > 1)
+        return free, int(np.sum(n_on[free] - 1))
+
+    def _shifts(self, rows: Any) -> np.ndarray:
+        """What is added to the scores before the maximum."""
+        target = self.target[rows]
+        shifts = np.full((len(target), self.dual.shape[1]), self.margin)
+        shifts[np.arange(len(target)), target] = 0.0
+        return shifts if self.offset is None else shifts + self.offset[rows]
+
+    def _step(self, free: np.ndarray) -> None:
+        u = self.dual[free]
+        on = u > 0
+        # Each class that a row may be in is compared with the one that it is in most.
+        of_rows, first = np.arange(len(free)), np.argmax(u, axis=1)
+        others = on.copy()
+        others[of_rows, first] = False
+        row, one = np.nonzero(others)
+        pairs = np.zeros((len(row), u.shape[1]))
+        pairs[np.arange(len(row)), one] = 1.0
+        pairs[np.arange(len(row)), first[row]] -= 1.0
+        products = self._products(free)
+        slope = self.x[free] @ self.coef + (self.along[free] - self.of_centre)[:, None] * self.sum / self.l2
+        slope += self.constant - self.of_coef + self._shifts(free)
+        try:
+            factor = cho_factor(
+                _with_ridge(products[np.ix_(row, row)] * (pairs @ pairs.T)), lower=True, check_finite=False
+            )
+        except LinAlgError:
+            return
+        right = np.column_stack([slope[row, one] - slope[row, first[row]], pairs])
+        solved = cho_solve(factor, right, check_finite=False)
+        step, shift = solved[:, 0], np.zeros(u.shape[1])
+        if self.has_constant:
+            # The same for all classes makes no difference.
+            shift = lstsq(pairs.T @ solved[:, 1:], -(self.sum + pairs.T @ step), check_finite=False)[0]
+            step = step + solved[:, 1:] @ shift
+        along = np.zeros(u.shape)
+        along[row, one] = step
+        along[of_rows, first] = -np.sum(along, axis=1)
+        share = 1.0
+        for _ in range(MOST_HALVINGS):
+            change = _on_simplex(np.where(on, u + share * along, -np.inf), self.weight[free]) - u
+            after = self.sum + np.sum(change, axis=0)
+            rises = float(np.vdot(slope + shift, change)) - 0.5 * float(np.vdot(change, products @ change))
+            if rises - float(after @ after - self.sum @ self.sum) / (2 * self.of_constant) > 0:
+                break
+            share *= 0.5
+        else:
+            return
+        self.dual[free] = u + change
+        self.coef -= self.x[free].T @ change / self.l2
+        self.sum[:] = after
+        self.constant += shift
+        self._follow()
+
+    def _look(self) -> tuple[float, float, np.ndarray, np.ndarray]:
+        coef = self.coef + np.outer(self.centre, self.sum) / self.l2
+        shifts = self._shifts(slice(None))
+        z = self.x @ coef + (self.constant - self.centre @ coef) + shifts
+        losses = np.max(z, axis=1) - z[self.rows, self.target]
+        value = 0.5 * self.l2 * float(np.vdot(coef, coef)) + float(self.weight @ losses)
+        dual = self.dual.copy()
+        dual[self.rows, self.target] -= self.weight
+        if self.has_constant:
+            # Classes that have too much give to those that lack something, in rows of other classes.
+            total = np.sum(dual, axis=0)
+            surplus, deficit = np.maximum(total, 0.0), np.maximum(-total, 0.0)
+            gives = np.maximum(dual, 0.0)
+            gives[self.rows, self.target] = 0.0
+            gives *= surplus / np.maximum(np.sum(gives, axis=0), 1e-300)
+            dual += np.outer(np.sum(gives, axis=1), deficit / (float(np.sum(deficit)) or 1.0)) - gives
+        sums = self.x.T @ dual - np.outer(self.centre, np.sum(dual, axis=0))
+        bound = float(np.vdot(dual, shifts)) - float(np.vdot(sums, sums)) / (2 * self.l2)
+        return value, bound, coef.T, self.constant.copy()
+
+
+def _on_simplex(v: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """The nearest rows of numbers that are >= 0 and add up to `total`; 0 where v is minus infinity."""
+    falling = -np.sort(-v, axis=1)
+    sums = np.cumsum(np.where(np.isfinite(falling), falling, 0.0), axis=1) - total[:, None]
+    at = sums / np.arange(1, v.shape[1] + 1)
+    last = np.sum(falling > at, axis=1) - 1
+    return np.asarray(np.maximum(v - at[np.arange(len(v)), np.maximum(last, 0)][:, None], 0.0))
 
 
 def ascend(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progress: Progress) -> Fit:
-    """Minimise a loss of `Kinks` with an L2 norm."""
+    """Minimise a loss of `Kinks` or `RankKinks` with an L2 norm."""
     from ._solvers import OUT_OF_DIGITS, OUT_OF_STEPS, Fit
 
-    assert isinstance(mean.scores, Kinks)
+    assert isinstance(mean.scores, (Kinks, RankKinks))
     columns, total, n = mean.columns, mean.total, mean.n_features
     if mean.is_sparse:
         x = mean.x.astype(np.float64, copy=False)
@@ -205,9 +377,16 @@ def ascend(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, prog
         x = mean.x - columns.centre if mean.is_explicit else mean.x
         x = np.ascontiguousarray(x, dtype=np.float64)
         kernels = Kernels(x.ravel(), n)
-    rows = _rows_of(mean.scores)
     starts = theta[:, -1] if mean.fit_intercept else np.zeros(len(theta))
-    duals = [_Dual(x, kernels, mean, rows, k, problem.ridge * total, float(start)) for k, start in enumerate(starts)]
+    duals: list[Any]
+    if isinstance(mean.scores, RankKinks):
+        duals = [_DualOfClasses(x, kernels, mean, problem.ridge * total, starts)]
+    else:
+        rows = _rows_of(mean.scores)
+        duals = [
+            _DualOfIntervals(x, kernels, mean, rows, k, problem.ridge * total, float(start))
+            for k, start in enumerate(starts)
+        ]
     if mean.examine is not None and not all(np.all(np.isfinite(each.of_rows)) for each in duals):
         mean.examine()
     going, stopped = list(duals), ""
@@ -232,8 +411,8 @@ def ascend(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, prog
         going = [each for each in going if each.gap > MARGIN * share and each.more <= MORE]
     if gap <= goal:
         stopped = ""
-    coef = np.stack([each.best[0] for each in duals])
-    end, constant = columns.coordinates(coef, np.zeros(len(coef)))
+    coef = np.concatenate([each.best[0] for each in duals])
+    end, _ = columns.coordinates(coef, np.zeros(len(coef)))
     if mean.fit_intercept:
-        end = np.column_stack([end, [each.best[1] for each in duals]])
+        end = np.column_stack([end, np.concatenate([each.best[1] for each in duals])])
     return Fit(end, value, np.nan, gap, stopped)

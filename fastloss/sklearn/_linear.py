@@ -823,8 +823,8 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
 
     **Losses with kinks** (`Hinge`, `MulticlassHinge`) are rounded near them over a width that goes down to ``tol``, so
     that the objective is within about ``tol`` of the minimum (``tol * log(K)`` for `MulticlassHinge`). With an L2 norm
-    and more than 1500 coefficients `Hinge` is not rounded: coordinate ascent goes from row to row, and the fit ends by
-    the duality gap. **Losses that are not convex** (`Focal`, `Poly1`, `GeneralizedCrossEntropy`, `BinaryFocal`,
+    and more than 1500 coefficients they are not: coordinate ascent goes from row to row, and the fit ends by the
+    duality gap. **Losses that are not convex** (`Focal`, `Poly1`, `GeneralizedCrossEntropy`, `BinaryFocal`,
     `Brier`) may have several minima: the fit is the one that the solver reaches from the best constant. Losses of a
     whole set of rows (`Dice`, ...) are not means over rows and are refused.
 
