@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import re
 from typing import Any
 
@@ -52,6 +53,13 @@ def with_parameters(loss: Any, parameters: dict[str, Any]) -> Any:
     return loss.replace(**parameters)
 
 
+@functools.cache
+def _names() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The classes of losses by their names, and by those of their functions."""
+    classes: dict[str, Any] = {each.__name__: each for each in fl.losses()}
+    return classes, {each().name: each for each in classes.values()}
+
+
 def resolve(loss: Any) -> Any:
     """
     Return the loss object that `loss` stands for.
@@ -80,8 +88,7 @@ def resolve(loss: Any) -> Any:
     """
     if isinstance(loss, Loss):
         return loss
-    classes: dict[str, Any] = {each.__name__: each for each in fl.losses()}
-    functions: dict[str, Any] = {each().name: each for each in classes.values()}
+    classes, functions = _names()
     if isinstance(loss, str):
         found = functions.get(loss) or classes.get(loss)
         if found is not None:

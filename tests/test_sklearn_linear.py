@@ -817,3 +817,9 @@ def test_rare_classes_have_finite_log_probabilities_under_smoothing():
             for dtype in (np.float64, np.float32):
                 model = LossClassifier(loss, alpha=1e-6).fit(X.astype(dtype), y)
                 assert np.isfinite(model.predict_log_proba(10 * X.astype(dtype))).all()
+
+
+def test_a_name_does_not_make_all_losses(monkeypatch):
+    assert resolve("huber") == fl.Huber()
+    monkeypatch.setattr(fl, "losses", lambda: pytest.fail("they are known"))
+    assert resolve("Huber") == resolve("huber") == fl.Huber()
