@@ -24,7 +24,7 @@ from test_linear_referee import CLOSENESS, LOSSES, judge, name_of
 import fastloss as fl
 from fastloss._kernels import Columns
 from fastloss._resolve import resolve
-from fastloss.sklearn import LossClassifier, LossRegressor, _ascent, _interior, _solvers
+from fastloss.sklearn import LossClassifier, LossRegressor, _ascent, _interior, _multipliers, _solvers
 
 N, D = 300, 3000
 
@@ -380,6 +380,32 @@ def test_ascent_by_rows_ends_at_the_minimum_of_interior_points(loss, n_outputs, 
     assert not found.stopped
     assert found.gap <= 2e-6 * found.value
     assert found.value == pytest.approx(interior, rel=1e-5 if form == "single" else 2e-6)
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse", "far", "no intercept"])
+@pytest.mark.parametrize(
+    ("loss", "n_outputs"),
+    [each for each in KINKS if each[0].kind != "rowwise" or each[1] == 1],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_multipliers_of_few_columns_end_at_the_minimum_of_interior_points(loss, n_outputs, form, monkeypatch):
+    x, y, offset = kinked(loss, n_outputs, form == "sparse", np.float64)
+    x = x + 100.0 if form == "far" else x
+    weight = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
+    of_targets = offset if n_outputs > 1 else offset[:, 0]
+    fit = lambda **options: estimator(loss, alpha=1e-2, fit_intercept=form != "no intercept", **options).fit(
+        x, y, weight, of_targets
+    )
+    found = []
+    multiply = lambda *arguments: found.append(_multipliers.multiply(*arguments)) or found[-1]
+    monkeypatch.setattr(_solvers, "multiply", multiply)
+    model, other = fit(), fit(solver="newton")
+    objective = lambda model: objective_of_kinks(model, loss, x, y, weight, offset, 1e-2)
+    (ours,) = found
+    assert (ours.stopped, ours.gap <= 1e-6 * ours.value) == ("", True)
+    assert objective(model) == pytest.approx(ours.value, rel=1e-9)
+    assert objective(model) <= objective(other) * (1 + 1e-9)
+    np.testing.assert_allclose(model.coef_, other.coef_, atol=1e-4)
 
 
 def test_ascent_that_ends_early_says_at_most_how_far_it_is_from_the_minimum(monkeypatch):

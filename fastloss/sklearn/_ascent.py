@@ -55,10 +55,10 @@ def can_ascend(mean: MeanLoss, problem: Problem) -> bool:
     far = mean.is_sparse and float(columns.centre @ columns.centre) > FAR * rows_differ_by
     if not problem.ridge > 0 or mean.every > 1 or far:
         return False
-    return isinstance(scores, RankKinks) or (isinstance(scores, Kinks) and _rows_of(scores) is not None)
+    return isinstance(scores, RankKinks) or (isinstance(scores, Kinks) and rows_of(scores) is not None)
 
 
-def _rows_of(scores: Kinks) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] | None:
+def rows_of(scores: Kinks) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] | None:
     """
     Return low, high and kink of each row and output, and half the width of what is flat; None if slopes are others.
 
@@ -382,7 +382,7 @@ def ascend(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, prog
     if isinstance(mean.scores, RankKinks):
         duals = [_DualOfClasses(x, kernels, mean, problem.ridge * total, starts)]
     else:
-        rows = _rows_of(mean.scores)
+        rows = rows_of(mean.scores)
         duals = [
             _DualOfIntervals(x, kernels, mean, rows, k, problem.ridge * total, float(start))
             for k, start in enumerate(starts)

@@ -34,6 +34,8 @@ ROWS_FOR_COLUMNS, ELEMENTS_FOR_COLUMNS = 1 << 14, 1 << 21
 FAR = 16.0
 # A product of two numbers of a sparse row takes as long as so many of dense ones.
 SPARSE_PRODUCT = 16
+# Rows of which fewer than one in so many have a second derivative are picked before they are multiplied.
+FEW = 4
 # Below, a sum of squares has lost digits.
 SMALLEST = 1e-290
 
@@ -686,6 +688,38 @@ class MeanLoss:
             coef, intercept = self.columns.coefficients(coef, intercept, self.x.dtype)
         return np.ascontiguousarray(coef), intercept.astype(self.x.dtype) if self.fit_intercept else None
 
+    def scores_of(self, theta: np.ndarray) -> np.ndarray:
+        """The scores of all rows."""
+        coef, intercept = self._split(theta)
+        z = np.empty((self.n_rows, len(coef)), coef.dtype)
+
+        def job(block: slice) -> None:
+            x = self.matrix(block)
+            z[block] = self._scores(x, coef, intercept, block, np.empty(z[block].shape, z.dtype))
+
+        for _ in map(job, self.blocks) if self.executor is None else self.executor.map(job, self.blocks):
+            pass
+        return z
+
+    def products_with(self, v: np.ndarray) -> np.ndarray:
+        """The gradient of the mean for derivatives v by the scores."""
+
+        def job(span: list[slice]) -> list[np.ndarray]:
+            total = np.zeros(self.shape)
+            for block in span:
+                total[:, : self.n_features] += (self.matrix(block).T @ v[block]).T
+                if self.fit_intercept:
+                    total[:, -1] += np.sum(v[block], axis=0)
+            return [total]
+
+        (total,) = self._reduce(job, 8 * int(np.prod(self.shape)))
+        total /= self.total
+        if not self.is_explicit:
+            self._of_coordinates(total)
+        if self.examine is not None and not np.all(np.isfinite(total)):
+            self.examine()
+        return np.asarray(total)
+
     def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient of the mean, in double precision between blocks."""
         coef, intercept = self._split(theta)
@@ -821,13 +855,17 @@ class MeanLoss:
 def _add_products(total: np.ndarray, x: np.ndarray, h: np.ndarray, width: int, dtype: Any) -> None:
     """Add the rows' ``h_k x x^T`` to the matrix of each output."""
     scaled = np.empty((len(x), width), dtype)
-    for k in range(h.shape[1]):
-        root = np.sqrt(np.abs(h[:, k]))
-        np.multiply(x, root[:, None], out=scaled[:, : x.shape[1]], casting="same_kind")
+    for of_output, of_rows in zip(total, h.T, strict=True):
+        bent = np.flatnonzero(of_rows)
+        # Losses with kinks bend in few rows.
+        some = bent if len(bent) * FEW < len(x) else slice(None)
+        part, of_some = x[some], of_rows[some]
+        root, of_part = np.sqrt(np.abs(of_some)), scaled[: len(part)]
+        np.multiply(part, root[:, None], out=of_part[:, : x.shape[1]], casting="same_kind")
         if width > x.shape[1]:
-            scaled[:, -1] = root
+            of_part[:, -1] = root
         # The product of an array with itself, which BLAS does at half the price.
-        total[k] += scaled.T @ (scaled if np.all(h[:, k] >= 0) else scaled * np.sign(h[:, k : k + 1]))
+        of_output += of_part.T @ (of_part if np.all(of_some >= 0) else of_part * np.sign(of_some)[:, None])
 
 
 def _pairs(n_outputs: int, coupled: bool) -> list[tuple[int, int]]:

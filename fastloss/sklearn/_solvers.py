@@ -18,6 +18,7 @@ from ._ascent import ascend, can_ascend
 from ._bounded import Bounds, boxed, clipped, ranges, smallest_subgradient
 from ._descent import descend
 from ._interior import by_columns, interior, lasso
+from ._multipliers import can_multiply, multiply
 from ._objective import SAMPLE_ROWS, Kinks, MeanLoss, RankKinks, Scores, columns_of, weight_of_rows
 
 # Up to here a dense matrix of the coefficients is small beside X, and its factorisation beside a pass over X.
@@ -589,6 +590,11 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
             return of_few
         theta = of_few.theta
     name = choose(problem, mean)
+    if problem.solver == "auto" and name == "newton" and can_multiply(last, problem):
+        with contextlib.suppress(LinAlgError):
+            by_width = multiply(last, problem, theta, tol, progress)
+            if not by_width.stopped or progress.is_over:
+                return by_width
     if isinstance(last.scores, (Kinks, RankKinks)) and name == "newton":
         try:
             return Fit(*interior(last, theta, problem, tol, progress))
