@@ -823,8 +823,8 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
 
     **Losses with kinks** (`Hinge`, `MulticlassHinge`) are rounded near them over a width that goes down to ``tol``, so
     that the objective is within about ``tol`` of the minimum (``tol * log(K)`` for `MulticlassHinge`). With an L2 norm
-    they are not, and the fit ends by the duality gap: for `Hinge` the method of multipliers, and of more than 1500
-    coefficients coordinate ascent from row to row. **Losses that are not convex** (`Focal`, `Poly1`,
+    they are not, and the fit ends by the duality gap: for `Hinge` and up to 64 columns the method of multipliers, and
+    of more than 1500 coefficients coordinate ascent from row to row. **Losses that are not convex** (`Focal`, `Poly1`,
     `GeneralizedCrossEntropy`, `BinaryFocal`, `Brier`) may have several minima: the fit is the one that the solver
     reaches from the best constant. Losses of a whole set of rows (`Dice`, ...) are not means over rows and are refused.
 
@@ -1299,10 +1299,10 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
 
     **Losses with kinks** (`AbsoluteError`, `AbsolutePercentageError`, `Quantile`, `EpsilonInsensitive`) are rounded
     near them over a width that goes down to ``tol`` times the mean absolute deviation of y, so that the objective is
-    within about half of that of the minimum. With an L2 norm they are not, and the fit ends by the duality gap: the
-    method of multipliers, and of more than 1500 coefficients coordinate ascent from row to row. **Robust losses** are
-    approached by Huber losses if y is far more spread than their bend. `Cauchy` and `Tukey` are not convex and may have
-    several minima; the fit is the one that is reached from there.
+    within about half of that of the minimum. With an L2 norm they are not, and the fit ends by the duality gap: for up
+    to 64 columns the method of multipliers, and of more than 1500 coefficients coordinate ascent from row to row.
+    **Robust losses** are approached by Huber losses if y is far more spread than their bend. `Cauchy` and `Tukey` are
+    not convex and may have several minima; the fit is the one that is reached from there.
 
     **Several numbers a row.** Losses of the parameters of a distribution, and `Quantiles`, have coefficients for each
     of ``loss.columns``; an offset has their shape. Such losses are not convex; the fit is the minimum that is reached

@@ -20,6 +20,8 @@ from ._objective import Kinks, MeanLoss, Scores
 if TYPE_CHECKING:
     from ._solvers import Fit, Problem, Progress
 
+# With more columns interior points, which take fewer steps and so fewer factorisations, are faster.
+MOST_COLUMNS = 64
 # How many times wider after each minimum, and how many steps to one.
 WIDER, MOST_STEPS = 4.0, 40
 # Along a step the slope becomes so many times smaller, or it has been looked for so often.
@@ -33,7 +35,9 @@ PATIENCE = 4
 
 
 def can_multiply(mean: MeanLoss, problem: Problem) -> bool:
-    """Whether the loss is a sum of maxima as above, and L2 alone holds every coefficient."""
+    """Whether the loss is a sum of maxima as above, and L2 alone holds each of few columns."""
+    if mean.n_features > MOST_COLUMNS:
+        return False
     held = problem.l2[: mean.n_features][mean.columns.moves] > 0
     if not isinstance(mean.scores, Kinks) or mean.every > 1 or mean.x.dtype != np.float64 or problem.bounds is not None:
         return False
