@@ -41,7 +41,16 @@ typedef struct column_tile {
     const double *p;
     ptrdiff_t pitch, n, n_columns;
     int curvature;
+    traffic *traffic; /* as in pointwise.h; NULL: everything is in the caches */
 } column_tile;
+
+/* Before the vector i: what is read next comes in, and as much as a vector of every column goes out. */
+ALWAYS_INLINE void use_memory_of_columns(traffic *t, ptrdiff_t i, const ptrdiff_t n_columns)
+{
+    if (!t || i % LANES) return;
+    use_memory_meanwhile(t, i);
+    for (ptrdiff_t k = 1; k < n_columns; k++) advance_copy(&t->gradient), advance_copy(&t->hessian);
+}
 
 typedef void (*column_function)(const column_tile *a);
 
@@ -64,6 +73,7 @@ ALWAYS_INLINE void evaluate_columns(const column_tile *a, columns (*f)(column_op
 {
     const column_tile own = *a; /* a copy that no store can be suspected to change */
     for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
+        use_memory_of_columns(own.traffic, i, n_columns);
         vreal z[FORMULA_COLUMNS], scaled = load(own.scaled + i);
         for (int k = 0; k < n_columns; k++) z[k] = load(own.z + k * own.pitch + i);
         columns c = f((column_operands){z, load(own.t + i), own.p, own.curvature, want});
@@ -81,6 +91,7 @@ ALWAYS_INLINE void evaluate_full(const column_tile *a, columns (*f)(column_opera
     const int want = FL_HESSIAN;
     const column_tile own = *a;
     for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
+        use_memory_of_columns(own.traffic, i, own.vector ? n_columns : n_columns * (n_columns + 1) / 2);
         vreal z[FORMULA_COLUMNS], product[FORMULA_COLUMNS], scaled = load(own.scaled + i);
         for (int k = 0; k < n_columns; k++) z[k] = load(own.z + k * own.pitch + i), product[k] = ZERO;
         columns c = f((column_operands){z, load(own.t + i), own.p, own.curvature, want});
@@ -104,6 +115,7 @@ ALWAYS_INLINE void evaluate_each(const column_tile *a, point (*f)(column_operand
 {
     const column_tile own = *a;
     for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
+        use_memory_of_columns(own.traffic, i, own.n_columns);
         vreal t = load(own.t + i), scaled = load(own.scaled + i), value = ZERO;
         for (ptrdiff_t k = 0; k < own.n_columns; k++) {
             const ptrdiff_t at = k * own.pitch + i;
@@ -218,7 +230,7 @@ ALWAYS_INLINE fl_job widest_of_columns(const fl_job *job)
     return wide;
 }
 
-enum { COLUMN_TILES = 4 }; /* predictions (or vector), gradient, Hessian, rows on their way out */
+enum { COLUMN_TILES = 5 }; /* predictions (or vector), gradient, Hessian, rows of both on their way out */
 
 static ptrdiff_t columns_scratch(const fl_job *job)
 {
@@ -236,13 +248,15 @@ SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t cou
     const ptrdiff_t rows = rows_in_tile(&wide), size = round_up(rows * job->n_classes + LANES, LANES);
     const ptrdiff_t wide_size = round_up(rows * wide.n_classes + LANES, LANES);
     real *z = (real *)round_up((ptrdiff_t)job->scratch, 64), *vector = z + size, *gradient = vector + size;
-    real *hessian = gradient + wide_size, *packed = hessian + wide_size;
-    real *t = packed + wide_size, *weight = t + rows, *scaled = weight + rows, *value = scaled + rows;
+    real *hessian = gradient + wide_size, *packed = hessian + wide_size, *packed_hessian = packed + wide_size;
+    real *t = packed_hessian + wide_size, *weight = t + rows, *scaled = weight + rows, *value = scaled + rows;
     const int is_full = job->full != FL_DIAGONAL;
     const column_function evaluate = is_full ? f->full : f->of_want[job->want];
     double total = 0;
+    traffic meanwhile = {0};
     for (ptrdiff_t end = first + count; first < end; first += rows) {
         const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
+        if (job->stream) look_ahead(&meanwhile, job, first + rows, first + 2 * rows > end);
         load_tile(z, rows, &job->prediction, job, first, n);
         load_elements(t, &job->target, job->n_inner, first, n);
         for (ptrdiff_t i = n; i < padded; i++) t[i] = harmless_target(job->domain);
@@ -271,10 +285,15 @@ SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t cou
                                   .pitch = rows,
                                   .n = padded,
                                   .n_columns = job->n_classes,
-                                  .curvature = job->curvature};
+                                  .curvature = job->curvature,
+                                  .traffic = job->stream ? &meanwhile : NULL};
         evaluate(&tile);
-        if (job->gradient.data) store_tile(gradient, rows, &job->gradient, &wide, first, n, packed, NULL);
-        if (job->hessian.data) store_tile(hessian, rows, &job->hessian, job, first, n, packed, NULL);
+        finish_copy(&meanwhile.gradient);
+        finish_copy(&meanwhile.hessian);
+        if (job->gradient.data)
+            store_tile(gradient, rows, &job->gradient, &wide, first, n, packed, &meanwhile.gradient);
+        if (job->hessian.data)
+            store_tile(hessian, rows, &job->hessian, job, first, n, packed_hessian, &meanwhile.hessian);
         if (!(job->want & FL_VALUE) || is_full) continue;
         for (ptrdiff_t i = 0; job->weight.data && i < padded; i += WIDTH) {
             vreal w = load(weight + i);
@@ -285,6 +304,8 @@ SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t cou
         else
             total += sum_reals(value, n);
     }
+    finish_copy(&meanwhile.gradient);
+    finish_copy(&meanwhile.hessian);
     if (job->stream) stream_end();
     *sum = total;
     return -1;

@@ -234,7 +234,8 @@ ALWAYS_INLINE vreal look_up_16(const real *table, vint index)
     vreal high = _mm256_permutevar8x32_ps(load(table + 8), (__m256i)index);
     return _mm256_blendv_ps(low, high, (vreal)(index << 28)); /* by the sign bit */
 #elif VECTOR_BYTES == 32
-    return _mm256_i64gather_pd(table, (__m256i)(index & 15), 8);
+    const vint at = index & 15; /* four loads take less than half of the time of a gather */
+    return (vreal){table[at[0]], table[at[1]], table[at[2]], table[at[3]]};
 #else
     vreal result = {0};
     for (int i = 0; i < WIDTH; i++) result[i] = table[index[i] & 15];
