@@ -695,6 +695,17 @@ class Regression(LossEstimator):
     def _predicted(self, scores: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(self.loss_.mean(scores) if hasattr(self.loss_, "mean") else self.loss_.inverse_link(scores))
 
+    @property
+    def decision_function(self) -> Any:
+        """``decision_function(X)``: raw scores, under losses of several numbers a row alone, of shape (n, P)."""
+        if resolve(self.loss).kind != "columns":
+            raise AttributeError(f"{type(self).__name__} has a decision_function under losses of several numbers a row")
+
+        def decision_function(X: Any, **options: Any) -> NDArray[Any]:
+            return self._raw_scores(X, options)
+
+        return decision_function
+
     def predict_distribution(self, X: Any, **options: Any) -> Any:
         """
         Return the distribution of each row's target, of a loss of a distribution's parameters such as `GaussianNLL`.

@@ -8,6 +8,7 @@ came from.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -20,8 +21,10 @@ from sklearn.utils.metaestimators import available_if
 from ._arrays import is_masked
 from ._call import TARGET_RULES
 from ._resolve import resolve
+from .likelihood import Quantiles
 from .sklearn import LossClassifier as _LossClassifier
 from .sklearn import LossRegressor as _LossRegressor
+from .sklearn._distributions import meaning
 from .sklearn._linear import _has_probabilities, _warn, for_two_classes, of_constant, stages_of
 from .sklearn._objective import Columns, MeanLoss, _columns
 from .sklearn._options import checked_penalty_weight
@@ -295,10 +298,10 @@ def _largest(*parts: list[np.ndarray]) -> list[np.ndarray]:
 
 def _fit(model: Any, x: Any, y: Any, weight: Any, loss: Any, is_classifier: bool) -> tuple[np.ndarray, Any]:
     """Return coefficients with the intercepts in the last column, and the classes."""
-    if loss.kind not in ("pointwise", "rowwise"):
+    if loss.kind not in ("pointwise", "rowwise", "columns"):
         raise ValueError(
-            f"{loss!r} is no sum over rows of one number or label each (it compares rows, or predicts several "
-            f"numbers): it cannot be fitted chunk by chunk; use fastloss.sklearn, in memory"
+            f"{loss!r} is no sum over rows (it compares them): it cannot be fitted chunk by chunk; use "
+            f"fastloss.sklearn, in memory"
         )
     if not (isinstance(x, da.Array) or _is_frame(x)):
         raise TypeError(f"X must be a Dask array or frame, not {type(x).__name__}: use fastloss.sklearn for others")
@@ -334,11 +337,11 @@ def _fit(model: Any, x: Any, y: Any, weight: Any, loss: Any, is_classifier: bool
         n_outputs = 1 if len(classes) == 2 else len(classes)
         some, of_some = np.arange(len(classes)), totals
     else:
-        n_outputs = 1
+        n_outputs = len(loss.columns) if loss.kind == "columns" else 1
         some, of_some = found["targets"], found["weights"]
     one_hot = is_classifier and loss.kind != "rowwise" and n_outputs > 1
     reduced, target = for_two_classes(loss, some, n_outputs, np.float64) if is_classifier else (loss, some)
-    if loss.traits.link == "log" and not is_classifier:
+    if loss.traits.link == "log" and loss.kind == "pointwise" and not is_classifier:
         mean = np.array([found["total"] / found["weight"]])
         start = model._start(reduced, mean, None, mean, None, n_outputs, one_hot, None, None)
     else:
@@ -518,7 +521,7 @@ class LossRegressor(_LossRegressor):
     """
     `fastloss.sklearn.LossRegressor` for Dask arrays and frames: the same parameters, objective and model.
 
-    As `LossClassifier` here. y holds one number a row.
+    As `LossClassifier` here. y holds one number a row, also of losses of several numbers a row, such as `GaussianNLL`.
 
     Examples
     --------
@@ -532,18 +535,41 @@ class LossRegressor(_LossRegressor):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossRegressor:  # type: ignore[override]
         loss = resolve(self.loss)
-        if loss.kind == "pointwise":
+        if loss.kind in ("pointwise", "columns"):
             loss = self._checked_loss()
         if loss.kind == "setwise" or loss.target_domain == "unit interval":
             raise ValueError(f"{loss!r} is a loss of labels or classes: use LossClassifier, or a loss of real numbers")
         theta, _ = _fit(self, X, y, sample_weight, loss, False)
         n = self.n_features_in_
-        self.coef_ = np.ascontiguousarray(theta[0, :n])
-        self.intercept_ = float(theta[0, n]) if self.fit_intercept else 0.0
+        self._keep(theta if self.fit_intercept else theta[:, :n], n, theta.dtype, True)
         return self
 
     fit.__doc__ = "Fit the model.\n" + _PARAMETERS.format(y="Numbers, one a row.")
 
     def predict(self, X: Any) -> Any:  # type: ignore[override]
         """Return the predictions; of Dask's, lazily."""
-        return _predicted(self, X, _LossRegressor.predict, self.coef_.dtype, None)
+        width = len(self.coef_) if isinstance(meaning(self.loss), Quantiles) else None
+        return _predicted(self, X, _LossRegressor.predict, self.coef_.dtype, width)
+
+    @available_if(lambda self: self._is_of_columns)  # type: ignore[untyped-decorator, unused-ignore]
+    def decision_function(self, X: Any) -> Any:
+        """Return the scores of `fastloss.sklearn.LossRegressor.decision_function`; of Dask's, lazily."""
+        return _predicted(self, X, _LossRegressor._scores, self.coef_.dtype, len(self.coef_))
+
+    def predict_quantiles(self, X: Any, q: Any) -> Any:  # type: ignore[override]
+        """Return quantiles of each row's target; of Dask's, lazily."""
+        method = functools.partial(_quantiles, q=np.asarray(q, np.float64))
+        return _predicted(self, X, method, np.float64, np.size(q))
+
+    def predict_distribution(self, X: Any, offset: Any = None) -> Any:
+        """Return the distribution of each row's target, of rows in memory."""
+        if isinstance(X, da.Array) or _is_frame(X):
+            raise TypeError(
+                "predict_distribution takes rows in memory, where its parameters are; of Dask's use predict_quantiles "
+                "or decision_function, which are lazy"
+            )
+        return super().predict_distribution(X, offset)
+
+
+def _quantiles(model: Any, x: Any, q: Any) -> Any:
+    return super(LossRegressor, model).predict_quantiles(x, q)

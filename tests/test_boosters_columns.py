@@ -313,8 +313,11 @@ def test_where_they_are_refused():
         sklearn.hist_gradient_boosting_loss(fl.GaussianNLL())
     with pytest.raises(TypeError, match="ordered classes by one score"):
         sklearn.hist_gradient_boosting_loss(fl.CumulativeLogit())
-    with pytest.raises(ValueError, match="several numbers a row"):
-        sklearn.loss_scorer(fl.GaussianNLL())
+    with pytest.raises(ValueError, match="ordered classes, of which there is no scorer"):
+        sklearn.loss_scorer(fl.AllThreshold(3))
+    with pytest.raises(ValueError, match="response_method must be 'decision_function' for gaussian_nll"):
+        sklearn.loss_scorer(fl.GaussianNLL(), response_method="predict")
+    assert not hasattr(sklearn.HistGradientBoostingRegressor("huber"), "decision_function")
     pytest.importorskip("catboost")
     module = pytest.importorskip("fastloss.catboost")
     for refuse in (module.objective, module.metric):

@@ -43,6 +43,26 @@ def test_regressor(loss, y, penalty):
     np.testing.assert_allclose(here.predict(X), there.predict(X), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("loss", "y"), [(fl.GaussianNLL(), Y), (fl.GammaNLL(), COUNTS + 0.5), (fl.Quantiles((0.2, 0.7)), Y)]
+)
+def test_several_numbers_a_row(loss, y):
+    options = {"alpha": 1e-3, "tol": 1e-4 if loss.name == "quantiles" else 1e-8}
+    there = in_memory.LossRegressor(loss, **options).fit(X, y, WEIGHT)
+    here = chunked.LossRegressor(loss, **options).fit(split(X), split(y), split(WEIGHT))
+    z = here.decision_function(split(X))
+    assert z.shape == (1500, 2)
+    np.testing.assert_allclose(z.compute(), there.decision_function(X), atol=0.02 if loss.name == "quantiles" else 1e-6)
+    np.testing.assert_array_equal(here.predict(split(X)).compute(), here.predict(X))
+    if loss.name == "quantiles":
+        return
+    levels = here.predict_quantiles(split(X), [0.1, 0.5, 0.9])
+    np.testing.assert_allclose(levels.compute(), there.predict_quantiles(X, [0.1, 0.5, 0.9]), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(here.predict_distribution(X).mean(), here.predict(X), rtol=1e-6)
+    with pytest.raises(TypeError, match="predict_distribution takes rows in memory"):
+        here.predict_distribution(split(X))
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("loss", ["cross_entropy", "focal", "binary_cross_entropy", "squared_hinge"])
 def test_classifier(loss, n_classes):
@@ -99,7 +119,7 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match=r"sample_weight: row 0 of chunk \d must be finite and >= 0"):
         fit(split(X), split(Y), split(-np.ones(1500)))
     with pytest.raises(ValueError, match="is no sum over rows"):
-        chunked.LossRegressor(fl.GaussianNLL()).fit(split(X), split(Y))
+        chunked.LossRegressor(fl.CoxPH()).fit(split(X), split(Y))
     with pytest.raises(ValueError, match="at least 2 classes"):
         chunked.LossClassifier().fit(split(X), split(np.ones(1500)))
 

@@ -287,3 +287,38 @@ def test_beta_regression_is_statsmodels():
     )
     errors = ours.inference(x, y).standard_errors
     np.testing.assert_allclose(errors, theirs.bse, rtol=0.02)
+
+
+def test_scorers_take_the_scores():
+    """Minus the mean loss of the columns, also from within a pipeline and a search."""
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from fastloss.sklearn import HistGradientBoostingRegressor, loss_scorer
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2))
+    y = x[:, 0] + np.exp(x[:, 1] / 2) * rng.normal(size=300)
+    w, offset = rng.uniform(0.5, 2, 300), rng.normal(size=(300, 2)) / 10
+    loss = fl.GaussianNLL()
+    scorer = loss_scorer("gaussian_nll")
+    model = LossRegressor(loss, alpha=1e-3).fit(x, y)
+    z = model.decision_function(x, offset)
+    assert scorer(model, x, y, sample_weight=w, offset=offset) == -loss(z, y, sample_weight=w)
+    assert loss_scorer("gaussian_crps")(model, x, y) == -fl.GaussianCRPS()(model.decision_function(x), y)
+    piped = make_pipeline(StandardScaler(), LossRegressor(loss, alpha=1e-3))
+    each = cross_val_score(piped, x, y, scoring=scorer, cv=3)
+    search = GridSearchCV(piped, {"lossregressor__alpha": [1e-3, 10.0]}, scoring=scorer, cv=3).fit(x, y)
+    assert search.cv_results_["mean_test_score"][0] == pytest.approx(each.mean())
+    assert search.best_params_ == {"lossregressor__alpha": 1e-3}
+    assert scorer(search, x, y) == -loss(search.decision_function(x), y)
+    trees = HistGradientBoostingRegressor(loss, max_iter=3).fit(x, y)
+    assert scorer(trees, x, y) == -loss(trees.decision_function(x), y)
+    with pytest.raises(ValueError, match=r"LaplaceNLL\(\) takes median, .*, and the model has the scores of Gaussian"):
+        loss_scorer(fl.LaplaceNLL())(search, x, y)
+    with pytest.raises(ValueError, match=r"the model has the scores of Huber"):
+        scorer(LossRegressor("huber").fit(x, y), x, y)
+    with pytest.raises(TypeError, match="gaussian_nll needs an estimator with decision_function; Ridge has none"):
+        scorer(Ridge().fit(x, y), x, y)

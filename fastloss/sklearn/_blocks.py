@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import is_classifier
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 import fastloss as fl
 
@@ -24,6 +24,8 @@ from ._scorers import codes_of
 from ._solvers import MOST_NEWTON, Fit, Progress, through, width_of
 from ._solvers import _Moments as Moments
 
+# Weights of labels stay what they are.
+UNCHANGED = np.ones(1)
 # Rows whose targets say where regressions start.
 ROWS_FOR_START = 1 << 14
 # Batches are kept as they are until there are so many rows, and so many for each coefficient.
@@ -126,7 +128,7 @@ class Blocks:
                 raise TypeError(f"block {i} must be a tuple (X, y), (X, y, weight) or (X, y, weight, offset)")
             x, y, weight, offset = (*block, None, None)[:4]
             x = self.model._checked_features(x, reset=is_first and i == 0)
-            y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+            y = linear.checked_labels(y, x.dtype)
             check_consistent_length(x, y)
             if weight is not None:
                 weight = self.model._weight_of_rows(x, weight)
@@ -152,7 +154,9 @@ class Summary:
     squares: Any = 0.0
     # Of labels.
     weight_of: dict[Any, float] = field(default_factory=dict)
-    # Of targets that are numbers: their mean, and some rows.
+    # Of targets that are numbers: what those that are there weigh, their mean, and some rows.
+    of_labels: Any = 0.0
+    some_are_missing: bool = False
     mean_target: Any = 0.0
     some: list[tuple[np.ndarray, np.ndarray, Any]] = field(default_factory=list)
 
@@ -176,7 +180,13 @@ class Summary:
                 self.weight_of[label] = self.weight_of.get(label, 0.0) + float(counted)
             return
         y = np.asarray(block.y, dtype=np.float64)
-        self.mean_target = self.mean_target + share * (np.average(y, axis=0, weights=weight) - self.mean_target)
+        missing = np.isnan(y)
+        self.some_are_missing = self.some_are_missing or bool(missing.any())
+        of_labels = np.where(missing, 0.0, weight if y.ndim == 1 else weight[:, None])
+        sums = of_labels.sum(axis=0)
+        self.of_labels = self.of_labels + sums
+        distance = (of_labels * np.where(missing, 0.0, y)).sum(axis=0) - sums * self.mean_target
+        self.mean_target = self.mean_target + distance / np.where(self.of_labels > 0, self.of_labels, 1.0)
         kept = np.linspace(0, n - 1, min(n, ROWS_FOR_START // 4)).astype(np.intp)
         offset = None if block.offset is None else np.asarray(block.offset)[kept]
         self.some.append((y[kept], weight[kept], offset))
@@ -191,10 +201,21 @@ class Summary:
             np.asarray(self.mean) if centred else np.zeros(len(spread)), np.where(spread > 0, spread, np.inf)
         )
 
-    def sample(self) -> tuple[np.ndarray, np.ndarray, Any]:
+    def factors(self) -> np.ndarray | None:
+        """What multiplies the weights of columns in which labels are missing; None if there are none."""
+        return linear.factors_of(self.total, self.of_labels) if self.some_are_missing else None
+
+    def sample(self) -> tuple[np.ndarray, np.ndarray | None, Any]:
         """Some targets with weights and offsets."""
-        y, weight = (np.concatenate([each[i] for each in self.some]) for i in (0, 1))
+        y: np.ndarray = np.concatenate([each[0] for each in self.some])
+        weight: np.ndarray | None = np.concatenate([each[1] for each in self.some])
         offsets = [each[2] for each in self.some]
+        factors = self.factors()
+        if factors is not None and weight is not None:
+            # The mean stands for the labels of a column that are all elsewhere.
+            elsewhere = ~np.any(~np.isnan(y) & (weight > 0)[:, None], axis=0)
+            y[weight.argmax(), elsewhere] = self.mean_target[elsewhere]
+            y, weight = linear.with_missing(y, weight, factors)
         return y, weight, None if any(each is None for each in offsets) else np.concatenate(offsets)
 
 
@@ -230,24 +251,42 @@ class MeanOfBlocks(MeanOfParts):
 
 @dataclass
 class Quadratic:
-    """Rows that were forgotten: their loss as a parabola about `theta`; sums, not means."""
+    """
+    Rows that were forgotten: their loss as a parabola about `theta`; sums, not means.
+
+    Of several targets, whose labels may be missing, weights and values are those of each, else of all outputs together.
+    """
 
     theta: np.ndarray
     gradient: np.ndarray
     matrix: np.ndarray
-    total: float
-    value: float
+    totals: np.ndarray
+    values: np.ndarray
+
+    @property
+    def total(self) -> float:
+        """What rows weigh, as for `MeanLoss`."""
+        return float(np.mean(self.totals))
+
+    def weighed(self, factors: np.ndarray) -> Quadratic:
+        """The same with other weights of the targets."""
+        gradient, matrix = factors[:, None] * self.gradient, factors[:, None, None] * self.matrix
+        return Quadratic(self.theta, gradient, matrix, factors * self.totals, factors * self.values)
 
     def _product(self, step: np.ndarray) -> np.ndarray:
         flat = step.reshape(len(self.matrix), -1)
         return np.stack([m @ v for m, v in zip(self.matrix, flat, strict=True)]).reshape(step.shape)
 
-    def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        """As for `MeanLoss`, but for a constant."""
+    def _at(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         step = theta - self.theta
         bend = self._product(step)
-        value = self.value + float(np.vdot(step, self.gradient + bend / 2))
-        return value / self.total, (self.gradient + bend) / self.total
+        risen = step * (self.gradient + bend / 2)
+        return self.values + risen.reshape(len(self.values), -1).sum(axis=1), self.gradient + bend
+
+    def value_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """As for `MeanLoss`, but for a constant."""
+        values, gradient = self._at(theta)
+        return float(values.sum()) / self.total, gradient / self.total
 
     def value_of_constant(self, intercept: np.ndarray) -> float:
         """Its own size, for what it is measured by."""
@@ -261,18 +300,30 @@ class Quadratic:
         """The matrix."""
         return self.matrix / self.total
 
-    def moved(self, theta: np.ndarray, rows: list[MeanLoss]) -> Quadratic:
+    def moved(self, theta: np.ndarray, rows: list[MeanLoss], stage: Stage) -> Quadratic:
         """Return the parabola about another point, with the rows that are to be forgotten."""
-        step = theta - self.theta
-        bend = self._product(step)
-        value = self.value + float(np.vdot(step, self.gradient + bend / 2))
-        gradient, matrix, total = self.gradient + bend, self.matrix, self.total
+        values, gradient = self._at(theta)
+        matrix, totals = self.matrix, self.totals
         for part in rows:
-            of_part, slope = part.value_and_gradient(theta)
-            value, gradient = value + part.total * of_part, gradient + part.total * slope
+            value, slope = part.value_and_gradient(theta)
+            gradient = gradient + part.total * slope
             matrix = matrix + part.total * part.hessian(theta, "psd")
-            total += part.total
-        return Quadratic(theta, gradient, matrix, total, value)
+            if len(totals) == 1:
+                values, totals = values + part.total * value, totals + part.total
+                continue
+            of_labels = _weights_of_labels(part.scores.target, part.scores.weight)
+            totals = totals + of_labels.sum(axis=0, dtype=np.float64)
+            for k in range(len(totals)):
+                alone = np.where(np.arange(len(totals)) == k, of_labels, of_labels.dtype.type(0))
+                of_one = part.with_scores(stage.make(part.scores.target, alone))
+                values[k] += part.total * of_one.value_and_gradient(theta)[0]
+        return Quadratic(theta, gradient, matrix, totals, values)
+
+
+def _weights_of_labels(target: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Return the weights of labels of several columns, of those of rows or labels."""
+    ones = np.ones(target.shape, target.dtype)
+    return ones if weight is None else ones * (weight if weight.ndim == 2 else weight[:, None])
 
 
 class MeanOfBatches(MeanOfParts):
@@ -330,7 +381,7 @@ class Kind:
 def _kind(model: Any, block: Block, dtype: Any, classes: np.ndarray | None) -> Kind:
     """Of any block, and of all classes where targets are labels."""
     if classes is None:
-        prepared = model._prepared(block.x[:1].astype(dtype), block.y[:1], None)
+        prepared = model._prepared(block.x[:1].astype(dtype), block.y[:1], None, UNCHANGED)
         rows, columns = prepared if is_classifier(model) else (prepared, None)
         return Kind(rows.loss, rows.n_outputs, False, columns, rows.target.ndim == 1, dtype)
     loss = model._checked_loss()
@@ -341,9 +392,9 @@ def _kind(model: Any, block: Block, dtype: Any, classes: np.ndarray | None) -> K
 
 
 def _prepared(
-    model: Any, kind: Kind, block: Block, weights: np.ndarray | None
+    model: Any, kind: Kind, block: Block, weights: np.ndarray | None, factors: np.ndarray | None
 ) -> tuple[Any, np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Return features, target, weight and offset of a block; `weights`: those of classes."""
+    """Return features, target, weight and offset of a block; `weights`: of classes; `factors`: of columns, or None."""
     x = block.x if block.x.dtype == kind.dtype else block.x.astype(kind.dtype)
     weight = None if block.weight is None else block.weight.astype(kind.dtype)
     if kind.classes is not None and kind.is_vector:
@@ -352,10 +403,13 @@ def _prepared(
             weight = weights[codes].astype(kind.dtype) * (1 if weight is None else weight)
         target = codes if kind.has_codes else codes.astype(kind.dtype)
     else:
-        found = model._prepared(x, block.y, None)
-        target = (found[0] if is_classifier(model) else found).target
+        found = model._prepared(x, block.y, None, UNCHANGED)
+        found = found[0] if is_classifier(model) else found
+        target = found.target
         if target.shape[1:] != (() if kind.is_vector else (max(2, kind.n_outputs),)):
             raise ValueError(f"y has the shape {target.shape}, and that of the first block had other columns")
+        if factors is not None:
+            weight = found.weight * factors.astype(kind.dtype) * (1 if weight is None else weight[:, None])
     return x, target, weight, checked_offset(block.offset, x.shape[0], kind.n_outputs, kind.dtype)
 
 
@@ -369,7 +423,7 @@ def fit_blocks(model: Any, blocks: Any) -> Any:
     for block in source:
         first = first or block
         if not of_labels or block.y.ndim == 2:
-            model._prepared(block.x, block.y, None)
+            model._prepared(block.x, block.y, None, UNCHANGED)
         summary.add(block, of_labels)
     if first is None:
         raise ValueError("blocks must contain at least one row whose weight is not 0")
@@ -387,6 +441,7 @@ def fit_blocks(model: Any, blocks: Any) -> Any:
     elif of_labels and model.class_weight is not None:
         raise ValueError("class_weight needs class labels as y; for probabilities use weights")
     kind = _kind(model, first, dtype, classes)
+    factors = summary.factors()
     if classes is not None:
         target = np.arange(len(classes)).astype(np.intp if kind.has_codes else dtype)
         some: tuple[Any, Any, Any] = target, counts, None
@@ -414,7 +469,7 @@ def fit_blocks(model: Any, blocks: Any) -> Any:
     with linear._one_blas_thread, linear._threads(fl.get_num_threads()) as executor:
         mean_of_all: Any = MeanOfBlocks(
             source,
-            lambda block: _prepared(model, kind, block, weights),
+            lambda block: _prepared(model, kind, block, weights, factors),
             executor,
             np.empty((0, len(free)), dtype),
             stages[-1][0],
@@ -449,6 +504,8 @@ class Stream:
     columns: Columns | None = None
     spread: float = 1.0
     magnitude: Any = 1.0
+    # Whether labels of several targets are missing, whose weights in `kept` are then those of labels.
+    some_are_missing: bool = False
     # The mean loss of a constant.
     scale: float = 1.0
 
@@ -464,8 +521,11 @@ def partial_fit(model: Any, x: Any, y: Any, classes: Any, sample_weight: Any) ->
     elif classes is not None and not np.array_equal(np.unique(classes), np.asarray(stream.kind.classes)):
         raise ValueError(f"classes are {np.unique(classes).tolist()}, and were {stream.kind.classes} in the first call")
     kind = stream.kind
-    x, target, weight, _ = _prepared(model, kind, block, stream.weights)
-    if weight is not None and not np.any(weight):
+    is_missing = not kind.is_vector and block.y.dtype.kind == "f" and bool(np.isnan(block.y).any())
+    x, target, weight, _ = _prepared(model, kind, block, stream.weights, UNCHANGED if is_missing else None)
+    if is_missing and not np.any(weight) and (stream.kept or stream.past is not None):
+        return model  # nothing is known of any target
+    if weight is not None and weight.ndim == 1 and not np.any(weight):
         raise ValueError("Sample weights must contain at least one non-zero number.")
     width = (x.shape[1] + bool(model.fit_intercept)) * (kind.n_outputs if _is_coupled(kind) else 1)
     if width > MOST_NEWTON:
@@ -474,6 +534,7 @@ def partial_fit(model: Any, x: Any, y: Any, classes: Any, sample_weight: Any) ->
             f"takes up to {MOST_NEWTON}: use fit_blocks"
         )
     stream.kept = [*stream.kept, (x, target, weight)]
+    stream.some_are_missing = stream.some_are_missing or is_missing
     if stream.past is None:
         theta = _fit_of_kept(model, stream, max(ROWS_KEPT, ROWS_A_COEFFICIENT * width))
     else:
@@ -491,7 +552,7 @@ def _checked_batch(model: Any, x: Any, y: Any, sample_weight: Any, is_first: boo
     if y is None:
         raise ValueError(f"{type(model).__name__} requires y to be passed, but the target y is None")
     x = model._checked_features(x, reset=is_first)
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+    y = linear.checked_labels(y, x.dtype)
     check_consistent_length(x, y)
     y = y if y.ndim == 2 and y.shape[1] > 1 else column_or_1d(y, warn=True)
     return Block(x, y, model._checked_weight(x, sample_weight), None)
@@ -524,11 +585,16 @@ def _fit_of_kept(model: Any, stream: Stream, most: int) -> np.ndarray:
     x: Any = xs[0] if len(xs) == 1 else stack(xs)
     x = x.tocsr() if sparse.issparse(x) else x
     target = np.concatenate(targets)
-    weight = None
-    if any(w is not None for w in of_rows):
+    weight = factors = None
+    if stream.some_are_missing:
+        of_labels = np.concatenate([_weights_of_labels(t, w) for t, w in zip(targets, of_rows, strict=True)])
+        weight, factors = of_labels, _factors(0.0, of_labels)
+    elif any(w is not None for w in of_rows):
         weight = np.concatenate(
             [np.ones(len(t), x.dtype) if w is None else w for t, w in zip(targets, of_rows, strict=True)]
         )
+    stream.kept = [(x, target, weight)]
+    weight = weight if factors is None or weight is None else weight * factors.astype(x.dtype)
     counts = target if weight is None else target[weight > 0]
     if kind.classes is not None and kind.is_vector and len(np.unique(counts)) < 2:
         # There is no minimum yet, only the best constant.
@@ -538,7 +604,6 @@ def _fit_of_kept(model: Any, stream: Stream, most: int) -> np.ndarray:
         theta[:, x.shape[1] :] = start[:, None]
         return theta
     theta = model._minimise(x, kind.loss, target, weight, kind.n_outputs, kind.one_hot)
-    stream.kept = [(x, target, weight)]
     if x.shape[0] < most:
         return np.asarray(theta)
     columns = columns_of(x, weight, bool(model.fit_intercept))
@@ -554,11 +619,12 @@ def _fit_of_kept(model: Any, stream: Stream, most: int) -> np.ndarray:
     at = np.column_stack([at, intercept]) if model.fit_intercept else at
     n_blocks = 1 if _is_coupled(kind) else kind.n_outputs
     width = at.size // n_blocks
-    nothing = Quadratic(at, np.zeros(at.shape), np.zeros((n_blocks, width, width)), 0.0, 0.0)
+    none = np.zeros(n_blocks if target.ndim == 2 else 1)
+    nothing = Quadratic(at, np.zeros(at.shape), np.zeros((n_blocks, width, width)), none, none.copy())
     with linear._one_blas_thread:
-        rows = _means(model, stream)
-        stream.past = nothing.moved(at, rows)
-        stream.scale = abs(rows[0].value_of_constant(start))
+        stage = _stage(stream, float(model.tol))
+        stream.past = nothing.moved(at, _means(model, stream, stage, None), stage)
+        stream.scale = abs(_means(model, stream, stage, factors)[0].value_of_constant(start))
     stream.kept = []
     return np.asarray(theta)
 
@@ -571,13 +637,19 @@ def _stage(stream: Stream, tol: float) -> Stage:
     return stage
 
 
-def _means(model: Any, stream: Stream) -> list[MeanLoss]:
-    stage = _stage(stream, float(model.tol))
+def _factors(before: Any, of_labels: np.ndarray) -> np.ndarray:
+    """Return what the weights of labels are multiplied by, with those `before` of each column."""
+    totals = before + of_labels.sum(axis=0, dtype=np.float64)
+    return linear.factors_of(float(totals.max()), totals)
+
+
+def _means(model: Any, stream: Stream, stage: Stage, factors: np.ndarray | None) -> list[MeanLoss]:
     assert stream.columns is not None
-    return [
-        MeanLoss(x, stage.make(target, weight), bool(model.fit_intercept), None, stream.columns)
-        for x, target, weight in stream.kept
-    ]
+    found = []
+    for x, target, weight in stream.kept:
+        of_rows = weight if factors is None else _weights_of_labels(target, weight) * factors.astype(target.dtype)
+        found.append(MeanLoss(x, stage.make(target, of_rows), bool(model.fit_intercept), None, stream.columns))
+    return found
 
 
 def _fit_of_stream(model: Any, stream: Stream) -> np.ndarray:
@@ -590,11 +662,17 @@ def _fit_of_stream(model: Any, stream: Stream) -> np.ndarray:
     problem = replace(problem, solver="newton")
     progress = Progress(model.max_iter, model.verbose)
     with linear._one_blas_thread:
-        rows = _means(model, stream)
+        factors = None
+        if stream.some_are_missing:
+            _, target, weight = stream.kept[0]
+            factors = _factors(past.totals, _weights_of_labels(target, weight))
+        rows = _means(model, stream, stage, factors)
         x = np.empty((0, len(free)), kind.dtype)
         n_rows = sum(part.n_rows for part in rows)
-        mean: Any = MeanOfBatches(past, rows, x, stage, bool(model.fit_intercept), columns, n_rows)
+        before = past if factors is None else past.weighed(factors)
+        mean: Any = MeanOfBatches(before, rows, x, stage, bool(model.fit_intercept), columns, n_rows)
         theta = clipped(past.theta, problem.bounds)
         fit: Fit = through(mean, [(stage, True)], problem, theta, float(model.tol), progress, stream.scale)
-        stream.past, stream.kept = past.moved(fit.theta, rows), []
+        rows = rows if factors is None else _means(model, stream, stage, None)
+        stream.past, stream.kept = past.moved(fit.theta, rows, stage), []
     return np.asarray(model._finished(fit, progress, columns, free, bounds, kind.loss, kind.dtype))

@@ -11,14 +11,14 @@ from joblib import Parallel, delayed  # type: ignore[import-untyped, unused-igno
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 import fastloss as fl
 
 from .._resolve import resolve
 from .._segments import checked_weights, of_rows
 from . import _together as together
-from ._linear import LossClassifier, LossRegressor, Prepared, of_constant, scores_of
+from ._linear import LossClassifier, LossRegressor, Prepared, checked_labels, of_constant, scores_of
 from ._objective import columns_of
 from ._options import checked_bounds, checked_offset, checked_penalty_weight
 from ._scorers import _LossScorer, loss_scorer
@@ -61,7 +61,7 @@ def alpha_max(model: Any, x: Any, rows: Prepared, offset: Any, l1_share: float) 
     u = np.empty_like(z)
     scores.value_and_gradient(z, everything, u)
     slopes = u.astype(np.float64) / total
-    counts = np.ones((n, 1)) if weight is None else weight[:, None].astype(np.float64)
+    counts = np.ones((n, 1)) if weight is None else weight.reshape(n, -1).astype(np.float64)
     if model.fit_intercept:
         # At a kink any slope between those beside it will do: those that sum to 0 with all others.
         at_kink = _at_kink(loss, target, z, one_hot) & (counts > 0)
@@ -221,7 +221,7 @@ class _Path:
         ratios, alphas = self._checked_ratios(), self._checked_alphas()
         this: Any = self
         X = this._checked_data(X, y)
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+        y = checked_labels(y, X.dtype)
         y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         models = [self._model(ratio, alpha=1.0) for ratio in ratios]
         rows, classes = _of_all(models[0], X, y, sample_weight)
@@ -366,6 +366,13 @@ def _scores_along(
             f"the rows that fold {i} is fitted to have only one class, {classes.tolist()[0]!r}: use fewer folds, or a "
             f"cv that shares out the classes"
         )
+    if judge.rows.weight is not None and judge.rows.weight.ndim == 2:
+        of_labels = np.any(judge.rows.weight[train], axis=0)
+        if not of_labels.all():
+            raise ValueError(
+                f"the rows that fold {i} is fitted to have no label in column {int(np.argmin(of_labels))} of y: use "
+                f"fewer folds, or a cv that shares out the labels"
+            )
     if classes is not None and offset_of_train is not None and len(classes) < len(judge.classes):
         raise ValueError(f"the rows that fold {i} is fitted to lack a class, which offset has a column for")
     found = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 
 import fastloss as fl
 
@@ -29,6 +30,25 @@ class OfDistributions:
     def _predicted(self: Any, scores: np.ndarray) -> np.ndarray:
         loss: Any = meaning(self.loss)
         return np.asarray(loss.mean(scores) if hasattr(loss, "mean") else loss.inverse_link(scores))
+
+    @available_if(lambda self: self._is_of_columns)  # type: ignore[untyped-decorator, unused-ignore]
+    def decision_function(self: Any, X: Any, offset: Any = None) -> np.ndarray:
+        """
+        Return the scores, under losses of several numbers a row alone: what these take as prediction.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            Features.
+        offset : array_like of shape (n, P), optional
+            What is added to the scores, as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, P)
+            Such as means and logarithms of scales.
+        """
+        return np.asarray(self._scores(X, offset))
 
     def predict_distribution(self: Any, X: Any, offset: Any = None) -> Any:
         """

@@ -544,7 +544,11 @@ def _few_rows(n: int, weight: np.ndarray | None) -> Any:
     if weight is None:
         return np.sort((steps * n).astype(np.intp))
     counting = np.flatnonzero(weight if weight.ndim == 1 else weight.any(axis=1))
-    return np.sort(counting[(steps * len(counting)).astype(np.intp)])
+    few = np.sort(counting[(steps * len(counting)).astype(np.intp)])
+    if weight.ndim == 1:
+        return few
+    elsewhere = ~np.any(weight[few], axis=0)  # columns whose labels are far between
+    return np.union1d(few, weight[:, elsewhere].argmax(axis=0))
 
 
 def _warn(estimator: str, fit: Fit, n_iter: int, penalty: str | None, dtype: Any) -> None:
@@ -687,23 +691,40 @@ def allowed(y: Any) -> str | bool:
     return "allow-nan" if len(shape) == 2 and shape[1] > 1 else True
 
 
-def with_missing(y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+def checked_labels(y: Any, dtype: Any) -> np.ndarray:
+    """Return y with one column or several, of which some may be missing (nan), as it came."""
+    y = numbers_of(y, dtype)
+    return np.asarray(
+        check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0, ensure_all_finite=allowed(y))
+    )
+
+
+def with_missing(
+    y: np.ndarray, weight: np.ndarray | None, factors: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """
     Return targets and weights of columns in which labels may be missing (nan): there the weight is 0.
 
-    Each column weighs as much in all as the rows do, so that it is fitted as if it were alone with its labels.
+    Each column weighs as much in all as the rows do, so that it is fitted as if it were alone with its labels. Of some
+    of the rows this takes `factors`, one a column (`factors_of`), and weights then are those of labels in any case.
     """
     missing = np.isnan(y) if y.ndim == 2 and y.dtype.kind == "f" else np.zeros(1, bool)
-    if not missing.any():
+    if y.ndim == 1 or (factors is None and not missing.any()):
         return y, weight
     of_rows = np.ones(len(y), y.dtype) if weight is None else weight
     of_labels = np.where(missing, 0, of_rows[:, None]).astype(y.dtype)
-    totals = of_labels.sum(axis=0, dtype=np.float64)
-    if not totals.all():
-        raise ValueError(f"y has no label of positive weight in column {int(np.argmin(totals))}")
+    if factors is None:
+        factors = factors_of(np.sum(of_rows, dtype=np.float64), of_labels.sum(axis=0, dtype=np.float64))
     known = y[of_labels.argmax(axis=0), np.arange(y.shape[1])]
-    of_labels *= (np.sum(of_rows, dtype=np.float64) / totals).astype(y.dtype)
-    return np.where(missing, known, y), of_labels
+    of_labels *= factors.astype(y.dtype)
+    return np.where(missing, np.where(np.isnan(known), 1, known), y), of_labels
+
+
+def factors_of(total: float, of_labels: np.ndarray) -> np.ndarray:
+    """Return what makes columns, whose labels weigh `of_labels`, weigh as much as all rows do."""
+    if not of_labels.all():
+        raise ValueError(f"y has no label of positive weight in column {int(np.argmin(of_labels))}")
+    return np.asarray(total / of_labels)
 
 
 def without_missing(y: Any) -> np.ndarray | None:
@@ -942,12 +963,14 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
         self.coef_ = np.ascontiguousarray(theta[:, :n_features], dtype=dtype)
         self.intercept_ = (theta[:, -1] if self.fit_intercept else np.zeros(len(theta))).astype(dtype)
 
-    def _prepared(self, x: Any, y: Any, sample_weight: Any) -> tuple[Prepared, np.ndarray]:
-        """Return what X, as it was checked, is fitted to, and the classes."""
+    def _prepared(
+        self, x: Any, y: Any, sample_weight: Any, factors: np.ndarray | None = None
+    ) -> tuple[Prepared, np.ndarray]:
+        """Return what X, as it was checked, is fitted to, and the classes; `factors` as for `with_missing`."""
         loss = self._checked_loss()
         weight = self._checked_weight(x, sample_weight)
         target, n_outputs, one_hot, classes = self._checked_target(loss, x, y)
-        target, weight = with_missing(target, weight)
+        target, weight = with_missing(target, weight, factors)
         if target.ndim == 1 and self.class_weight is not None:
             of_class = self._weights_of_classes(classes, target, weight)
             weight = of_class[target].astype(x.dtype) * (1 if weight is None else weight)
@@ -1493,8 +1516,8 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
             raise ValueError(f"{loss!r} is a loss of labels or classes: use LossClassifier, or a loss of real numbers")
         return loss
 
-    def _prepared(self, x: Any, y: Any, sample_weight: Any) -> Prepared:
-        """Return what X, as it was checked, is fitted to."""
+    def _prepared(self, x: Any, y: Any, sample_weight: Any, factors: np.ndarray | None = None) -> Prepared:
+        """Return what X, as it was checked, is fitted to; `factors` as for `with_missing`."""
         loss = self._checked_loss()
         y = numbers_of(y, x.dtype)
         y = check_array(
@@ -1515,7 +1538,7 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
         weight = self._checked_weight(x, sample_weight)
         if loss.kind == "columns":
             return Prepared(loss, np.ascontiguousarray(y), weight, len(loss.columns), False)
-        y, weight = with_missing(y, weight)
+        y, weight = with_missing(y, weight, factors)
         return Prepared(loss, np.ascontiguousarray(y), weight, 1 if y.ndim == 1 else y.shape[1], False)
 
     def predict(self, X: Any, offset: Any = None) -> np.ndarray:

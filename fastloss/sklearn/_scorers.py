@@ -11,12 +11,14 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils.validation import column_or_1d
 
 from .._kernels import Loss, PointwiseLoss, RowwiseLoss, SetLoss
-from .._resolve import resolve
+from .._resolve import HasLoss, resolve
 from ..binary import Exponential, _MarginLoss
 from ..distribution import _LogLinkLoss
 from ..multiclass import MulticlassHinge
 from ..regression import _RegressionLoss
 from ..rowwise import logsumexp, sigmoid, softmax
+from ._distributions import meaning
+from ._linear import numbers_of, with_missing
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -78,6 +80,9 @@ def loss_scorer(
       ModifiedHuber, MulticlassHinge) cannot be had from probabilities and refuse them.
     - Losses of regression take ``predict(X)``. Those with a log link (Poisson, Gamma, Tweedie) take
       ``log(predict(X))``, since `predict` returns means; these must be positive.
+    - Losses of several numbers a row, such as `GaussianNLL` or `Quantiles`, take ``decision_function(X)``, which
+      `LossRegressor` and the estimators of the boosters have under such losses.
+    - Of several targets or labels those that are missing, nan or masked, count nowhere, as in a fit.
     - Multilabel targets of shape (n, L) go with scores of that shape; the binary losses of the labels are added up.
 
     Examples
@@ -92,14 +97,20 @@ def loss_scorer(
     array([-0.5 , -0.36, -0.47, -0.42, -0.35])
     """
     found = resolve(loss)
-    if found.kind == "columns":
-        raise ValueError(f"{found!r} is a loss of several numbers a row, which no method of a model returns")
+    if found.kind == "columns" and found.target_domain == "classes":
+        raise ValueError(
+            f"{found!r} is a loss of ordered classes, of which there is no scorer: use OrdinalClassifier.score"
+        )
     if found.kind == "segments":
         raise ValueError(
             f"{found!r} is a loss of survival times or groups, of which there is no scorer: LossRegressor.score is the "
             "concordance index, or call fastloss.concordance_index"
         )
     is_regression = isinstance(found, (_RegressionLoss, _LogLinkLoss))
+    if found.kind == "columns":
+        if response_method not in (None, "decision_function"):
+            raise ValueError(f"response_method must be 'decision_function' for {found.name}, got {response_method!r}")
+        return _LossScorer(found, labels, "decision_function")
     if response_method is None:
         chosen: Any = "predict" if is_regression else ("decision_function", "predict_proba")
     elif response_method not in RESPONSES or (response_method == "predict") != is_regression:
@@ -135,8 +146,14 @@ class _LossScorer(_BaseScorer):
         return self._score(None, estimator, X, y_true, sample_weight=sample_weight, offset=offset, **kwargs)
 
     def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
+        if self._loss.kind == "columns":
+            _refuse_other_columns(self._loss, estimator)
         method = self._method_of(estimator)
         many_labels = np.ndim(y_true) == 2 and np.shape(y_true)[1] > 1
+        if self._loss.kind == "columns":
+            added = {} if kwargs.get("offset") is None else {"offset": kwargs["offset"]}
+            z = np.asarray(getattr(estimator, method)(X, **added))
+            return -self._loss(z, column_or_1d(y_true), sample_weight=kwargs.get("sample_weight"))
 
         # scikit-learn's caller picks columns by classes, which multilabel estimators have none of.
         def respond(method: str) -> Any:
@@ -152,20 +169,26 @@ class _LossScorer(_BaseScorer):
             if not _stand_for(response, probability, loss, many_labels):
                 method, response = "predict_proba", probability
         if method == "predict":
-            z, target = _regression_scores(loss, np.asarray(response)), np.asarray(y_true)
+            z = _regression_scores(loss, np.asarray(response))
+            target = np.asarray(numbers_of(y_true, z.dtype))
             if z.ndim == 1 and target.ndim == 2:
                 target = column_or_1d(target)
             n_terms = 1
         else:
             z = scores_of(response, method, loss, many_labels)
             if many_labels:
-                target = np.asarray(y_true)
+                target = np.asarray(numbers_of(y_true, z.dtype))
             else:
                 z, classes = self._of_all_labels(z, self._classes(estimator))
                 z, target = _class_scores(z, loss, codes_of(column_or_1d(y_true), classes), len(classes))
             # The loss of a row is the sum of those of its labels, as in a fit.
             n_terms = z.shape[1] if z.ndim == 2 and isinstance(loss, PointwiseLoss) else 1
-        if sample_weight is not None and z.ndim == 2 and not isinstance(loss, RowwiseLoss):
+        if z.ndim == 2 and isinstance(loss, PointwiseLoss):
+            sample_weight = None if sample_weight is None else np.asarray(sample_weight)
+            target, sample_weight = with_missing(target, sample_weight)
+            if sample_weight is not None and sample_weight.ndim == 1:
+                sample_weight = sample_weight[:, None]
+        elif sample_weight is not None and z.ndim == 2 and not isinstance(loss, RowwiseLoss):
             sample_weight = np.asarray(sample_weight)[:, None]
         return -n_terms * loss(z, target, sample_weight=sample_weight)
 
@@ -206,6 +229,17 @@ class _LossScorer(_BaseScorer):
             least = _scores_of_log_odds(log_odds_of(np.zeros(1, z.dtype)), self._loss)
         columns = np.broadcast_to(least, (len(z), len(missing)))
         return np.concatenate([z, columns], axis=1), np.concatenate([classes, missing])
+
+
+def _refuse_other_columns(loss: Any, estimator: Any) -> None:
+    """Refuse a model of other numbers a row, if it says what its own are."""
+    model = getattr(estimator, "best_estimator_", estimator)
+    while hasattr(model, "steps"):
+        model = model.steps[-1][1]
+    if isinstance(model, HasLoss):
+        own = meaning(model.loss)
+        if own.kind != "columns" or own.columns != loss.columns:
+            raise ValueError(f"{loss!r} takes {', '.join(loss.columns)}, and the model has the scores of {own!r}")
 
 
 def _stand_for(scores: Any, probability: Any, loss: Any, many_labels: bool) -> bool:
