@@ -44,11 +44,12 @@ static int is_right(float found, double exact)
     return found == 0 || found == (float)exact;
 }
 
+/* Of `every` vectors of neighbouring floats one. */
 #define EXHAUST(function, reference, first, last, flushes)                                                             \
-    worst exhaust_##function(void)                                                                                     \
+    worst exhaust_##function(int64_t every)                                                                            \
     {                                                                                                                  \
         worst w = {0, 0, 0, 0};                                                                                        \
-        for (uint64_t begin = first; begin <= (last); begin += WIDTH) {                                                \
+        for (uint64_t begin = first; begin <= (last); begin += WIDTH * (uint64_t)every) {                              \
             float x[WIDTH], y[WIDTH];                                                                                  \
             int n = begin + WIDTH <= (last) ? WIDTH : (int)((last) + UINT64_C(1) - begin);                             \
             for (int i = 0; i < (int)WIDTH; i++) x[i] = from_pattern((uint32_t)(i < n ? begin + (uint64_t)i : begin)); \

@@ -1,7 +1,10 @@
-"""The vector functions of csrc/real.h and special.h over all floats: python benchmarks/exhaustive.py [--filter REGEX].
+"""The vector functions of csrc/real.h and special.h over all floats.
+
+python benchmarks/exhaustive.py [--filter REGEX] [--every N]
 
 Compiles exhaustive.c with the flags that setup.py has for each instruction set that runs here, and prints the largest
-error of each function over its domain, in ulp, and where it is. Takes minutes, on one core.
+error of each function over its domain, in ulp, and where it is. Takes minutes, on one core; an Nth of that with
+``--every N``, which looks at one vector of neighbouring floats in N.
 """
 
 from __future__ import annotations
@@ -50,7 +53,10 @@ def main() -> None:
     """Compile, run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--filter", default="", metavar="REGEX", help="only functions that match")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="a vector of neighbouring floats in N")
     options = parser.parse_args()
+    if options.every < 1:
+        parser.error("--every must be at least 1")
     with mock.patch("setuptools.setup"):
         build = runpy.run_path(str(ROOT / "setup.py"))
     isas = {isa: flags for table in build["ISAS"].values() for isa, flags in table.items()}
@@ -61,9 +67,9 @@ def main() -> None:
                 if not re.search(options.filter, name):
                     continue
                 run = getattr(library, f"exhaust_{name}")
-                run.restype = Worst
+                run.restype, run.argtypes = Worst, (ctypes.c_int64,)
                 began = time.perf_counter()
-                worst = run()
+                worst = run(options.every)
                 where = f"{worst.where:.9g} ({worst.where.hex()})"
                 seconds = time.perf_counter() - began
                 print(f"{isa:9} {name:18} {worst.ulps:.4f} ulp at {where}", end=", ")

@@ -1862,7 +1862,7 @@ def expected(case, parameters, prediction, target, dtype, *, sample_weight=None,
 
 
 @np.errstate(all="ignore")
-def expected_of_columns(case, loss, parameters, z, t):
+def expected_of_columns(case, loss, parameters, z, t, ulps=8):
     """Exact value, gradient and Hessian, and what they may be off by: ulps of their terms, and the input's rounding.
 
     The logarithm of a scale is as good as its exponential, which rounds like 1 does; so does log(t) like itself.
@@ -1892,7 +1892,7 @@ def expected_of_columns(case, loss, parameters, z, t):
     tolerances = []
     for found, magnitude, rounding in zip(exact, terms, slack, strict=True):
         size = np.abs(found) if magnitude is None else np.maximum(np.abs(found), magnitude)
-        tolerances.append(8 * ulp(size, z.dtype) + rounding + (lost if found.ndim == 1 else lost[..., np.newaxis]))
+        tolerances.append(ulps * ulp(size, z.dtype) + rounding + (lost if found.ndim == 1 else lost[..., np.newaxis]))
     return [Bounded(a, b) for a, b in zip(exact, tolerances, strict=True)]
 
 

@@ -43,6 +43,50 @@ def test_errors_are_as_documented(accuracy, loss, dtype):
         assert point.error <= bound, point
 
 
+# Of losses of several numbers a row, of value, gradient and Hessian: the mean error in ulp of the largest term over 150
+# rows, and a tenth of it more. What the input's rounding does is part of it; a wrong digit of all rows adds half to it.
+COLUMNS = {
+    "gaussian_nll": {"float32": (0.62, 0.67, 0.8), "float64": (0.53, 0.57, 0.69)},
+    "laplace_nll": {"float32": (0.36, 0.29, 0.24), "float64": (0.32, 0.27, 0.21)},
+    "logistic_nll": {"float32": (0.43, 0.58, 1.34), "float64": (0.39, 0.6, 1.27)},
+    "student_t_nll": {"float32": (0.44, 0.73, 1.07), "float64": (0.37, 0.71, 1.14)},
+    "log_normal_nll": {"float32": (0.56, 0.75, 0.99), "float64": (0.49, 0.82, 0.99)},
+    "gamma_nll": {"float32": (0.44, 0.62, 0.51), "float64": (0.46, 0.61, 0.53)},
+    "weibull_nll": {"float32": (0.41, 0.47, 0.62), "float64": (0.44, 0.53, 0.7)},
+    "zero_inflated_poisson_nll": {"float32": (0.54, 0.66, 0.71), "float64": (0.45, 0.68, 0.75)},
+    "negative_binomial_nll": {"float32": (0.15, 0.3, 0.5), "float64": (0.15, 0.29, 0.5)},
+    "beta_nll": {"float32": (0.14, 0.25, 0.18), "float64": (0.14, 0.29, 0.17)},
+    "all_threshold": {"float32": (0.56, 0.5, 1.09), "float64": (0.6, 0.49, 1.07)},
+    "gaussian_crps": {"float32": (0.4, 0.36, 1.31), "float64": (0.45, 0.41, 1.28)},
+    "log_normal_crps": {"float32": (0.41, 0.51, 1.08), "float64": (0.47, 0.52, 1.24)},
+    "quantiles": {"float32": (0.7, 0.27, 0.0), "float64": (0.85, 0.08, 0.0)},
+}
+
+
+@pytest.mark.parametrize("case", cases.COLUMNS, ids=str)
+def test_mean_errors_of_columns(case, dtype):
+    if fl.config()["isa"] not in ("x86_v3", "x86_v4", "neon") or not cases.has_wide(dtype):
+        pytest.skip("measured with fused multiply-add, against a wider type")
+    for error, bound in zip(mean_errors(case, dtype), COLUMNS[case.function][np.dtype(dtype).name], strict=True):
+        assert error <= bound, (case.function, error)
+
+
+@np.errstate(all="ignore")
+def mean_errors(case, dtype):
+    """In ulp; of more than 8, where terms cancel, no more than that counts."""
+    loss = case.build(case.parameters[-1])
+    z, t = cases.draw_columns(case, loss, (150,), dtype, "normal")
+    errors = []
+    for found, exact, one in zip(
+        loss.value_gradient_and_hessian(z, t, reduction="none"),
+        *(cases.expected_of_columns(case, loss, case.parameters[-1], z, t, ulps) for ulps in (0, 1)),
+        strict=True,
+    ):
+        error = np.abs(found - exact.exact) / (one.tolerance - exact.tolerance)
+        errors.append(float(np.mean(np.minimum(error[np.isfinite(error)], 8))))
+    return errors
+
+
 def assert_ulps(found, exact, dtype, more=0.0):
     exact = np.asarray(exact)
     # Below the smallest normal number a result may be 0.
