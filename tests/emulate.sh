@@ -2,7 +2,7 @@
 # The tests on another processor, emulated by qemu: bash tests/emulate.sh nehalem|haswell|aarch64 [arguments of pytest]
 #
 # nehalem, haswell: the package that python3 (or $PYTHON) has installed, on an x86-64 processor without AVX, and on one
-#     with AVX2 and FMA but without AVX-512. Needs qemu-user-static; for float64 on a Haswell, qemu 10.
+#     with AVX2 and FMA but without AVX-512. Needs qemu-user-static.
 # aarch64: this checkout, cross-compiled and installed into .venv-aarch64 with Debian's Python for arm64. Needs Debian,
 #     and qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross; no root.
 #
@@ -45,12 +45,6 @@ nehalem | haswell)
     "$python" -c 'import sys; print(*(path for path in sys.path if path.endswith("-packages")), sep="\n")' \
         >"$packages/installed.pth"
     export OPENBLAS_CORETYPE=Nehalem # NumPy's OpenBLAS asks the real processor
-    # Gathers whose indices are in ymm4 read the wrong numbers in qemu 7.2, not in 10.0; float64 has gathers.
-    version=$(qemu-x86_64-static --version | sed -n 's/.* version \([0-9]*\).*/\1/p')
-    if [ "$machine" = haswell ] && [ "$version" -lt 10 ]; then
-        echo "qemu $version gathers wrongly: float32 only"
-        set -- "$@" -k 'not (float64 or derivatives)' # the latter take float64, too
-    fi
     ;;
 aarch64)
     folder=$PWD/.venv-aarch64
