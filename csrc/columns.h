@@ -40,6 +40,10 @@ typedef struct column_tile {
     const real *vector; /* of a product, else NULL */
     const double *p;
     ptrdiff_t pitch, n, n_columns;
+    /* Of few columns whole rows, `count` of them, are read from and written to where they lie in memory; else NULL. */
+    const real *rows;
+    real *gradient_rows, *hessian_rows;
+    ptrdiff_t count;
     int curvature;
     traffic *traffic; /* as in pointwise.h; NULL: everything is in the caches */
 } column_tile;
@@ -57,14 +61,23 @@ typedef void (*column_function)(const column_tile *a);
 /* One for each set of outputs, and one for the full Hessian. */
 typedef struct column_formula {
     column_function of_want[(FL_VALUE | FL_GRADIENT | FL_HESSIAN) + 1], full;
+    int takes_rows; /* as they lie in memory */
 } column_formula;
 
 ALWAYS_INLINE ptrdiff_t diagonal_at(ptrdiff_t k, ptrdiff_t n_columns) { return k * n_columns - k * (k - 1) / 2; }
 
 /* What weighs 0 gives 0, whatever it is. */
-ALWAYS_INLINE void store_scaled(real *to, vreal x, vreal scaled)
+ALWAYS_INLINE vreal times(vreal x, vreal scaled) { return choose(eq(scaled, ZERO), ZERO, x * scaled); }
+ALWAYS_INLINE void store_scaled(real *to, vreal x, vreal scaled) { store(to, times(x, scaled)); }
+
+/* The columns of the vector i of rows, of which `left` and no more lie from there on. */
+ALWAYS_INLINE void store_columns(real *tile, real *rows, ptrdiff_t pitch, ptrdiff_t i, ptrdiff_t left, const vreal *x,
+                                 const int n_columns)
 {
-    store(to, choose(eq(scaled, ZERO), ZERO, x * scaled));
+    if (n_columns >= FUSED_CLASSES || !rows)
+        for (int k = 0; k < n_columns; k++) store(tile + k * pitch, x[k]);
+    else if (left > 0)
+        store_few(rows + i * n_columns, x, n_columns, left);
 }
 
 /* A formula of a few columns, which stay in registers. */
@@ -72,16 +85,25 @@ ALWAYS_INLINE void evaluate_columns(const column_tile *a, columns (*f)(column_op
                                     const int want)
 {
     const column_tile own = *a; /* a copy that no store can be suspected to change */
+    const int in_registers = n_columns < FUSED_CLASSES;
     for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
         use_memory_of_columns(own.traffic, i, n_columns);
-        vreal z[FORMULA_COLUMNS], scaled = load(own.scaled + i);
-        for (int k = 0; k < n_columns; k++) z[k] = load(own.z + k * own.pitch + i);
+        const ptrdiff_t left = own.count - i;
+        vreal z[FORMULA_COLUMNS], x[FORMULA_COLUMNS], scaled = load(own.scaled + i);
+        if (in_registers && own.rows)
+            load_few(z, own.rows + i * n_columns, n_columns, left);
+        else
+            for (int k = 0; k < n_columns; k++) z[k] = load(own.z + k * own.pitch + i);
         columns c = f((column_operands){z, load(own.t + i), own.p, own.curvature, want});
         if (want & FL_VALUE) store(own.value + i, c.value);
-        for (int k = 0; k < n_columns && (want & FL_GRADIENT); k++)
-            store_scaled(own.gradient + k * own.pitch + i, c.gradient[k], scaled);
-        for (int k = 0; k < n_columns && (want & FL_HESSIAN); k++)
-            store_scaled(own.hessian + k * own.pitch + i, c.hessian[diagonal_at(k, n_columns)], scaled);
+        if (want & FL_GRADIENT) {
+            for (int k = 0; k < n_columns; k++) x[k] = times(c.gradient[k], scaled);
+            store_columns(own.gradient + i, own.gradient_rows, own.pitch, i, left, x, n_columns);
+        }
+        if (want & FL_HESSIAN) {
+            for (int k = 0; k < n_columns; k++) x[k] = times(c.hessian[diagonal_at(k, n_columns)], scaled);
+            store_columns(own.hessian + i, own.hessian_rows, own.pitch, i, left, x, n_columns);
+        }
     }
 }
 
@@ -241,6 +263,13 @@ static ptrdiff_t columns_scratch(const fl_job *job)
            64;
 }
 
+/* Whether rows of an array are read or written as they lie in memory. */
+ALWAYS_INLINE int lie_as_rows(const fl_array *array, const fl_job *job, const column_formula *f)
+{
+    return f->takes_rows && job->full == FL_DIAGONAL && array->data && array->type == REAL_TYPE &&
+           rows_are_packed(array, job, 2);
+}
+
 SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum,
                                const column_formula *f)
 {
@@ -254,10 +283,14 @@ SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t cou
     const column_function evaluate = is_full ? f->full : f->of_want[job->want];
     double total = 0;
     traffic meanwhile = {0};
-    for (ptrdiff_t end = first + count; first < end; first += rows) {
+    const int read_rows = !job->weight.data && lie_as_rows(&job->prediction, job, f);
+    const int gradient_in_rows = lie_as_rows(&job->gradient, job, f);
+    const int hessian_in_rows = lie_as_rows(&job->hessian, job, f);
+    for (ptrdiff_t i = 0; i < rows; i++) scaled[i] = (real)job->scale;
+    for (ptrdiff_t end = first + count, turn = 0; first < end; first += rows, turn = !turn) {
         const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
         if (job->stream) look_ahead(&meanwhile, job, first + rows, first + 2 * rows > end);
-        load_tile(z, rows, &job->prediction, job, first, n);
+        if (!read_rows) load_tile(z, rows, &job->prediction, job, first, n);
         load_elements(t, &job->target, job->n_inner, first, n);
         for (ptrdiff_t i = n; i < padded; i++) t[i] = harmless_target(job->domain);
         if (job->weight.data) {
@@ -272,28 +305,44 @@ SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t cou
         int hard;
         const ptrdiff_t bad = job->check_target ? check_domain(t, n, job->domain, &hard) : -1;
         if (bad >= 0) return first + bad;
-        for (ptrdiff_t i = 0; i < padded; i++) scaled[i] = (job->weight.data ? weight[i] : 1) * (real)job->scale;
+        for (ptrdiff_t i = 0; job->weight.data && i < padded; i++) scaled[i] = weight[i] * (real)job->scale;
+        /* What still goes out lies in the one half, what is computed in the other. */
+        real *gradient_rows = turn ? gradient : packed, *hessian_rows = turn ? hessian : packed_hessian;
+        if (!job->stream && gradient_in_rows)
+            gradient_rows = (real *)(void *)(job->gradient.data + first * job->gradient.outer);
+        if (!job->stream && hessian_in_rows)
+            hessian_rows = (real *)(void *)(job->hessian.data + first * job->hessian.outer);
         if (job->full == FL_PRODUCT) load_tile(vector, rows, &job->vector, job, first, n);
-        const column_tile tile = {.z = z,
-                                  .t = t,
-                                  .scaled = scaled,
-                                  .value = value,
-                                  .gradient = gradient,
-                                  .hessian = hessian,
-                                  .vector = job->full == FL_PRODUCT ? vector : NULL,
-                                  .p = job->coefficients,
-                                  .pitch = rows,
-                                  .n = padded,
-                                  .n_columns = job->n_classes,
-                                  .curvature = job->curvature,
-                                  .traffic = job->stream ? &meanwhile : NULL};
+        const column_tile tile = {
+            .z = z,
+            .t = t,
+            .scaled = scaled,
+            .value = value,
+            .gradient = gradient,
+            .hessian = hessian,
+            .vector = job->full == FL_PRODUCT ? vector : NULL,
+            .p = job->coefficients,
+            .pitch = rows,
+            .n = padded,
+            .n_columns = job->n_classes,
+            .rows =
+                read_rows ? (const real *)(const void *)(job->prediction.data + first * job->prediction.outer) : NULL,
+            .gradient_rows = gradient_in_rows ? gradient_rows : NULL,
+            .hessian_rows = hessian_in_rows ? hessian_rows : NULL,
+            .count = n,
+            .curvature = job->curvature,
+            .traffic = job->stream ? &meanwhile : NULL};
         evaluate(&tile);
         finish_copy(&meanwhile.gradient);
         finish_copy(&meanwhile.hessian);
-        if (job->gradient.data)
+        if (job->gradient.data && !gradient_in_rows)
             store_tile(gradient, rows, &job->gradient, &wide, first, n, packed, &meanwhile.gradient);
-        if (job->hessian.data)
+        else if (gradient_in_rows && job->stream)
+            put_rows(&job->gradient, job, first, n, gradient_rows, &meanwhile.gradient);
+        if (job->hessian.data && !hessian_in_rows)
             store_tile(hessian, rows, &job->hessian, job, first, n, packed_hessian, &meanwhile.hessian);
+        else if (hessian_in_rows && job->stream)
+            put_rows(&job->hessian, job, first, n, hessian_rows, &meanwhile.hessian);
         if (!(job->want & FL_VALUE) || is_full) continue;
         for (ptrdiff_t i = 0; job->weight.data && i < padded; i += WIDTH) {
             vreal w = load(weight + i);
@@ -319,7 +368,8 @@ SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t cou
 #define DEFINE_COLUMNS(name, n_columns_, domain_, n_coefficients_)                                                    \
     static const column_formula name##_formula = {                                                                    \
         {NULL, name##_columns_1, name##_columns_2, name##_columns_3, NULL, NULL, name##_columns_6, name##_columns_7}, \
-        name##_columns_full};                                                                                         \
+        name##_columns_full,                                                                                          \
+        (n_columns_) > 0 && (n_columns_) < FUSED_CLASSES};                                                            \
     static ptrdiff_t name##_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum)                   \
     {                                                                                                                 \
         return columns_block(job, first, count, sum, &name##_formula);                                                \
