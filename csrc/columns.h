@@ -49,9 +49,8 @@ typedef struct column_tile {
 } column_tile;
 
 /* Before the vector i: what is read next comes in, and as much as a vector of every column goes out. */
-ALWAYS_INLINE void use_memory_of_columns(traffic *t, ptrdiff_t i, const ptrdiff_t n_columns)
+SHARED void use_memory_of_columns(traffic *t, ptrdiff_t i, ptrdiff_t n_columns)
 {
-    if (!t || i % LANES) return;
     use_memory_meanwhile(t, i);
     for (ptrdiff_t k = 1; k < n_columns; k++) advance_copy(&t->gradient), advance_copy(&t->hessian);
 }
@@ -87,7 +86,7 @@ ALWAYS_INLINE void evaluate_columns(const column_tile *a, columns (*f)(column_op
     const column_tile own = *a; /* a copy that no store can be suspected to change */
     const int in_registers = n_columns < FUSED_CLASSES;
     for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
-        use_memory_of_columns(own.traffic, i, n_columns);
+        if (own.traffic && i % LANES == 0) use_memory_of_columns(own.traffic, i, n_columns);
         const ptrdiff_t left = own.count - i;
         vreal z[FORMULA_COLUMNS], x[FORMULA_COLUMNS], scaled = load(own.scaled + i);
         if (in_registers && own.rows)
@@ -113,7 +112,8 @@ ALWAYS_INLINE void evaluate_full(const column_tile *a, columns (*f)(column_opera
     const int want = FL_HESSIAN;
     const column_tile own = *a;
     for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
-        use_memory_of_columns(own.traffic, i, own.vector ? n_columns : n_columns * (n_columns + 1) / 2);
+        if (own.traffic && i % LANES == 0)
+            use_memory_of_columns(own.traffic, i, own.vector ? n_columns : n_columns * (n_columns + 1) / 2);
         vreal z[FORMULA_COLUMNS], product[FORMULA_COLUMNS], scaled = load(own.scaled + i);
         for (int k = 0; k < n_columns; k++) z[k] = load(own.z + k * own.pitch + i), product[k] = ZERO;
         columns c = f((column_operands){z, load(own.t + i), own.p, own.curvature, want});
@@ -137,7 +137,7 @@ ALWAYS_INLINE void evaluate_each(const column_tile *a, point (*f)(column_operand
 {
     const column_tile own = *a;
     for (ptrdiff_t i = 0; i < own.n; i += WIDTH) {
-        use_memory_of_columns(own.traffic, i, own.n_columns);
+        if (own.traffic && i % LANES == 0) use_memory_of_columns(own.traffic, i, own.n_columns);
         vreal t = load(own.t + i), scaled = load(own.scaled + i), value = ZERO;
         for (ptrdiff_t k = 0; k < own.n_columns; k++) {
             const ptrdiff_t at = k * own.pitch + i;
@@ -270,91 +270,125 @@ ALWAYS_INLINE int lie_as_rows(const fl_array *array, const fl_job *job, const co
            rows_are_packed(array, job, 2);
 }
 
+/* A tile's arrays in the scratch, and which arrays of the job are read or written as they lie in memory. */
+typedef struct column_run {
+    fl_job wide;
+    ptrdiff_t rows;
+    real *z, *vector, *gradient, *hessian, *packed, *packed_hessian, *t, *weight, *scaled, *value;
+    int read_rows, gradient_in_rows, hessian_in_rows;
+    traffic meanwhile;
+} column_run;
+
+static void divide_columns_scratch(const fl_job *job, const column_formula *f, column_run *r)
+{
+    r->wide = widest_of_columns(job), r->rows = rows_in_tile(&r->wide);
+    const ptrdiff_t size = round_up(r->rows * job->n_classes + LANES, LANES);
+    const ptrdiff_t wide_size = round_up(r->rows * r->wide.n_classes + LANES, LANES);
+    r->z = (real *)round_up((ptrdiff_t)job->scratch, 64), r->vector = r->z + size, r->gradient = r->vector + size;
+    r->hessian = r->gradient + wide_size, r->packed = r->hessian + wide_size, r->packed_hessian = r->packed + wide_size;
+    r->t = r->packed_hessian + wide_size, r->weight = r->t + r->rows;
+    r->scaled = r->weight + r->rows, r->value = r->scaled + r->rows;
+    r->read_rows = !job->weight.data && lie_as_rows(&job->prediction, job, f);
+    r->gradient_in_rows = lie_as_rows(&job->gradient, job, f), r->hessian_in_rows = lie_as_rows(&job->hessian, job, f);
+    r->meanwhile = (traffic){0};
+    for (ptrdiff_t i = 0; i < r->rows; i++) r->scaled[i] = (real)job->scale;
+}
+
+/* What the rows from `first` on are computed from. The first bad target, or -1. */
+static ptrdiff_t load_columns(const fl_job *job, const column_run *r, ptrdiff_t first, ptrdiff_t n)
+{
+    const ptrdiff_t padded = round_up(n, LANES);
+    if (!r->read_rows) load_tile(r->z, r->rows, &job->prediction, job, first, n);
+    load_elements(r->t, &job->target, job->n_inner, first, n);
+    for (ptrdiff_t i = n; i < padded; i++) r->t[i] = harmless_target(job->domain);
+    if (job->weight.data) {
+        load_weights(r->weight, job, first, n);
+        for (ptrdiff_t i = n; i < padded; i++) r->weight[i] = 0;
+        for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
+            if (r->weight[i] == 0) {
+                r->t[i] = harmless_target(job->domain);
+                for (ptrdiff_t k = 0; k < job->n_classes; k++) r->z[k * r->rows + i] = 0;
+            }
+        for (ptrdiff_t i = 0; i < padded; i++) r->scaled[i] = r->weight[i] * (real)job->scale;
+    }
+    if (job->full == FL_PRODUCT) load_tile(r->vector, r->rows, &job->vector, job, first, n);
+    int hard;
+    return job->check_target ? check_domain(r->t, n, job->domain, &hard) : -1;
+}
+
+/* Where a derivative is computed that goes out as rows: in memory itself, or aside if it is stored past the caches; NULL: in a tile. */
+ALWAYS_INLINE real *rows_of(const fl_array *array, const fl_job *job, ptrdiff_t first, int in_rows, real *aside)
+{
+    if (!in_rows) return NULL;
+    return job->stream ? aside : (real *)(void *)(array->data + first * array->outer);
+}
+
+/* A derivative on its way out: rows, or a tile whose columns become rows in `packed`. */
+ALWAYS_INLINE void put_columns(const fl_array *array, const fl_job *job, const column_tile *tile, ptrdiff_t first,
+                               const real *rows, const real *columns, real *packed, streaming_copy *flow)
+{
+    finish_copy(flow);
+    if (rows && job->stream)
+        put_rows(array, job, first, tile->count, rows, flow);
+    else if (!rows && array->data)
+        store_tile(columns, tile->pitch, array, job, first, tile->count, packed, flow);
+}
+
+/* The values of a tile, weighed: what they add up to, where they do not go out themselves. */
+ALWAYS_INLINE double put_values(const fl_job *job, const column_run *r, ptrdiff_t first, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; job->weight.data && i < n; i += WIDTH) {
+        vreal w = load(r->weight + i);
+        store(r->value + i, choose(eq(w, ZERO), ZERO, load(r->value + i) * w));
+    }
+    if (!job->value.data) return sum_reals(r->value, n);
+    store_elements(&job->value, job->n_inner, first, n, r->value);
+    return 0;
+}
+
 SHARED ptrdiff_t columns_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum,
                                const column_formula *f)
 {
-    const fl_job wide = widest_of_columns(job);
-    const ptrdiff_t rows = rows_in_tile(&wide), size = round_up(rows * job->n_classes + LANES, LANES);
-    const ptrdiff_t wide_size = round_up(rows * wide.n_classes + LANES, LANES);
-    real *z = (real *)round_up((ptrdiff_t)job->scratch, 64), *vector = z + size, *gradient = vector + size;
-    real *hessian = gradient + wide_size, *packed = hessian + wide_size, *packed_hessian = packed + wide_size;
-    real *t = packed_hessian + wide_size, *weight = t + rows, *scaled = weight + rows, *value = scaled + rows;
+    column_run r;
+    divide_columns_scratch(job, f, &r);
     const int is_full = job->full != FL_DIAGONAL;
     const column_function evaluate = is_full ? f->full : f->of_want[job->want];
     double total = 0;
-    traffic meanwhile = {0};
-    const int read_rows = !job->weight.data && lie_as_rows(&job->prediction, job, f);
-    const int gradient_in_rows = lie_as_rows(&job->gradient, job, f);
-    const int hessian_in_rows = lie_as_rows(&job->hessian, job, f);
-    for (ptrdiff_t i = 0; i < rows; i++) scaled[i] = (real)job->scale;
-    for (ptrdiff_t end = first + count, turn = 0; first < end; first += rows, turn = !turn) {
-        const ptrdiff_t n = end - first < rows ? end - first : rows, padded = round_up(n, LANES);
-        if (job->stream) look_ahead(&meanwhile, job, first + rows, first + 2 * rows > end);
-        if (!read_rows) load_tile(z, rows, &job->prediction, job, first, n);
-        load_elements(t, &job->target, job->n_inner, first, n);
-        for (ptrdiff_t i = n; i < padded; i++) t[i] = harmless_target(job->domain);
-        if (job->weight.data) {
-            load_weights(weight, job, first, n);
-            for (ptrdiff_t i = n; i < padded; i++) weight[i] = 0;
-            for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
-                if (weight[i] == 0) {
-                    t[i] = harmless_target(job->domain);
-                    for (ptrdiff_t k = 0; k < job->n_classes; k++) z[k * rows + i] = 0;
-                }
-        }
-        int hard;
-        const ptrdiff_t bad = job->check_target ? check_domain(t, n, job->domain, &hard) : -1;
+    for (ptrdiff_t end = first + count, turn = 0; first < end; first += r.rows, turn = !turn) {
+        const ptrdiff_t n = end - first < r.rows ? end - first : r.rows;
+        if (job->stream) look_ahead(&r.meanwhile, job, first + r.rows, first + 2 * r.rows > end);
+        const ptrdiff_t bad = load_columns(job, &r, first, n);
         if (bad >= 0) return first + bad;
-        for (ptrdiff_t i = 0; job->weight.data && i < padded; i++) scaled[i] = weight[i] * (real)job->scale;
         /* What still goes out lies in the one half, what is computed in the other. */
-        real *gradient_rows = turn ? gradient : packed, *hessian_rows = turn ? hessian : packed_hessian;
-        if (!job->stream && gradient_in_rows)
-            gradient_rows = (real *)(void *)(job->gradient.data + first * job->gradient.outer);
-        if (!job->stream && hessian_in_rows)
-            hessian_rows = (real *)(void *)(job->hessian.data + first * job->hessian.outer);
-        if (job->full == FL_PRODUCT) load_tile(vector, rows, &job->vector, job, first, n);
+        real *gradient_aside = turn ? r.gradient : r.packed, *hessian_aside = turn ? r.hessian : r.packed_hessian;
         const column_tile tile = {
-            .z = z,
-            .t = t,
-            .scaled = scaled,
-            .value = value,
-            .gradient = gradient,
-            .hessian = hessian,
-            .vector = job->full == FL_PRODUCT ? vector : NULL,
+            .z = r.z,
+            .t = r.t,
+            .scaled = r.scaled,
+            .value = r.value,
+            .gradient = r.gradient,
+            .hessian = r.hessian,
+            .vector = job->full == FL_PRODUCT ? r.vector : NULL,
             .p = job->coefficients,
-            .pitch = rows,
-            .n = padded,
+            .pitch = r.rows,
+            .n = round_up(n, LANES),
             .n_columns = job->n_classes,
             .rows =
-                read_rows ? (const real *)(const void *)(job->prediction.data + first * job->prediction.outer) : NULL,
-            .gradient_rows = gradient_in_rows ? gradient_rows : NULL,
-            .hessian_rows = hessian_in_rows ? hessian_rows : NULL,
+                r.read_rows ? (const real *)(const void *)(job->prediction.data + first * job->prediction.outer) : NULL,
+            .gradient_rows = rows_of(&job->gradient, job, first, r.gradient_in_rows, gradient_aside),
+            .hessian_rows = rows_of(&job->hessian, job, first, r.hessian_in_rows, hessian_aside),
             .count = n,
             .curvature = job->curvature,
-            .traffic = job->stream ? &meanwhile : NULL};
+            .traffic = job->stream ? &r.meanwhile : NULL};
         evaluate(&tile);
-        finish_copy(&meanwhile.gradient);
-        finish_copy(&meanwhile.hessian);
-        if (job->gradient.data && !gradient_in_rows)
-            store_tile(gradient, rows, &job->gradient, &wide, first, n, packed, &meanwhile.gradient);
-        else if (gradient_in_rows && job->stream)
-            put_rows(&job->gradient, job, first, n, gradient_rows, &meanwhile.gradient);
-        if (job->hessian.data && !hessian_in_rows)
-            store_tile(hessian, rows, &job->hessian, job, first, n, packed_hessian, &meanwhile.hessian);
-        else if (hessian_in_rows && job->stream)
-            put_rows(&job->hessian, job, first, n, hessian_rows, &meanwhile.hessian);
-        if (!(job->want & FL_VALUE) || is_full) continue;
-        for (ptrdiff_t i = 0; job->weight.data && i < padded; i += WIDTH) {
-            vreal w = load(weight + i);
-            store(value + i, choose(eq(w, ZERO), ZERO, load(value + i) * w));
-        }
-        if (job->value.data)
-            store_elements(&job->value, job->n_inner, first, n, value);
-        else
-            total += sum_reals(value, n);
+        put_columns(&job->gradient, &r.wide, &tile, first, tile.gradient_rows, r.gradient, r.packed,
+                    &r.meanwhile.gradient);
+        put_columns(&job->hessian, job, &tile, first, tile.hessian_rows, r.hessian, r.packed_hessian,
+                    &r.meanwhile.hessian);
+        if (job->want & FL_VALUE && !is_full) total += put_values(job, &r, first, n);
     }
-    finish_copy(&meanwhile.gradient);
-    finish_copy(&meanwhile.hessian);
+    finish_copy(&r.meanwhile.gradient);
+    finish_copy(&r.meanwhile.hessian);
     if (job->stream) stream_end();
     *sum = total;
     return -1;

@@ -34,16 +34,22 @@ ALWAYS_INLINE vreal in_cell(const real (*table)[CELLS], const int degree, vint i
     return y;
 }
 
+/* Tables are read out of line, for each function of a loss has its own copy of the rest, and up to three. */
+SHARED vreal erf_in_cell(vint index, vreal x)
+{
+    static const CACHE_ALIGNED real table[ERF_DEGREE + 1][CELLS] = {ERF_CELLS};
+    return in_cell(table, ERF_DEGREE, index, x, NULL);
+}
+
 /* erf(x). At most 2.1 ulp of a fifth of all floats, 1.7 ulp (float64) of some thousand points. */
 ALWAYS_INLINE vreal erf_of(vreal x)
 {
-    static const CACHE_ALIGNED real table[ERF_DEGREE + 1][CELLS] = {ERF_CELLS};
     const double width = (FL_REAL == 32 ? 4.0 : 6.0) / CELLS;
     vreal distance = vabs(x), far = UNIFORM(width * CELLS), near = vmin(UNIFORM(width * (CELLS - 0.25)), distance);
     vreal rounded = fmadd(near, UNIFORM(1 / width), UNIFORM(-0.5)) + UNIFORM(ROUND);
     vint index = bits_of(rounded);
     vreal centre = fmadd(rounded - UNIFORM(ROUND), UNIFORM(width), UNIFORM(0.5 * width));
-    vreal y = distance * in_cell(table, ERF_DEGREE, index, near - centre, NULL);
+    vreal y = distance * erf_in_cell(index, near - centre);
     return choose(eq(x, x), with_sign_of(choose(lt(distance, far), vmin(ONE, y), ONE), x), x);
 }
 
@@ -66,10 +72,21 @@ ALWAYS_INLINE vreal series(vreal x, const double *c, const int n)
     return y;
 }
 
+/* Between a = 1 / 16 and 16. */
+SHARED vreal binet_in_cell(vint index, vreal x)
+{
+    static const CACHE_ALIGNED real table[BINET_DEGREE + 1][CELLS] = {BINET_CELLS};
+    return in_cell(table, BINET_DEGREE, index, x, NULL);
+}
+static const CACHE_ALIGNED real DIGAMMA_GAP_TABLE[DIGAMMA_GAP_DEGREE + 1][CELLS] = {DIGAMMA_GAP_CELLS};
+SHARED vreal gap_in_cell(vint index, vreal x) { return in_cell(DIGAMMA_GAP_TABLE, DIGAMMA_GAP_DEGREE, index, x, NULL); }
+SHARED vreal gap_and_slope_in_cell(vint index, vreal x, vreal *slope)
+{
+    return in_cell(DIGAMMA_GAP_TABLE, DIGAMMA_GAP_DEGREE, index, x, slope);
+}
+
 ALWAYS_INLINE gamma_parts gamma_of(vreal a, vreal log_a, const int with_trigamma)
 {
-    static const CACHE_ALIGNED real binet[BINET_DEGREE + 1][CELLS] = {BINET_CELLS};
-    static const CACHE_ALIGNED real gap[DIGAMMA_GAP_DEGREE + 1][CELLS] = {DIGAMMA_GAP_CELLS};
     vmask low = lt(a, UNIFORM(0.0625)), high = le(UNIFORM(16), a);
     vreal near = choose(either(low, high), ONE, a);
     /* halves of octaves by the exponent and the first digit after the point */
@@ -79,8 +96,8 @@ ALWAYS_INLINE gamma_parts gamma_of(vreal a, vreal log_a, const int with_trigamma
     vreal mantissa = from_bits((bits_of(near) & splat_int(((real_int)1 << MANTISSA_BITS) - 1)) | bits_of(ONE));
     vreal x = mantissa - choose(lt(mantissa, UNIFORM(1.5)), UNIFORM(1.25), UNIFORM(1.75)), slope = ZERO;
     gamma_parts g;
-    g.remainder = in_cell(binet, BINET_DEGREE, index, x, NULL);
-    g.digamma_gap = in_cell(gap, DIGAMMA_GAP_DEGREE, index, x, with_trigamma ? &slope : NULL);
+    g.remainder = binet_in_cell(index, x);
+    g.digamma_gap = with_trigamma ? gap_and_slope_in_cell(index, x, &slope) : gap_in_cell(index, x);
     g.trigamma_gap = fmadd(-mantissa, slope, g.digamma_gap);
     if (any_true(high)) { /* Stirling's series in 1 / a */
         static const double binet_series[] = {1.0 / 12,   -1.0 / 360,      1.0 / 1260, -1.0 / 1680,

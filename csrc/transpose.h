@@ -156,20 +156,22 @@ enum { FUSED_CLASSES = 2 };
 #define FOR_FUSED_CLASSES(CASE)
 #endif
 
+/* `n` numbers, and zeros up to `size` of them: once a run, and so in one place. */
+SHARED const real *fill_up(real *to, const real *from, ptrdiff_t n, ptrdiff_t size)
+{
+    for (ptrdiff_t i = 0; i < size; i++) to[i] = i < n ? from[i] : 0;
+    return to;
+}
+
 /* z[k] = class k of WIDTH rows, or of the n that are left, 0 beyond. */
 ALWAYS_INLINE void load_few(vreal *z, const real *from, const int n_classes, ptrdiff_t n)
 {
 #if CAN_PICK
     if (n_classes < PICKED_CLASSES) {
+        CACHE_ALIGNED real last[PICKED_CLASSES * WIDTH];
+        const real *rows = n >= WIDTH ? from : fill_up(last, from, n * n_classes, n_classes * WIDTH);
         vreal in[PICKED_CLASSES];
-        if (n >= WIDTH) {
-            _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) in[k] = load(from + k * WIDTH);
-        } else {
-            for (int k = 0; k < n_classes; k++) {
-                ptrdiff_t count = n * n_classes - k * WIDTH;
-                in[k] = load_some_or(from + k * WIDTH, count < 0 ? 0 : count < WIDTH ? count : WIDTH, 0);
-            }
-        }
+        _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) in[k] = load(rows + k * WIDTH);
         _Pragma("GCC unroll 8") for (int k = 0; k < n_classes; k++) PICK_ALL(z[k], in, n_classes, j * n_classes + k);
         return;
     }

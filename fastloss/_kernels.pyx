@@ -884,6 +884,20 @@ cdef inline void lay(fl_array *out, cnp.ndarray a, int type, ptrdiff_t per_row, 
         out.outer = out.inner = 0
 
 
+cdef inline void lay_all(fl_job *job, cnp.ndarray z, cnp.ndarray t, object weight, object gradient, object hessian,
+                         ptrdiff_t per_row) noexcept:
+    """The arrays of a call whose lengths, and the type of whose target, are known."""
+    cdef ptrdiff_t n_inner = job.n_inner if per_row else 1, each = per_row > 0
+    lay(&job.prediction, z, element_type(z), per_row, n_inner)
+    lay(&job.target, t, job.target.type, per_row if job.soft else each, n_inner)
+    if weight is not None:
+        lay(&job.weight, <cnp.ndarray>weight, element_type(<cnp.ndarray>weight), each, n_inner)
+    if gradient is not None:
+        lay(&job.gradient, <cnp.ndarray>gradient, job.prediction.type, per_row, n_inner)
+    if hessian is not None:
+        lay(&job.hessian, <cnp.ndarray>hessian, job.prediction.type, per_row, n_inner)
+
+
 cdef object new_output(fl_array *out, cnp.ndarray prediction, int without, ptrdiff_t per_row, ptrdiff_t n_inner=1):
     """An array with the prediction's dtype and its lengths but for that of an axis, described."""
     cdef cnp.npy_intp lengths[64]  # of NumPy's arrays, which have no more
@@ -1423,14 +1437,8 @@ cdef class Loss:
             job.n_outer, job.n_inner = cnp.PyArray_SIZE(z) // (per_row * n_inner), n_inner
         else:
             job.n_inner = cnp.PyArray_SIZE(z)
-        lay(&job.prediction, z, element_type(z), per_row, n_inner)
-        lay(&job.target, t, target_type, per_row if job.soft else by_row, n_inner)
-        if sample_weight is not None:
-            lay(&job.weight, <cnp.ndarray>sample_weight, element_type(<cnp.ndarray>sample_weight), by_row, n_inner)
-        if gradient is not None:
-            lay(&job.gradient, <cnp.ndarray>gradient, job.prediction.type, per_row, n_inner)
-        if hessian is not None:
-            lay(&job.hessian, <cnp.ndarray>hessian, job.prediction.type, per_row, n_inner)
+        job.target.type = target_type
+        lay_all(job, z, t, sample_weight, gradient, hessian, per_row)
         return True
 
     cdef bint is_of_rows(self) noexcept:

@@ -62,6 +62,7 @@ CYTHON_FUNCTION = re.compile(r"^( *)(?:cdef|cpdef|def)\b(?! (?:class|extern)\b)[
 EXCEPTIONS = {
     "call": "the arguments of the public methods, one for one: each of them costs a small call if it is packed",
     "call_general": "those of call",
+    "ascend_classes": "the arrays of fl_class_ascent, one for one",
 }
 
 

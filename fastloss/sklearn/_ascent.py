@@ -79,7 +79,7 @@ def rows_of(scores: Kinks) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] |
         kink, height, flat = (kinks[0] + kinks[1]) / 2, 2 * heights[0], float(np.mean(np.abs(kinks[1] - kinks[0]))) / 2
     else:
         return None
-    weight = 1.0 if scores.weight is None else scores.weight[:, None].astype(np.float64)
+    weight = 1.0 if scores.weight is None else scores.weight.reshape(len(target), -1).astype(np.float64)
     if scores.offset is not None:
         kink = kink - scores.offset
     return (slope - height) * weight, (slope + height) * weight, kink, flat
