@@ -229,3 +229,17 @@ def test_what_is_refused():
     model = LossClassifier("binary_cross_entropy").fit(x, y)
     with pytest.raises(ValueError, match="y has missing labels: take standard errors of each column"):
         model.inference(x, y)
+
+
+def test_many_columns_of_x():
+    """More coefficients than a Hessian is made of: each column's dual problem has weights of its own labels."""
+    sparse = pytest.importorskip("scipy.sparse")
+    X = sparse.random(200, 1600, density=0.03, format="csr", random_state=0)
+    rng = np.random.default_rng(0)
+    y = X @ rng.normal(size=(1600, 2)) + 0.1 * rng.normal(size=(200, 2))
+    y[rng.random(y.shape) < 0.3] = np.nan
+    model = LossRegressor("absolute_error", alpha=0.01).fit(X, y)
+    for k, column in enumerate(y.T):
+        known = ~np.isnan(column)
+        alone = LossRegressor("absolute_error", alpha=0.01).fit(X[known], column[known])
+        assert model.predict(X)[:, k] == pytest.approx(alone.predict(X), abs=0.02)
