@@ -332,8 +332,9 @@ class _PlainValue(torch.autograd.Function):
         return _gradient_times(factor, ctx), None, None, None
 
 
-# Past `Function.apply`, which looks for transforms once more.
-_plain_value = super(torch.autograd.Function, _PlainValue).apply
+def _plain_value(*arguments: Any) -> Any:
+    """Apply `_PlainValue` past `Function.apply`, which looks for transforms once more."""
+    return super(torch.autograd.Function, _PlainValue).apply(*arguments)
 
 
 def _gradient_times(factor: torch.Tensor | None, ctx: Any) -> torch.Tensor | None:
