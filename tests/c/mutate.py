@@ -274,6 +274,7 @@ EXPLAINED: list[tuple[str, str, str, str]] = [
     ),
     ("rows_few.h", "streaming_copy flow = {0};", "0 -> 1", "with nothing left to send it is not looked at"),
     ("row_targets.h", "enum { PIECE = 16384", "", "another size of pieces"),
+    ("negative_binomial_nll.inc.h", "gamma_of(q, -z1, o.want & FL_HESSIAN)", "& -> |", "more than is asked for"),
     ("rows_along.h", "!is_soft(job) ? 1 : job->want & FL_HESSIAN ? 3 : 2;", "2 -> 3", ROOM),
     ("rows_along.h", "!is_soft(job) ? 1 : job->want & FL_HESSIAN ? 3 : 2;", "3 -> 4", ROOM),
     ("ranks.h", "s->target[i] < start + n) to->target_logit", "< -> <=", "the next piece puts the right one there"),
