@@ -1428,12 +1428,12 @@ cdef class Loss:
             return False
         job.n_outer = job.n_classes = job.n_inner = 1
         if by_row:
+            if without < ndim - 1 and not is_plain(z):  # the classes lie beyond the gaps
+                return False
             job.n_classes = per_row = cnp.PyArray_DIM(z, without)
             while without < ndim - 1:
                 without += 1
                 n_inner *= cnp.PyArray_DIM(z, without)
-            if n_inner > 1 and not is_plain(z):
-                return False
             job.n_outer, job.n_inner = cnp.PyArray_SIZE(z) // (per_row * n_inner), n_inner
         else:
             job.n_inner = cnp.PyArray_SIZE(z)

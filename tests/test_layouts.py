@@ -305,6 +305,40 @@ def test_what_can_be_laid_at_once_is_not_prepared(monkeypatch, what, loss, given
         assert cases.same_bits(found.ravel(), right.ravel())
 
 
+def views(a):
+    """The same numbers in other places: orders, gaps along each axis, the other way round."""
+    yield a
+    yield a.copy(order="F")
+    for axis, step in itertools.product(range(a.ndim), (1, 2)):
+        shape, part = list(a.shape), [slice(None)] * a.ndim
+        shape[axis], part[axis] = 2 * a.shape[axis] + 1, slice(0, step * a.shape[axis], step)
+        wide = np.full(shape, 77, a.dtype)
+        wide[tuple(part)] = a
+        yield wide[tuple(part)]
+    if a.ndim:
+        yield a[::-1].copy()[::-1]
+
+
+@pytest.mark.parametrize(
+    "shape", [(4,), (5, 1), (1, 5), (2, 1), (3, 4), (4, 1, 1), (1, 4, 1), (1, 1, 2), (2, 3, 4)], ids=str
+)
+def test_views_along_any_axis(shape, dtype):
+    """Also where a length is 1, whose stride says nothing."""
+    rng = np.random.default_rng(6)
+    for axis in range(len(shape)):
+        n, rows = shape[axis], [size for k, size in enumerate(shape) if k != axis]
+        losses = [(fl.CrossEntropy(), rng.integers(0, n, rows)), (fl.CrossEntropy(), rng.random(shape) / n)]
+        losses += [(fl.GaussianNLL(), rng.normal(size=rows))] * (n == 2)
+        z, weight = rng.normal(size=shape).astype(dtype), np.array(rng.random(rows), dtype)
+        for loss, t in losses:
+            plain = np.array(np.moveaxis(z, axis, -1)), np.array(np.moveaxis(t, axis, -1) if t.ndim == z.ndim else t)
+            expected = loss.value_and_gradient(*plain, sample_weight=weight, reduction="none")
+            for one, other, w in zip(views(z), itertools.cycle(views(np.array(t))), itertools.cycle(views(weight))):
+                value, gradient = loss.value_and_gradient(one, other, axis=axis, sample_weight=w, reduction="none")
+                np.testing.assert_allclose(value, expected[0], rtol=1e-5)
+                np.testing.assert_allclose(np.moveaxis(gradient, axis, -1), expected[1], rtol=1e-4, atol=1e-6)
+
+
 def test_bad_elements_of_views_are_named():
     z = np.zeros((4, 3, 5))
     classes = np.zeros((4, 5), int)
