@@ -21,7 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from ._arrays import is_masked
 from ._call import TARGET_RULES
 from ._resolve import resolve
-from .likelihood import Quantiles
+from .likelihood import Quantiles, levels_of
 from .sklearn import LossClassifier as _LossClassifier
 from .sklearn import LossRegressor as _LossRegressor
 from .sklearn._distributions import meaning
@@ -558,8 +558,9 @@ class LossRegressor(_LossRegressor):
 
     def predict_quantiles(self, X: Any, q: Any) -> Any:  # type: ignore[override]
         """Return quantiles of each row's target; of Dask's, lazily."""
-        method = functools.partial(_quantiles, q=np.asarray(q, np.float64))
-        return _predicted(self, X, method, np.float64, np.size(q))
+        self._loss_of_distribution()  # refuses others at once, as levels are
+        levels = levels_of(q)
+        return _predicted(self, X, functools.partial(_quantiles, q=levels), np.float64, len(levels))
 
     def predict_distribution(self, X: Any, offset: Any = None) -> Any:
         """Return the distribution of each row's target, of rows in memory."""

@@ -191,15 +191,20 @@ class _DistributionLoss(ColumnLoss):
         return best_constant(self, np.array(self._start(t, w)), t, w)
 
 
-def quantiles_of(distribution: Any, q: ArrayLike) -> np.ndarray:
-    """Return the quantiles of SciPy's distributions of rows, a column for each level."""
+def levels_of(q: ArrayLike) -> np.ndarray:
+    """Return the levels of quantiles, checked."""
     levels = _call.operand(q, "q").astype(np.float64)
     if levels.ndim != 1 or not len(levels):
         raise ValueError(f"q must hold levels, of shape (Q,) with Q >= 1; got shape {levels.shape}")
     outside = ~((levels > 0) & (levels < 1))
     if outside.any():
         _call.raise_first("q", levels, outside, "must lie in (0, 1)")
-    return np.stack([distribution.ppf(level) for level in levels], axis=1)
+    return levels
+
+
+def quantiles_of(distribution: Any, q: ArrayLike) -> np.ndarray:
+    """Return the quantiles of SciPy's distributions of rows, a column for each level."""
+    return np.stack([distribution.ppf(level) for level in levels_of(q)], axis=1)
 
 
 def best_constant(loss: Any, z: np.ndarray, t: np.ndarray, w: np.ndarray) -> np.ndarray:

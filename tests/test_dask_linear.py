@@ -61,6 +61,11 @@ def test_several_numbers_a_row(loss, y):
     np.testing.assert_allclose(here.predict_distribution(X).mean(), here.predict(X), rtol=1e-6)
     with pytest.raises(TypeError, match="predict_distribution takes rows in memory"):
         here.predict_distribution(split(X))
+    # At once, and not when the chunks are computed.
+    with pytest.raises(ValueError, match=r"q\[1\] = 1.5 must lie in \(0, 1\)"):
+        here.predict_quantiles(split(X), [0.5, 1.5])
+    with pytest.raises(AttributeError, match="is not the loss of a distribution"):
+        here.set_params(loss="huber").predict_quantiles(split(X), [0.5])
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

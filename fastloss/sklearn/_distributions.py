@@ -31,6 +31,12 @@ class OfDistributions:
         loss: Any = meaning(self.loss)
         return np.asarray(loss.mean(scores) if hasattr(loss, "mean") else loss.inverse_link(scores))
 
+    def _loss_of_distribution(self: Any) -> Any:
+        loss: Any = meaning(self.loss)
+        if not isinstance(loss, fl.AFT) and not hasattr(loss, "distribution"):
+            raise AttributeError(f"{loss!r} is not the loss of a distribution, as fastloss.GaussianNLL is")
+        return loss
+
     @available_if(lambda self: self._is_of_columns)  # type: ignore[untyped-decorator, unused-ignore]
     def decision_function(self: Any, X: Any, offset: Any = None) -> np.ndarray:
         """
@@ -81,11 +87,9 @@ class OfDistributions:
         >>> model.predict_distribution([[-1.0], [1.0]]).std().round()
         array([0., 3.])
         """
-        loss: Any = meaning(self.loss)
+        loss = self._loss_of_distribution()
         if isinstance(loss, fl.AFT):
             return loss.distribution_of(self._time_scores(X, offset))
-        if not hasattr(loss, "distribution"):
-            raise AttributeError(f"{loss!r} is not the loss of a distribution, as fastloss.GaussianNLL is")
         return loss.distribution(self._time_scores(X, offset))
 
     def predict_quantiles(self: Any, X: Any, q: Any, offset: Any = None) -> np.ndarray:
