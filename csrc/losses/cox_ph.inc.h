@@ -207,7 +207,8 @@ static ptrdiff_t cox_conclude(const fl_job *job, ptrdiff_t b, ptrdiff_t count, d
         const ptrdiff_t d = (ptrdiff_t)s->n_events[k], n = cox_sums(job, d), place = (ptrdiff_t)s->segment[k];
         double weight = only_if(d > 0, weight_at(s, place));
         for (ptrdiff_t i = 1; i < d; i++) weight += weight_at(s, place + i);
-        if (logs.n + n >= COX_LOGS) value = cox_take_logs(job, waiting, k, &logs, value), waiting = k;
+        if (logs.n + n >= COX_LOGS && job->want & FL_VALUE)
+            value = cox_take_logs(job, waiting, k, &logs, value), waiting = k;
         const double logarithms = cox_tie(job, term + k, term[k].a + shrunk, weight, d, &logs);
         if (n > COX_LOGS && job->want & FL_VALUE)
             value += cox_values(job, k, d, logarithms / (double)n + term[k].top), waiting = k + 1;
