@@ -83,6 +83,7 @@ class BuildKernels(build_ext):
 
     def build_extension(self, ext):
         import numpy
+        from Cython.Build import cythonize
 
         self.on_windows = self.compiler.compiler_type == "msvc"
         if self.on_windows:
@@ -100,7 +101,7 @@ class BuildKernels(build_ext):
         warnings = WARNINGS + ["-Werror"] * switched_on("FASTLOSS_WERROR")
         ext.define_macros += [("FL_WITH_OPENMP", str(len(openmp)))]
         ext.define_macros += [(f"FL_HAVE_{isa}", "1") for isa in isas]
-        ext.extra_compile_args = self.spelled(FLAGS + openmp) + extra
+        ext.extra_compile_args = self.spelled(FLAGS + ["-O2"] + openmp) + extra
         ext.extra_link_args = openmp + extra
         if sys.platform.startswith("linux"):
             # dlsym and pthread_atfork are not in libc itself before glibc 2.34.
@@ -133,11 +134,16 @@ class BuildKernels(build_ext):
                 extra_postargs=self.spelled(FLAGS + warnings + isa_flags) + extra,
             )
 
+        include_dirs = ["csrc", "fastloss/include", numpy.get_include()]
         with ThreadPoolExecutor(self.parallel or os.cpu_count()) as pool:
-            for objects in pool.map(compile_one, jobs):
-                ext.extra_objects += objects
-        ext.include_dirs = ["csrc", "fastloss/include", numpy.get_include()]
-        ext.depends = []
+            compiled = [pool.submit(compile_one, job) for job in jobs]
+            # Cython translates beside the compiler, which then finds one more file to take in turn.
+            (module,) = cythonize([ext], build_dir=self.build_temp, include_path=include_dirs, force=True, quiet=True)
+            options = {"macros": ext.define_macros, "include_dirs": include_dirs}
+            options["extra_postargs"] = ext.extra_compile_args
+            compiled.append(pool.submit(self.compiler.compile, module.sources, self.build_temp, **options))
+            ext.extra_objects += [file for objects in compiled for file in objects.result()]
+        ext.sources, ext.depends = [], []
         self.force = True
         super().build_extension(ext)
 
@@ -237,5 +243,4 @@ setup(
         )
     ],
     cmdclass={"build_ext": BuildKernels},
-    options={"build_ext": {"cython_c_in_temp": True, "cython_include_dirs": "fastloss/include"}},
 )
