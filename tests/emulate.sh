@@ -16,9 +16,13 @@ needed=(pytest mpmath)
 if [ $# -gt 0 ]; then
     needed=(pytest mpmath pandas rich scikit-learn scipy)
 else
-    # The digests are of all losses; without a fused multiply-add there are none, and numbers are compared instead.
-    set -- -q tests/test_digests.py tests/test_sets.py::test_methods_agree
-    [ "$machine" = haswell ] || set -- "$@" tests/test_values.py::test_kernels_are_exact
+    # The digests are of all losses; without a fused multiply-add there are none, and half of the numbers are compared
+    # instead, all of which the same kernels compute natively elsewhere.
+    if [ "$machine" = haswell ]; then
+        set -- -q tests/test_digests.py tests/test_sets.py::test_methods_agree
+    else
+        set -- -q tests/test_sets.py::test_methods_agree tests/test_values.py::test_kernels_are_exact -k float32
+    fi
 fi
 python=${PYTHON:-python3}
 unset FASTLOSS_ISA
