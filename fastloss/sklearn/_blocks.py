@@ -603,7 +603,8 @@ def _fit_of_kept(model: Any, stream: Stream, most: int) -> np.ndarray:
         theta = np.zeros((kind.n_outputs, x.shape[1] + bool(model.fit_intercept)))
         theta[:, x.shape[1] :] = start[:, None]
         return theta
-    theta = model._minimise(x, kind.loss, target, weight, kind.n_outputs, kind.one_hot)
+    with linear.Fits(model, x, linear.Prepared(kind.loss, target, weight, kind.n_outputs, kind.one_hot)) as fits:
+        theta = fits.minimise(model)
     if x.shape[0] < most:
         return np.asarray(theta)
     columns = columns_of(x, weight, bool(model.fit_intercept))

@@ -18,7 +18,7 @@ import fastloss as fl
 from .._resolve import resolve
 from .._segments import checked_weights, of_rows
 from . import _together as together
-from ._linear import LossClassifier, LossRegressor, Prepared, checked_labels, of_constant, scores_of
+from ._linear import Fits, LossClassifier, LossRegressor, Prepared, checked_labels, of_constant, scores_of
 from ._objective import columns_of
 from ._options import checked_bounds, checked_offset, checked_penalty_weight
 from ._scorers import _LossScorer, loss_scorer
@@ -90,7 +90,8 @@ def _without_penalised(model: Any, x: Any, rows: Prepared, offset: Any, free: np
     if not np.any(free) and not model.fit_intercept:
         return np.zeros((x.shape[0], rows.n_outputs)) + (0.0 if offset is None else offset)
     given = offset if offset is None or rows.n_outputs > 1 else offset[:, 0]
-    theta = null._minimise(few, *rows, given)
+    with Fits(null, few, rows, given) as fits:
+        theta = fits.minimise(null)
     z = np.asarray(few @ theta[:, : few.shape[1]].T) + (theta[:, -1] if model.fit_intercept else 0.0)
     return z + (0.0 if offset is None else offset)
 
@@ -376,10 +377,11 @@ def _scores_along(
     if classes is not None and offset_of_train is not None and len(classes) < len(judge.classes):
         raise ValueError(f"the rows that fold {i} is fitted to lack a class, which offset has a column for")
     found = []
-    for alpha in alphas:
-        model.set_params(alpha=float(alpha), warm_start=True)
-        model.fit(x_train, y_train, of_train, offset_of_train)
-        found.append(judge(model, x_test, y_test, test, weight, offset, i))
+    with model._fits(x_train, y_train, of_train, offset_of_train) as fits:
+        for alpha in alphas:
+            model.alpha = float(alpha)
+            model._keep_fit(fits, fits.minimise(model))
+            found.append(judge(model, x_test, y_test, test, weight, offset, i))
     return found
 
 

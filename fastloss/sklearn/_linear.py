@@ -316,58 +316,17 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         weight: np.ndarray = _check_sample_weight(sample_weight, x, dtype=x.dtype, ensure_non_negative=True)
         return weight
 
-    def _minimise(
-        self,
-        x: Any,
-        loss: Any,
-        target: np.ndarray,
-        weight: np.ndarray | None,
-        n_outputs: int,
-        one_hot: bool,
-        offset: Any = None,
-    ) -> np.ndarray:
-        """Fit, set `n_iter_` and `loss_curve_`, and return coefficients with the intercepts in the last column."""
-        offset = checked_offset(offset, x.shape[0], n_outputs, x.dtype)
-        # Weights count relative to each other.
-        if weight is not None:
-            weight = weight / weight.dtype.type(np.max(weight))
-        few = _few_rows(len(target), weight)
-        some = np.ascontiguousarray(target[few])
-        weight_of_some = None if weight is None else np.ascontiguousarray(weight[few])
-        offset_of_some = None if offset is None else offset[few]
-        start = self._start(loss, target, weight, some, weight_of_some, n_outputs, one_hot, offset, offset_of_some)
-        at_start = start if offset_of_some is None else start + offset_of_some
-        spread, magnitude = of_constant(loss, some, weight_of_some, at_start, n_outputs, one_hot, x.dtype)
-        columns = columns_of(x, weight, bool(self.fit_intercept))
-        theta = np.zeros((n_outputs, x.shape[1] + bool(self.fit_intercept)))
-        if self.fit_intercept:
-            theta[:, -1] = start
-        coef = getattr(self, "coef_", None) if self.warm_start else None
-        is_warm = coef is not None and np.size(coef) == n_outputs * x.shape[1]
-        if coef is not None and is_warm:
-            before = np.reshape(coef, (n_outputs, -1)).astype(np.float64)
-            theta[:, : x.shape[1]], intercept = columns.coordinates(before, self.intercept_)
-            if self.fit_intercept:
-                theta[:, -1] = intercept
-        stages = stages_of(loss, target, weight, n_outputs, one_hot, spread, float(self.tol), is_warm)
-        unit = scatter_of(loss, some, weight_of_some, at_start)
-        for scores, _ in stages:
-            scores.offset, scores.unit = offset, unit
-        problem, free, bounds = self._problem(stages, columns, magnitude, loss)
-        theta = clipped(theta, problem.bounds)
-        progress = Progress(self.max_iter, self.verbose)
-        small = x.shape[0] * x.shape[1] * n_outputs < ONE_THREAD
-        with _one_blas_thread, _threads(1 if small else fl.get_num_threads()) as executor:
-            mean = MeanLoss(x, stages[-1][0], bool(self.fit_intercept), executor, columns)
-            if choose(problem, mean) == "newton" and width_of(mean) > 4 * MOST_NEWTON:
-                raise ValueError(
-                    f"solver 'newton' needs a matrix of {width_of(mean)} x {width_of(mean)} numbers for these features "
-                    f"and classes: use 'lbfgs'"
-                )
-            # An element of X that is not finite makes the gradient so, also in a row of weight 0.
-            mean.examine = lambda: assert_all_finite(x, input_name="X")
-            fit = solve(mean, problem, theta, float(self.tol), progress)
-        return self._finished(fit, progress, columns, free, bounds, loss, x.dtype)
+    def _fits(self, X: Any, y: Any, sample_weight: Any, offset: Any) -> Fits:
+        """Check all that is given; return what fits it."""
+        raise NotImplementedError
+
+    def _keep_fit(self, fits: Fits, theta: np.ndarray) -> None:
+        self._keep(theta, fits.x.shape[1], fits.x.dtype, *fits.kept)
+        self._stream = None
+
+    def _keep(self, theta: np.ndarray, n_features: int, dtype: Any, *of_targets: Any) -> None:
+        """Set the coefficients and what else there is of a fit."""
+        raise NotImplementedError
 
     def _problem(
         self, stages: list[tuple[Scores, bool]], columns: Columns, magnitude: Any, loss: Any
@@ -505,9 +464,100 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         return scores if added is None else scores + added.reshape(scores.shape)
 
 
+class Fits:
+    """
+    Fits of models that differ in the amount of the penalty to the same rows: all else is made once.
+
+    Each starts from the end of the one before; the first, if its model has `warm_start`, from the model's coefficients.
+    """
+
+    def __init__(self, model: Any, x: Any, rows: Prepared, offset: Any = None, kept: tuple[Any, ...] = ()) -> None:
+        """`kept`: what else the model keeps of the targets."""
+        self.x, self.kept = x, kept
+        loss, target, weight, n_outputs, one_hot = rows
+        offset = checked_offset(offset, x.shape[0], n_outputs, x.dtype)
+        # Weights count relative to each other.
+        if weight is not None:
+            weight = weight / weight.dtype.type(np.max(weight))
+        self.rows, self.offset = Prepared(loss, target, weight, n_outputs, one_hot), offset
+        few = _few_rows(len(target), weight)
+        some = np.ascontiguousarray(target[few])
+        weight_of_some = None if weight is None else np.ascontiguousarray(weight[few])
+        offset_of_some = None if offset is None else offset[few]
+        self.start = model._start(
+            loss, target, weight, some, weight_of_some, n_outputs, one_hot, offset, offset_of_some
+        )
+        at_start = self.start if offset_of_some is None else self.start + offset_of_some
+        self.spread, self.magnitude = of_constant(loss, some, weight_of_some, at_start, n_outputs, one_hot, x.dtype)
+        self.unit = scatter_of(loss, some, weight_of_some, at_start)
+        self.fit_intercept = bool(model.fit_intercept)
+        self.columns = columns_of(x, weight, self.fit_intercept)
+        self.theta: np.ndarray | None = None
+        self._stages: dict[bool, list[tuple[Scores, bool]]] = {}
+        self._mean: MeanLoss | None = None
+
+    def __enter__(self) -> Fits:
+        small = self.x.shape[0] * self.x.shape[1] * self.rows.n_outputs < ONE_THREAD
+        self._open = contextlib.ExitStack()
+        self.executor = self._open.enter_context(_threads(1 if small else fl.get_num_threads()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def stages(self, tol: float, is_warm: bool) -> list[tuple[Scores, bool]]:
+        """The losses that lead to that which is minimised."""
+        if is_warm not in self._stages:
+            self._stages[is_warm] = stages_of(*self.rows, self.spread, tol, is_warm)
+            for scores, _ in self._stages[is_warm]:
+                scores.offset, scores.unit = self.offset, self.unit
+        return self._stages[is_warm]
+
+    def _first(self, model: Any) -> tuple[np.ndarray, bool]:
+        """Where to start, and whether that is where a fit ended."""
+        if self.theta is not None:
+            return self.theta, True
+        n_outputs, n_features = self.rows.n_outputs, self.x.shape[1]
+        theta = np.zeros((n_outputs, n_features + self.fit_intercept))
+        if self.fit_intercept:
+            theta[:, -1] = self.start
+        coef = getattr(model, "coef_", None) if model.warm_start else None
+        if coef is None or np.size(coef) != n_outputs * n_features:
+            return theta, False
+        before = np.reshape(coef, (n_outputs, -1)).astype(np.float64)
+        theta[:, :n_features], intercept = self.columns.coordinates(before, model.intercept_)
+        if self.fit_intercept:
+            theta[:, -1] = intercept
+        return theta, True
+
+    def minimise(self, model: Any) -> np.ndarray:
+        """Fit, set `n_iter_` and `loss_curve_`, and return coefficients with the intercepts in the last column."""
+        x, loss, tol = self.x, self.rows.loss, float(model.tol)
+        theta, is_warm = self._first(model)
+        stages = self.stages(tol, is_warm)
+        problem, free, bounds = model._problem(stages, self.columns, self.magnitude, loss)
+        theta = clipped(theta, problem.bounds)
+        progress = Progress(model.max_iter, model.verbose)
+        with _one_blas_thread:
+            if self._mean is None:
+                self._mean = MeanLoss(x, stages[-1][0], self.fit_intercept, self.executor, self.columns)
+                # An element of X that is not finite makes the gradient so, also in a row of weight 0.
+                self._mean.examine = lambda: assert_all_finite(x, input_name="X")
+            mean = self._mean = self._mean.with_scores(stages[-1][0])
+            if choose(problem, mean) == "newton" and width_of(mean) > 4 * MOST_NEWTON:
+                raise ValueError(
+                    f"solver 'newton' needs a matrix of {width_of(mean)} x {width_of(mean)} numbers for these features "
+                    f"and classes: use 'lbfgs'"
+                )
+            fit = solve(mean, problem, theta, tol, progress)
+        self.theta = fit.theta
+        return model._finished(fit, progress, self.columns, free, bounds, loss, x.dtype)
+
+
 @functools.cache
-def _controller() -> Any:
-    return ThreadpoolController()
+def _blas() -> list[Any]:
+    """The BLAS libraries of the process."""
+    return [each for each in ThreadpoolController().lib_controllers if each.user_api == "blas"]
 
 
 class _OneBlasThread:
@@ -518,19 +568,22 @@ class _OneBlasThread:
     """
 
     def __init__(self) -> None:
-        self.lock, self.n_inside, self.limit = threading.Lock(), 0, contextlib.ExitStack()
+        self.lock, self.n_inside, self.before = threading.Lock(), 0, list[Any]()
 
     def __enter__(self) -> None:
         with self.lock:
             if self.n_inside == 0:
-                self.limit.enter_context(_controller().limit(limits=1, user_api="blas"))
+                self.before = [each.get_num_threads() for each in _blas()]
+                for each in _blas():
+                    each.set_num_threads(1)
             self.n_inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self.lock:
             self.n_inside -= 1
             if self.n_inside == 0:
-                self.limit.close()
+                for each, before in zip(_blas(), self.before, strict=True):
+                    each.set_num_threads(before)
 
 
 _one_blas_thread = _OneBlasThread()
@@ -948,14 +1001,16 @@ class LossClassifier(ClassifierMixin, _LossModel):  # type: ignore[misc, unused-
             If the minimum was not reached to `tol`: what stopped the fit, how far it may be above the minimum, and what
             would help.
         """
+        with self._fits(X, y, sample_weight, offset) as fits:
+            self._keep_fit(fits, fits.minimise(self))
+        return self
+
+    def _fits(self, X: Any, y: Any, sample_weight: Any, offset: Any) -> Fits:
         X = self._checked_data(X, y)
         rows, classes = self._prepared(X, y, sample_weight)
-        theta = self._minimise(X, *rows, offset)
         # A function of two scores in one; what belongs to a column of y is always one.
         is_multilabel = rows.target.ndim == 2 and not isinstance(rows.loss, RowwiseLoss)
-        self._keep(theta, X.shape[1], X.dtype, classes, is_multilabel)
-        self._stream = None
-        return self
+        return Fits(self, X, rows, offset, (classes, is_multilabel))
 
     def _keep(self, theta: np.ndarray, n_features: int, dtype: Any, classes: np.ndarray, is_multilabel: bool) -> None:
         self.classes_ = classes
@@ -1440,12 +1495,14 @@ class LossRegressor(OfDistributions, OfRowsTogether, RegressorMixin, _LossModel)
             return self
         if strata is not None or group is not None:
             raise TypeError(f"{loss!r} has no strata and no groups")
+        with self._fits(X, y, sample_weight, offset) as fits:
+            self._keep_fit(fits, fits.minimise(self))
+        return self
+
+    def _fits(self, X: Any, y: Any, sample_weight: Any, offset: Any) -> Fits:
         X = self._checked_data(X, y)
         rows = self._prepared(X, y, sample_weight)
-        theta = self._minimise(X, *rows, offset)
-        self._keep(theta, X.shape[1], X.dtype, rows.target.ndim == 1)
-        self._stream = None
-        return self
+        return Fits(self, X, rows, offset, (rows.target.ndim == 1,))
 
     def _keep(self, theta: np.ndarray, n_features: int, dtype: Any, is_vector: bool) -> None:
         coef = np.ascontiguousarray(theta[:, :n_features], dtype=dtype)

@@ -597,6 +597,8 @@ class MeanLoss:
 
     def with_scores(self, scores: Scores) -> MeanLoss:
         """The same rows under another loss."""
+        if scores is self.scores:
+            return self
         other = object.__new__(MeanLoss)
         other.__dict__.update(self.__dict__, scores=scores, shape=(scores.n_outputs, self.shape[1]))
         return other
