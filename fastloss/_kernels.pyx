@@ -2401,13 +2401,15 @@ cdef class Columns:
                 kernels64.columns.scores(&x, &coef[0], &z[0])
 
     def descend(self, const int64_t[::1] which, double[::1] coef, const double[:, ::1] of_columns,
-                double[::1] slope, const double[::1] h, double shift, double total):
-        """Go once through some columns: see csrc/descent.h. Return the largest violation and the shift.
+                double[::1] slope, const double[::1] h, double shift, double total, int rounds=1, double goal=0.0):
+        """Go through some columns: see csrc/descent.h. Return the largest violation of the last round and the shift.
+
+        It ends after so many rounds, or with a violation of `goal`.
 
         The rows of `of_columns`: l1, l2, limits, sums of h x, and curvatures.
         """
         cdef fl_descent d
-        cdef double violation
+        cdef double violation = 0.0
         d.x = self.x
         d.x.n = which.shape[0]
         if d.x.n == 0:
@@ -2417,7 +2419,9 @@ cdef class Columns:
         d.l1, d.l2, d.limit = &of_columns[0, 0], &of_columns[1, 0], &of_columns[2, 0]
         d.sum, d.curvature = &of_columns[3, 0], &of_columns[4, 0]
         with nogil:
-            violation = kernels64.columns.descend(&d)
+            while rounds > 0:
+                violation = kernels64.columns.descend(&d)
+                rounds = 0 if violation <= goal else rounds - 1
         return violation, d.shift
 
     def add_squares(self, const double[::1] h, ptrdiff_t first, double[:, ::1] out):

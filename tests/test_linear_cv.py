@@ -16,6 +16,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastloss as fl
 from fastloss.sklearn import LossClassifier, LossClassifierCV, LossRegressor, LossRegressorCV, loss_scorer
+from fastloss.sklearn import _descent as descent
+from fastloss.sklearn import _linear as linear
+from fastloss.sklearn._objective import MeanLoss
 
 
 def scaled(load):
@@ -322,3 +325,79 @@ def test_the_path_is_drawn(l1_ratio, diabetes):
     assert all(np.array_equal(line.get_xdata(), alphas) for line in (*folds, mean))
     assert ax.get_xscale() == "log"
     assert f"alpha_ = {model.alpha_:.3g}" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+# Of each kind of loss and penalty, and what there may be beside them.
+PATHS = {
+    "lasso": ("squared_error", {"penalty": "l1"}, ()),
+    "elastic net": ("squared_error", {"penalty": "elasticnet", "fit_intercept": False}, ("weight", "offset")),
+    "ridge": ("squared_error", {"penalty": "l2", "penalty_weight": np.arange(10) + 0.5}, ("two",)),
+    "free": ("squared_error", {"penalty": "l1", "penalty_weight": np.arange(10) > 3}, ("weight",)),
+    "bounds": ("squared_error", {"penalty": "l1", "positive": True}, ()),
+    "huber": (fl.Huber(30.0), {"penalty": "elasticnet"}, ("offset",)),
+    "poisson": ("poisson", {"penalty": "l1"}, ("weight",)),
+    "quantile": (fl.Quantile(0.7), {"penalty": "l2"}, ()),
+    "classes": ("cross_entropy", {"penalty": "l1"}, ("classes",)),
+    "hinge": ("hinge", {"penalty": "l2"}, ("classes",)),
+}
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_path_is_that_of_separate_fits(name, diabetes, wine):
+    loss, options, given = PATHS[name]
+    rng = np.random.default_rng(0)
+    x, y = wine if "classes" in given else diabetes
+    y = np.column_stack([y, y[::-1]]) if "two" in given else y
+    weight = rng.integers(0, 3, len(y)).astype(float) if "weight" in given else None
+    offset = rng.normal(size=len(y)) if "offset" in given else None
+    estimator = LossClassifier if "classes" in given else LossRegressor
+    model = estimator(loss, tol=1e-8, **options)
+    alphas, coefs, intercepts = model.path(x, y, weight, offset, alphas=6)
+    assert not hasattr(model, "coef_")
+    assert np.all(np.diff(alphas) < 0)
+    for i in (0, 3, 5):
+        alone = estimator(loss, tol=1e-8, alpha=alphas[i], **options).fit(x, y, weight, offset)
+        assert coefs[..., i].shape == alone.coef_.shape
+        assert intercepts[..., i].shape == np.shape(alone.intercept_)
+        np.testing.assert_allclose(coefs[..., i], alone.coef_, atol=1e-4 * np.max(np.abs(coefs)))
+        np.testing.assert_allclose(intercepts[..., i], alone.intercept_, rtol=1e-5, atol=1e-4)
+
+
+def test_a_fold_is_prepared_once(diabetes, monkeypatch):
+    prepared, made = [], linear.Fits.__init__
+    monkeypatch.setattr(linear.Fits, "__init__", lambda *given: (prepared.append(1), made(*given))[1])
+    LossRegressorCV("squared_error", penalty="elasticnet", l1_ratio=[0.3, 0.9], alphas=6, cv=3).fit(*diabetes)
+    assert len(prepared) == 2 * 3 + 1
+    del prepared[:]
+    LossRegressor("squared_error", penalty="l1").path(*diabetes, alphas=6)
+    assert len(prepared) == 1
+
+
+def test_the_matrix_of_the_squared_error_is_made_once(diabetes, monkeypatch):
+    matrices, made = [], MeanLoss.hessian
+    monkeypatch.setattr(MeanLoss, "hessian", lambda *given: (matrices.append(1), made(*given))[1])
+    for penalty in ("l1", "l2"):
+        LossRegressor("squared_error", penalty=penalty).path(*diabetes, alphas=20)
+    assert len(matrices) == 2
+
+
+def test_a_path_goes_through_few_columns(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 700))
+    y = x[:, :5] @ [3.0, -2.0, 2.0, 1.0, -1.0] + rng.normal(size=80)
+    passes, made = [], descent._Dense.gradients
+    monkeypatch.setattr(descent._Dense, "gradients", lambda *given: (passes.append(1), made(*given))[1])
+    for some in (x, sparse.csr_matrix(np.where(np.abs(x) > 1, x, 0.0))):
+        alphas, coefs, _ = LossRegressor("squared_error", penalty="l1", tol=1e-8).path(some, y, alphas=50)
+        for i in (10, 40):
+            alone = LossRegressor("squared_error", penalty="l1", tol=1e-8, alpha=alphas[i]).fit(some, y)
+            np.testing.assert_allclose(coefs[:, i], alone.coef_, atol=1e-5)
+        if some is x:
+            assert len(passes) < 50
+
+
+def test_a_path_needs_a_penalty_and_folds_have_none(diabetes):
+    with pytest.raises(ValueError, match="penalty must be"):
+        LossRegressor(penalty=None).path(*diabetes)
+    with pytest.raises(AttributeError, match="path is a method of LossRegressor"):
+        LossRegressorCV().path  # noqa: B018

@@ -494,3 +494,62 @@ def test_multiclass_hinge_of_a_text(recwarn):
     assert model.loss_curve_[-1] == pytest.approx(
         float(fl.MulticlassHinge()(z, y, sample_weight=weight)) + 5e-4 * np.sum(np.square(model.coef_)), rel=1e-6
     )
+
+
+@pytest.fixture
+def ascents(monkeypatch):
+    """Fits in the dual, where more than 10 columns are many."""
+    found = []
+    monkeypatch.setattr(_solvers, "MOST_NEWTON", 10)
+    ascend = lambda *arguments: found.append(_ascent.ascend(*arguments)) or found[-1]
+    monkeypatch.setattr(_solvers, "ascend", ascend)
+    return found
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse", "single"])
+@pytest.mark.parametrize("loss", [fl.Hinge(), fl.MulticlassHinge(), fl.AbsoluteError()], ids=lambda loss: loss.name)
+def test_weights_of_the_penalty_are_units_of_columns_in_the_dual(loss, form, ascents):
+    x, y, _ = kinked(loss, 3 if loss.kind == "rowwise" else 1, form == "sparse", np.float64)
+    factor = np.geomspace(0.1, 10, x.shape[1])
+    scaled = x.multiply(1 / np.sqrt(factor)).tocsr() if form == "sparse" else x / np.sqrt(factor)
+    given = x.astype(np.float32) if form == "single" else x
+    model = estimator(loss, alpha=1e-2, penalty_weight=factor, tol=1e-7).fit(given, y)
+    alike = estimator(loss, alpha=1e-2, tol=1e-7).fit(scaled, y)
+    assert [each.stopped for each in ascents] == ["", ""]
+    assert ascents[0].value == pytest.approx(ascents[1].value, rel=1e-6)
+    np.testing.assert_allclose(model.coef_ * np.sqrt(factor), alike.coef_, atol=2e-3 * np.abs(alike.coef_).max())
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse"])
+def test_a_soft_label_is_two_rows_in_the_dual(form, ascents):
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(60, 30)), np.round(rng.random((60, 2)), 1)
+    weight, offset = rng.integers(0, 3, 60).astype(float), rng.normal(size=(60, 2))
+    x = sparse.csr_matrix(np.where(np.abs(x) > 1, x, 0)) if form == "sparse" else x
+
+    def objective(model):
+        z = x @ model.coef_.T + model.intercept_ + offset
+        losses = [fl.Hinge()(z[:, k], y[:, k], sample_weight=weight) for k in (0, 1)]
+        return sum(losses) + 5e-3 * np.sum(np.square(model.coef_))
+
+    fit = lambda **options: LossClassifier("hinge", alpha=1e-2, **options).fit(x, y, weight, offset)
+    least = objective(fit(solver="newton"))
+    model = fit()
+    (found,) = ascents
+    assert not found.stopped
+    assert [objective(model), found.value] == pytest.approx([least, least], rel=3e-6)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("form", ["scales", "far"])
+def test_multiclass_hinge_of_columns_of_mixed_scales(form, fit_intercept, recwarn):
+    """Duals that are much smaller than the weights of their rows."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 2000)), rng.integers(0, 4, 60)
+    x = x * np.geomspace(1e-3, 1e3, 2000) if form == "scales" else x + 1000 * rng.normal(size=2000)
+    loss = fl.MulticlassHinge()
+    model = LossClassifier(loss, alpha=1e-2, fit_intercept=fit_intercept).fit(x, y)
+    assert not recwarn.list
+    value = float(loss(x @ model.coef_.T + model.intercept_, y)) + 5e-3 * np.sum(np.square(model.coef_))
+    assert model.loss_curve_[-1] == pytest.approx(value, rel=1e-2)
+    assert model.n_iter_ < 20

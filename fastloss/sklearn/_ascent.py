@@ -17,13 +17,15 @@ same, with a constant for each class, and for the ends of an interval the faces 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
+from scipy.sparse import vstack
 
 from .._kernels import Columns as Kernels
-from ._objective import Kinks, MeanLoss, RankKinks
+from ._objective import Columns, Kinks, MeanLoss, RankKinks
 
 if TYPE_CHECKING:
     from ._solvers import Fit, Problem, Progress
@@ -83,6 +85,58 @@ def rows_of(scores: Kinks) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] |
     if scores.offset is not None:
         kink = kink - scores.offset
     return (slope - height) * weight, (slope + height) * weight, kink, flat
+
+
+def for_rows(mean: MeanLoss, problem: Problem) -> tuple[MeanLoss, Problem]:
+    """
+    Return the same problem, in the same coordinates, where L2 holds all coefficients alike and a row has one kink.
+
+    With a penalty weight f > 0 of a column x the coefficient of x / sqrt(f) is held alike. A label between 0 and 1 is
+    two rows, one of each class, with shares of the weight.
+    """
+    scores = mean.scores
+    if problem.held is not None and isinstance(scores, (Kinks, RankKinks)):
+        ridge = float(np.mean(problem.held))
+        mean, problem = _in_units(mean, np.sqrt(ridge / problem.held)), replace(problem, ridge=ridge, held=None)
+    if isinstance(scores, Kinks) and scores.loss.target_domain == "unit interval" and not scores.one_hot:
+        target = scores.target.reshape(mean.n_rows, -1).astype(np.float64)
+        is_soft = (target > 0) & (target < 1)
+        if np.any(is_soft) and problem.ridge > 0:
+            mean = _with_two_rows(mean, scores, target, is_soft)
+    return mean, problem
+
+
+def _in_units(mean: MeanLoss, unit: np.ndarray) -> MeanLoss:
+    """The rows with columns times `unit`, in double precision."""
+    x = mean.x.astype(np.float64)
+    if mean.is_sparse:
+        x.data *= unit[x.indices]
+    else:
+        x *= unit
+    columns = Columns(mean.columns.centre * unit, mean.columns.spread * unit)
+    other = MeanLoss(x, mean.scores, mean.fit_intercept, mean.executor, columns)
+    other.examine = mean.examine
+    return other
+
+
+def _with_two_rows(mean: MeanLoss, scores: Kinks, target: np.ndarray, is_soft: np.ndarray) -> MeanLoss:
+    """The rows, and again those with a label that `is_soft`: the first of a pair has the class 1, the second 0."""
+    again = np.flatnonzero(np.any(is_soft, axis=1))
+    weight = np.ones(len(target)) if scores.weight is None else scores.weight.astype(np.float64)
+    weight = np.broadcast_to(weight.reshape(len(target), -1), target.shape)
+    of_first, of_second = np.where(is_soft, target, 1.0), np.where(is_soft, 1 - target, 0.0)[again]
+    classes = np.concatenate([np.where(is_soft, 1.0, target), np.zeros((len(again), target.shape[1]))])
+    weights = np.concatenate([weight * of_first, weight[again] * of_second])
+    x = vstack([mean.x, mean.x[again]], format="csr") if mean.is_sparse else np.concatenate([mean.x, mean.x[again]])
+    if scores.n_outputs == 1:
+        classes, weights = classes[:, 0], weights[:, 0]
+    both = Kinks(scores.loss, classes, weights, scores.n_outputs, scores.width, scores.spread, False)
+    both.unit = scores.unit
+    if scores.offset is not None:
+        both.offset = np.concatenate([scores.offset, scores.offset[again]])
+    other = MeanLoss(x, both, mean.fit_intercept, mean.executor, mean.columns)
+    other.examine = mean.examine
+    return other
 
 
 class _Dual:
@@ -288,7 +342,19 @@ class _DualOfClasses(_Dual):
         shifts[np.arange(len(target)), target] = 0.0
         return shifts if self.offset is None else shifts + self.offset[rows]
 
+    def _net(self) -> np.ndarray:
+        """The duals with the weight subtracted at the class: what they are elsewhere, which has all of its digits."""
+        net = self.dual.copy()
+        net[self.rows, self.target] = 0.0
+        net[self.rows, self.target] = -np.sum(net, axis=1)
+        return net
+
     def _step(self, free: np.ndarray) -> None:
+        # Where the weight is much larger than duals the rounds have few digits of them: the coefficients start anew.
+        net = self._net()
+        self.sum[:] = np.sum(net, axis=0)
+        self.coef[:] = (self.x.T @ net) / -self.l2
+        self.of_coef[:] = self.centre @ self.coef
         u = self.dual[free]
         on = u > 0
         # Each class that a row may be in is compared with the one that it is in most.
@@ -320,7 +386,9 @@ class _DualOfClasses(_Dual):
         along[of_rows, first] = -np.sum(along, axis=1)
         share = 1.0
         for _ in range(MOST_HALVINGS):
-            change = _on_simplex(np.where(on, u + share * along, -np.inf), self.weight[free]) - u
+            change = share * along
+            if np.any(u + change < 0):
+                change = _on_simplex(np.where(on, u + change, -np.inf), self.weight[free]) - u
             after = self.sum + np.sum(change, axis=0)
             rises = float(np.vdot(slope + shift, change)) - 0.5 * float(np.vdot(change, products @ change))
             if rises - float(after @ after - self.sum @ self.sum) / (2 * self.of_constant) > 0:
@@ -340,8 +408,7 @@ class _DualOfClasses(_Dual):
         z = self.x @ coef + (self.constant - self.centre @ coef) + shifts
         losses = np.max(z, axis=1) - z[self.rows, self.target]
         value = 0.5 * self.l2 * float(np.vdot(coef, coef)) + float(self.weight @ losses)
-        dual = self.dual.copy()
-        dual[self.rows, self.target] -= self.weight
+        dual = self._net()
         if self.has_constant:
             # Classes that have too much give to those that lack something, in rows of other classes.
             total = np.sum(dual, axis=0)

@@ -108,6 +108,31 @@ def _at_kink(loss: Any, target: np.ndarray, z: np.ndarray, one_hot: bool) -> np.
     return np.asarray(np.abs(above - below) > 1e-6)
 
 
+def checked_alphas(alphas: Any) -> int | np.ndarray:
+    """Return how many amounts there are to be, or the amounts, falling."""
+    if alphas is None:
+        return N_ALPHAS
+    if isinstance(alphas, numbers.Integral) and not isinstance(alphas, bool):
+        if alphas < 1:
+            raise ValueError(f"alphas must be at least 1 where it is a number of them, got {alphas}")
+        return int(alphas)
+    given = np.asarray(alphas)
+    if given.ndim != 1 or not given.size or given.dtype.kind not in "fiu":
+        raise ValueError("alphas must be None, how many, or a list of numbers")
+    wrong = ~((given >= 0) & np.isfinite(given))
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise ValueError(f"alphas[{at}] = {given[at]} must be finite and not negative")
+    return np.asarray(np.sort(np.unique(given.astype(np.float64)))[::-1])
+
+
+def alphas_of(n: int, model: Any, x: Any, rows: Prepared, offset: Any) -> np.ndarray:
+    """Return `n` amounts, falling from the least that leaves nothing."""
+    l1_share = {"l1": 1.0, "l2": 0.0, "elasticnet": float(model.l1_ratio)}[model.penalty]
+    most = alpha_max(model, x, rows, offset, l1_share)
+    return np.asarray(most * np.geomspace(1.0, RATIO_L1 if l1_share else RATIO_L2, n))
+
+
 class _Path:
     """What both estimators with cross-validation share."""
 
@@ -128,6 +153,12 @@ class _Path:
     def fit_blocks(self) -> Any:
         """Not there."""
         raise AttributeError(self._no_parts("fit_blocks"))
+
+    @property
+    def path(self) -> Any:
+        """Not there."""
+        name = type(self).__name__
+        raise AttributeError(f"{name} has no path of its own; path is a method of {name.removesuffix('CV')}")
 
     def _no_parts(self, method: str) -> str:
         name = type(self).__name__
@@ -197,29 +228,8 @@ class _Path:
             self._model(float(ratio), alpha=1.0)._checked_penalty()
         return [float(ratio) for ratio in ratios]
 
-    def _checked_alphas(self) -> int | np.ndarray:
-        if self.alphas is None:
-            return N_ALPHAS
-        if isinstance(self.alphas, numbers.Integral) and not isinstance(self.alphas, bool):
-            if self.alphas < 1:
-                raise ValueError(f"alphas must be at least 1 where it is a number of them, got {self.alphas}")
-            return int(self.alphas)
-        given = np.asarray(self.alphas)
-        if given.ndim != 1 or not given.size or given.dtype.kind not in "fiu":
-            raise ValueError("alphas must be None, how many, or a list of numbers")
-        wrong = ~((given >= 0) & np.isfinite(given))
-        if wrong.any():
-            at = int(np.argmax(wrong))
-            raise ValueError(f"alphas[{at}] = {given[at]} must be finite and not negative")
-        return np.asarray(np.sort(np.unique(given.astype(np.float64)))[::-1])
-
-    def _alphas_of(self, n: int, model: Any, x: Any, rows: Prepared, offset: Any) -> np.ndarray:
-        l1_share = {"l1": 1.0, "l2": 0.0, "elasticnet": float(model.l1_ratio)}[model.penalty]
-        most = alpha_max(model, x, rows, offset, l1_share)
-        return np.asarray(most * np.geomspace(1.0, RATIO_L1 if l1_share else RATIO_L2, n))
-
     def _fit_path(self, X: Any, y: Any, sample_weight: Any, offset: Any) -> Any:
-        ratios, alphas = self._checked_ratios(), self._checked_alphas()
+        ratios, alphas = self._checked_ratios(), checked_alphas(self.alphas)
         this: Any = self
         X = this._checked_data(X, y)
         y = checked_labels(y, X.dtype)
@@ -230,7 +240,7 @@ class _Path:
         added = checked_offset(offset, X.shape[0], n_outputs, X.dtype)
         given = None if added is None else (added[:, 0] if n_outputs == 1 else added)
         if isinstance(alphas, int):
-            each = [self._alphas_of(alphas, model, X, rows, given) for model in models]
+            each = [alphas_of(alphas, model, X, rows, given) for model in models]
         else:
             each = [alphas] * len(ratios)
         weight = None if sample_weight is None else this._checked_weight(X, sample_weight)
@@ -257,7 +267,7 @@ class _Path:
         if not isinstance(loss, (fl.AFT, fl.CoxPH)) or group is not None:
             raise ValueError(f"{loss!r} has groups, which folds of rows would cut: fit LossRegressor with some alphas")
         together.refuse(loss, offset=offset)
-        ratios, alphas = self._checked_ratios(), self._checked_alphas()
+        ratios, alphas = self._checked_ratios(), checked_alphas(self.alphas)
         X = this._checked_features(X, reset=True)
         check_consistent_length(X, y)
         y = y if getattr(getattr(y, "dtype", None), "names", None) else np.asarray(y)
@@ -378,9 +388,8 @@ def _scores_along(
         raise ValueError(f"the rows that fold {i} is fitted to lack a class, which offset has a column for")
     found = []
     with model._fits(x_train, y_train, of_train, offset_of_train) as fits:
-        for alpha in alphas:
-            model.alpha = float(alpha)
-            model._keep_fit(fits, fits.minimise(model))
+        for theta in fits.along(model, alphas):
+            model._keep_fit(fits, theta)
             found.append(judge(model, x_test, y_test, test, weight, offset, i))
     return found
 

@@ -39,9 +39,68 @@ WORTH_A_JUMP, MOST_USED = 8.0, 1500
 MOST_STOPS = 30
 # Rounds that may bring nothing before the fit gives up.
 PATIENCE = 3
+# After so many passes over all columns those are left out that are sure to stay out, if one in so many is left.
+PASSES, FEW = 2, 8
+# Of columns that are looked at one in so many may be copied.
+MOST_COPIED = 4
+# Beside what is rounded in a product of a column.
+SLACK = 1e-9
 
 
-class _Sparse:
+class _Columns:
+    """Columns of X, dense or sparse."""
+
+    executor: Any
+    n_rows: int
+    n_features: int
+    kernels: Any
+    # Of the last pass over all columns: the vectors of rows, and the products with them. How many passes there were.
+    known: tuple[np.ndarray, np.ndarray] | None = None
+    n_passes = 0
+    _norms: np.ndarray | None = None
+
+    def gradients(self, slopes: np.ndarray) -> np.ndarray:
+        """The products of all centred columns, in units of their spread, with vectors of rows."""
+        raise NotImplementedError
+
+    def gradients_of(self, slopes: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """The same of some columns."""
+        raise NotImplementedError
+
+    def norms(self) -> np.ndarray:
+        """The lengths of all centred columns in units of their spread."""
+        raise NotImplementedError
+
+    def take(self, which: np.ndarray) -> np.ndarray:
+        """Make columns ready; return their numbers among what the kernels see."""
+        raise NotImplementedError
+
+    def beyond(self, slopes: np.ndarray, room: np.ndarray, used: np.ndarray) -> np.ndarray:
+        """
+        The products, but where they are sure to be less than `room`, and the column is not `used`, any that are less.
+
+        A product with a vector is away from that with another by at most the distance of both times the length of the
+        column. Few columns come near to their room between two passes over all of them.
+        """
+        if self.known is not None and self.known[0] is slopes:
+            return self.known[1].copy()
+        if self.known is not None and self.n_passes >= PASSES and self.known[0].shape == slopes.shape:
+            if self._norms is None:
+                self._norms = self.norms() * (1 + SLACK)
+            before = self.known[1]
+            away = np.sqrt(np.sum(np.square(slopes - self.known[0]), axis=1, keepdims=True))
+            near = np.any(~(np.abs(before) + away * self._norms < room * (1 - SLACK)), axis=0) | used
+            which = np.flatnonzero(near)
+            if len(which) * FEW <= self.n_features:
+                products = before.copy()
+                products[:, which] = self.gradients_of(slopes, which)
+                return products
+        products = self.gradients(slopes)
+        self.known, self.n_passes = (slopes, products), self.n_passes + 1
+        return products.copy()
+
+
+class _Sparse(_Columns):
     """Columns of a sparse X as they are: coordinates are coefficients."""
 
     def __init__(self, mean: MeanLoss) -> None:
@@ -56,7 +115,7 @@ class _Sparse:
             x.indices.astype(np.int32, copy=False),
             self.starts,
         )
-        self.executor, self.n_features = mean.executor, x.shape[1]
+        self.executor, (self.n_rows, self.n_features) = mean.executor, x.shape
         columns = mean.columns
         self.unit = np.where(columns.moves, columns.spread, 1.0)
         self.centre = columns.centre
@@ -66,7 +125,7 @@ class _Sparse:
         self.bounds = [0, *(int(each) for each in bounds), self.n_features]
 
     def gradients(self, slopes: np.ndarray) -> np.ndarray:
-        """The products of all centred columns, in units of their spread, with vectors of rows."""
+        """As for all columns."""
         out = np.empty((len(slopes), self.n_features))
         spans = [slice(a, b) for a, b in zip(self.bounds, self.bounds[1:], strict=False) if a < b]
 
@@ -77,6 +136,23 @@ class _Sparse:
         _run(self.executor, job, spans)
         out -= np.sum(slopes, axis=1, keepdims=True) * self.centre
         return np.divide(out, self.unit, out=out)
+
+    def gradients_of(self, slopes: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """As for all columns."""
+        out = np.empty((len(slopes), len(which)))
+        for slope, row in zip(slopes, out, strict=True):
+            self.kernels.products(slope, row, which=which)
+        out -= np.sum(slopes, axis=1, keepdims=True) * self.centre[which]
+        return np.divide(out, self.unit[which], out=out)
+
+    def norms(self) -> np.ndarray:
+        """As for all columns."""
+        sums, squares = np.empty((2, self.n_features))
+        self.kernels.moments(np.arange(self.n_features), np.ones(self.n_rows), sums, squares)
+        of_centre = self.n_rows * np.square(self.centre)
+        # Digits that cancel make them longer.
+        away = np.maximum(squares - 2 * self.centre * sums + of_centre, 0.0) + SLACK * (squares + of_centre)
+        return np.asarray(np.sqrt(away) / self.unit)
 
     def size_of(self, which: np.ndarray) -> int:
         """The numbers in some columns."""
@@ -91,7 +167,7 @@ class _Sparse:
         return -float(np.sum(coordinates / self.unit * self.centre))
 
 
-class _Dense:
+class _Dense(_Columns):
     """Columns of a dense X, centred and in units of their spread, copied as they are needed."""
 
     def __init__(self, mean: MeanLoss) -> None:
@@ -107,7 +183,7 @@ class _Dense:
         self.spans = [slice(at, at + step) for at in range(0, self.n_features, step)]
 
     def gradients(self, slopes: np.ndarray) -> np.ndarray:
-        """As for sparse columns."""
+        """As for all columns."""
         out = np.empty((len(slopes), self.n_features))
         total = np.sum(slopes, axis=1, keepdims=True)
         centre, spread = self.columns.centre, self.columns.spread
@@ -118,6 +194,26 @@ class _Dense:
                 out[:, span] = (slopes @ x - total * centre[span]) / spread[span]
             else:
                 out[:, span] = slopes @ (x - centre[span]) / spread[span]
+
+        _run(self.executor, job, self.spans)
+        return out
+
+    def gradients_of(self, slopes: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """As for all columns."""
+        if self.n_copied + np.count_nonzero(self.place[which] < 0) > self.n_features // MOST_COPIED:
+            return np.asarray(slopes @ (self.x[:, which] - self.columns.centre[which]) / self.columns.spread[which])
+        place, out = self.take(which), np.empty((len(slopes), len(which)))
+        for slope, row in zip(slopes, out, strict=True):
+            self.kernels.products(slope, row, which=place)
+        return out
+
+    def norms(self) -> np.ndarray:
+        """As for all columns."""
+        out = np.empty(self.n_features)
+
+        def job(span: slice) -> None:
+            away = self.x[:, span] - self.columns.centre[span]
+            out[span] = np.sqrt(np.einsum("ij,ij->j", away, away, dtype=np.float64)) / self.columns.spread[span]
 
         _run(self.executor, job, self.spans)
         return out
@@ -167,8 +263,9 @@ def _in_double(scores: Scores) -> Scores:
 class _Point:
     """Coordinates with the scores of all rows, of shape (outputs, rows), and what the loss is there."""
 
-    def __init__(self, theta: np.ndarray, z: np.ndarray, value: float, slope: np.ndarray) -> None:
-        self.theta, self.z, self.value, self.slope = theta, z, value, slope
+    def __init__(self, theta: np.ndarray, z: np.ndarray, loss: float, value: float, slope: np.ndarray) -> None:
+        """`loss`: the value without the penalty."""
+        self.theta, self.z, self.loss, self.value, self.slope = theta, z, loss, value, slope
 
 
 class _Descent:
@@ -177,7 +274,9 @@ class _Descent:
     def __init__(self, objective: Objective) -> None:
         self.objective, self.mean = objective, objective.mean
         mean = self.mean
-        self.x: _Sparse | _Dense = _Sparse(mean) if mean.is_sparse else _Dense(mean)
+        if mean.by_columns.get("columns") is None:
+            mean.by_columns["columns"] = _Sparse(mean) if mean.is_sparse else _Dense(mean)
+        self.x: _Sparse | _Dense = mean.by_columns["columns"]
         self.n, self.scores = mean.n_features, _in_double(mean.scores)
         unit = self.x.unit
         self.l1, self.l2 = objective.l1[: self.n] * unit, objective.l2[: self.n] * np.square(unit)
@@ -187,13 +286,19 @@ class _Descent:
         """The point of coordinates with these scores."""
         slope = np.empty_like(z)
         with np.errstate(all="ignore"):
-            value = self.scores.value_and_gradient(z.T, slice(0, self.mean.n_rows), slope.T) / self.mean.total
+            loss = self.scores.value_and_gradient(z.T, slice(0, self.mean.n_rows), slope.T) / self.mean.total
         slope /= self.mean.total
-        value += 0.5 * float(np.sum(self.objective.l2 * np.square(theta))) + self.objective.norm(theta)
-        return _Point(theta, z, value, slope)
+        return _Point(theta, z, loss, loss + self._penalty(theta), slope)
+
+    def _penalty(self, theta: np.ndarray) -> float:
+        return 0.5 * float(np.sum(self.objective.l2 * np.square(theta))) + self.objective.norm(theta)
 
     def start(self, theta: np.ndarray) -> _Point:
         """The point of coordinates alone."""
+        scores, at = self.mean.by_columns.get("end", (None, None))
+        if at is not None and at.theta is theta and scores is self.mean.scores:
+            # Where the fit before ended.
+            return _Point(theta, at.z, at.loss, at.loss + self._penalty(theta), at.slope)
         z = np.zeros((len(theta), self.mean.n_rows))
         if self.scores.offset is not None:
             z += self.scores.offset.T
@@ -208,7 +313,9 @@ class _Descent:
     def gradient(self, at: _Point) -> np.ndarray:
         """By all coordinates."""
         gradient = np.zeros(at.theta.shape)
-        gradient[:, : self.n] = self.x.gradients(at.slope)
+        used = np.any(at.theta[:, : self.n] != 0, axis=0)
+        room = np.where(self.mean.columns.moves, self.objective.l1[: self.n], np.inf)
+        gradient[:, : self.n] = self.x.beyond(at.slope, room, used)
         if self.mean.fit_intercept:
             gradient[:, -1] = np.sum(at.slope, axis=1)
         if self.mean.examine is not None and not np.all(np.isfinite(gradient)):
@@ -557,6 +664,7 @@ def descend(objective: Objective, theta: np.ndarray, progress: Progress) -> Fit:
             if i == 0:
                 gap = problem.gap(at, gradient) if cautious else -falls
                 if violation <= 1 and gap <= objective.goal(at.value):
+                    objective.mean.by_columns["end"] = objective.mean.scores, at
                     return Fit(at.theta, at.value, violation, gap)
             if progress.is_over:
                 return Fit(at.theta, at.value, violation, gap, OUT_OF_STEPS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import math
 import numbers
@@ -54,7 +55,8 @@ from ._objective import (
     columns_of,
 )
 from ._options import checked_bounds, checked_offset, checked_penalty_weight, checked_sum, level, resolve
-from ._solvers import MOST_NEWTON, OUT_OF_STEPS, SOLVERS, Fit, Problem, Progress, choose, solve, width_of
+from ._quadratic import Found, is_quadratic, minima
+from ._solvers import MOST_NEWTON, OUT_OF_STEPS, SOLVERS, Fit, Problem, Progress, choose, solve, takes_matrix, width_of
 from ._together import OfRowsTogether
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ SEVERAL_TARGETS = "for several columns of classes fit a model to each, as scikit
 CHECKED_AT_ONCE = 1 << 20
 # Threads cost more than they bring below this many features.
 ONE_THREAD = 1 << 18
+# So many fits do not pay for a matrix.
+FEW_FITS = 4
 # Rows that the first intercept is computed of.
 ROWS_FOR_START = 1 << 14
 
@@ -78,6 +82,14 @@ class Prepared(NamedTuple):
     weight: np.ndarray | None
     n_outputs: int
     one_hot: bool
+
+
+class CoefficientPath(NamedTuple):
+    """Coefficients of the fits along a path; the last axis is that of `alphas`."""
+
+    alphas: np.ndarray
+    coefs: np.ndarray
+    intercepts: np.ndarray
 
 
 class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
@@ -213,6 +225,75 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         self._stream = None
         return self
 
+    def path(
+        self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None, *, alphas: Any = None
+    ) -> CoefficientPath:
+        """
+        Return the coefficients of the fits with some `alpha`, each from the one before; the model stays as it is.
+
+        The same as a loop of `fit` with ``warm_start=True``, but what does not depend on `alpha` is done once: for many
+        small fits, or a path of the lasso, this takes a fraction of the time.
+
+        Parameters
+        ----------
+        X : {array_like, sparse matrix} of shape (n, n_features)
+            As for `fit`.
+        y : array_like
+            As for `fit`.
+        sample_weight : array_like of shape (n,), optional
+            As for `fit`.
+        offset : array_like, optional
+            As for `fit`.
+        alphas : int or array_like, optional
+            The amounts, or how many, as for `LossRegressorCV`; 100 by default.
+
+        Returns
+        -------
+        CoefficientPath
+            ``alphas`` of shape (n_alphas,), falling; ``coefs``, in the shape of `coef_` with a last axis of alphas; and
+            ``intercepts``, of shape (n_alphas,) or (n_outputs, n_alphas).
+
+        Raises
+        ------
+        ValueError
+            As for `fit`; or without a penalty.
+
+        Warns
+        -----
+        ConvergenceWarning
+            As for `fit`, of each amount.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from fastloss.sklearn import LossRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> alphas, coefs, intercepts = LossRegressor("huber", penalty="l1").path(X, y, alphas=20)
+        >>> coefs.shape, intercepts.shape
+        ((10, 20), (20,))
+        """
+        from ._cv import alphas_of, checked_alphas
+
+        if self.penalty is None:
+            raise ValueError("penalty must be 'l1', 'l2' or 'elasticnet': without one there is no path")
+        model: Any = copy.copy(self)
+        model.warm_start = False
+        along = checked_alphas(alphas)
+        with model._fits(X, y, sample_weight, offset) as fits:
+            if isinstance(along, int):
+                added = fits.offset
+                added = added[:, 0] if added is not None and fits.rows.n_outputs == 1 else added
+                along = alphas_of(along, model, fits.x, fits.rows, added)
+            thetas = np.stack(list(fits.along(model, along)))
+            model._keep_fit(fits, thetas[-1])
+            coefs, intercepts = thetas[..., : fits.x.shape[1]], thetas[..., -1] * bool(self.fit_intercept)
+            shapes = (len(along), *model.coef_.shape), (len(along), *np.shape(model.intercept_))
+        coefs, intercepts = (
+            np.moveaxis(each.astype(fits.x.dtype).reshape(shape), 0, -1)
+            for each, shape in zip((coefs, intercepts), shapes, strict=True)
+        )
+        return CoefficientPath(along, coefs, intercepts)
+
     def inference(
         self,
         X: Any,
@@ -337,6 +418,8 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
         penalty_weight = checked_penalty_weight(self.penalty_weight, n_features)
         factor = np.ones(n_features) if penalty_weight is None else penalty_weight
         bounds = checked_bounds(self.bounds, self.positive, n_features)
+        alone = l1 == 0 and bounds is None
+        alike = bool(np.all(factor == factor[0]))
         # The penalty is that of the coefficients of X as it is.
         of_intercept = np.zeros(int(self.fit_intercept))
         problem = Problem(
@@ -346,8 +429,9 @@ class _LossModel(HasLoss, BaseEstimator):  # type: ignore[misc, unused-ignore]
             limits=np.asarray(magnitude)[:, None] * np.ones(n_features + len(of_intercept)),
             solver=self.solver,
             rounded=loss.traits.has_kinks,
-            ridge=l2 * factor[0] if l1 == 0 and bounds is None and np.all(factor == factor[0]) else 0.0,
+            ridge=l2 * factor[0] if alone and alike else 0.0,
             bounds=self._bounds_of_coordinates(bounds, columns, loss),
+            held=l2 * factor if alone and not alike and l2 > 0 and np.all(factor > 0) else None,
         )
         return problem, (factor == 0) | (l1 + l2 == 0), bounds
 
@@ -473,25 +557,26 @@ class Fits:
 
     def __init__(self, model: Any, x: Any, rows: Prepared, offset: Any = None, kept: tuple[Any, ...] = ()) -> None:
         """`kept`: what else the model keeps of the targets."""
-        self.x, self.kept = x, kept
+        self.x, self.kept, self.are_many = x, kept, False
         loss, target, weight, n_outputs, one_hot = rows
         offset = checked_offset(offset, x.shape[0], n_outputs, x.dtype)
         # Weights count relative to each other.
         if weight is not None:
             weight = weight / weight.dtype.type(np.max(weight))
         self.rows, self.offset = Prepared(loss, target, weight, n_outputs, one_hot), offset
-        few = _few_rows(len(target), weight)
-        some = np.ascontiguousarray(target[few])
-        weight_of_some = None if weight is None else np.ascontiguousarray(weight[few])
-        offset_of_some = None if offset is None else offset[few]
-        self.start = model._start(
-            loss, target, weight, some, weight_of_some, n_outputs, one_hot, offset, offset_of_some
-        )
-        at_start = self.start if offset_of_some is None else self.start + offset_of_some
-        self.spread, self.magnitude = of_constant(loss, some, weight_of_some, at_start, n_outputs, one_hot, x.dtype)
-        self.unit = scatter_of(loss, some, weight_of_some, at_start)
-        self.fit_intercept = bool(model.fit_intercept)
-        self.columns = columns_of(x, weight, self.fit_intercept)
+        with _one_blas_thread:
+            few = _few_rows(len(target), weight)
+            some = np.ascontiguousarray(target[few])
+            weight_of_some = None if weight is None else np.ascontiguousarray(weight[few])
+            offset_of_some = None if offset is None else offset[few]
+            self.start = model._start(
+                loss, target, weight, some, weight_of_some, n_outputs, one_hot, offset, offset_of_some
+            )
+            at_start = self.start if offset_of_some is None else self.start + offset_of_some
+            self.spread, self.magnitude = of_constant(loss, some, weight_of_some, at_start, n_outputs, one_hot, x.dtype)
+            self.unit = scatter_of(loss, some, weight_of_some, at_start)
+            self.fit_intercept = bool(model.fit_intercept)
+            self.columns = columns_of(x, weight, self.fit_intercept)
         self.theta: np.ndarray | None = None
         self._stages: dict[bool, list[tuple[Scores, bool]]] = {}
         self._mean: MeanLoss | None = None
@@ -530,28 +615,67 @@ class Fits:
             theta[:, -1] = intercept
         return theta, True
 
+    def _mean_of(self, scores: Scores) -> MeanLoss:
+        if self._mean is None:
+            x = self.x
+            self._mean = MeanLoss(x, scores, self.fit_intercept, self.executor, self.columns)
+            # An element of X that is not finite makes the gradient so, also in a row of weight 0.
+            self._mean.examine = lambda: assert_all_finite(x, input_name="X")
+            self._mean.is_along_path = self.are_many
+        self._mean = self._mean.with_scores(scores)
+        return self._mean
+
+    def along(self, model: Any, alphas: np.ndarray) -> Iterator[np.ndarray]:
+        """Go through falling amounts: what `minimise` returns and sets for each."""
+        self.are_many = len(alphas) > FEW_FITS
+        found = self._at_once(model, alphas)
+        for i, alpha in enumerate(alphas.tolist()):
+            model.alpha = alpha
+            if found is None:
+                yield self.minimise(model)
+            else:
+                model.n_iter_, model.loss_curve_ = 1, [float(found.value[i])]
+                yield found.theta[i]
+
+    def _at_once(self, model: Any, alphas: np.ndarray) -> Found | None:
+        """All of a path, in coefficients, if the loss is a quadratic function whose matrix serves for it; or None."""
+        n = self.x.shape[1]
+        model.alpha = 1.0
+        with _one_blas_thread:
+            theta, is_warm = self._first(model)
+            stages = self.stages(float(model.tol), is_warm)
+            problem, _, _ = model._problem(stages, self.columns, self.magnitude, self.rows.loss)
+            mean = self._mean_of(stages[-1][0])
+            if model.verbose or not is_quadratic(mean, problem) or not takes_matrix(mean, problem):
+                return None
+            amounts = alphas[:, None]
+            found = minima(mean, problem, amounts * problem.l1, amounts * problem.l2, theta, float(model.tol))
+            if found is None:
+                return None
+            self.theta = found.theta[-1]
+            coef, intercept = self.columns.coefficients(found.theta[..., :n], 0.0, self.x.dtype)
+            if self.fit_intercept:
+                coef = np.concatenate([coef, found.theta[..., n:] + intercept[..., None]], axis=-1)
+            return Found(coef, found.value, found.violation, found.gap)
+
     def minimise(self, model: Any) -> np.ndarray:
         """Fit, set `n_iter_` and `loss_curve_`, and return coefficients with the intercepts in the last column."""
-        x, loss, tol = self.x, self.rows.loss, float(model.tol)
-        theta, is_warm = self._first(model)
-        stages = self.stages(tol, is_warm)
-        problem, free, bounds = model._problem(stages, self.columns, self.magnitude, loss)
-        theta = clipped(theta, problem.bounds)
-        progress = Progress(model.max_iter, model.verbose)
         with _one_blas_thread:
-            if self._mean is None:
-                self._mean = MeanLoss(x, stages[-1][0], self.fit_intercept, self.executor, self.columns)
-                # An element of X that is not finite makes the gradient so, also in a row of weight 0.
-                self._mean.examine = lambda: assert_all_finite(x, input_name="X")
-            mean = self._mean = self._mean.with_scores(stages[-1][0])
+            x, loss, tol = self.x, self.rows.loss, float(model.tol)
+            theta, is_warm = self._first(model)
+            stages = self.stages(tol, is_warm)
+            problem, free, bounds = model._problem(stages, self.columns, self.magnitude, loss)
+            theta = clipped(theta, problem.bounds)
+            progress = Progress(model.max_iter, model.verbose)
+            mean = self._mean_of(stages[-1][0])
             if choose(problem, mean) == "newton" and width_of(mean) > 4 * MOST_NEWTON:
                 raise ValueError(
                     f"solver 'newton' needs a matrix of {width_of(mean)} x {width_of(mean)} numbers for these features "
                     f"and classes: use 'lbfgs'"
                 )
             fit = solve(mean, problem, theta, tol, progress)
-        self.theta = fit.theta
-        return model._finished(fit, progress, self.columns, free, bounds, loss, x.dtype)
+            self.theta = fit.theta
+            return np.asarray(model._finished(fit, progress, self.columns, free, bounds, loss, x.dtype))
 
 
 @functools.cache

@@ -588,6 +588,12 @@ class MeanLoss:
         # Slices of a sparse matrix are copies of their indices; they are made once.
         self._matrices: dict[int, Any] = {}
         self._kernels: dict[str, Kernels | None] = {}
+        # What coordinate descent knows of the columns, and where it ended.
+        self.by_columns: dict[str, Any] = {}
+        # What is known of a loss that is a quadratic function.
+        self.quadratic: dict[str, Any] = {}
+        # Whether there will be other fits to the same rows, which what is made once pays for.
+        self.is_along_path = False
 
     def sampled(self, every: int) -> MeanLoss:
         """The same of a sample of the rows."""

@@ -14,12 +14,13 @@ from scipy.optimize import minimize
 import fastloss as fl
 
 from ._algebra import Factor
-from ._ascent import ascend, can_ascend
+from ._ascent import ascend, can_ascend, for_rows
 from ._bounded import Bounds, boxed, clipped, ranges, smallest_subgradient
 from ._descent import descend
 from ._interior import by_columns, interior, lasso
 from ._multipliers import can_multiply, multiply
 from ._objective import SAMPLE_ROWS, Kinks, MeanLoss, RankKinks, Scores, columns_of, weight_of_rows
+from ._quadratic import fit_quadratic, is_quadratic
 
 # Up to here a dense matrix of the coefficients is small beside X, and its factorisation beside a pass over X.
 MOST_NEWTON = 1500
@@ -563,6 +564,8 @@ class Problem:
     ridge: float
     # The least and the largest value of each coordinate.
     bounds: Bounds | None = None
+    # The amounts of L2 of all coefficients, if there is nothing else and they differ.
+    held: np.ndarray | None = None
 
     def objective(self, mean: MeanLoss, tol: float, scale: float) -> Objective:
         """The objective over some rows, to a tolerance."""
@@ -577,18 +580,24 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
     below the constant the values of all rows are there decides.
     """
     last = mean.with_scores(problem.stages[-1][0])
+    if is_quadratic(last, problem) and takes_matrix(last, problem):
+        by_matrix = fit_quadratic(last, problem, theta, tol, progress)
+        if by_matrix is not None:
+            return by_matrix
     is_constant = not np.any(theta[:, : mean.n_features])
     at_start = last.value_of_constant(theta[:, -1] if mean.fit_intercept else np.zeros(len(theta)))
-    if problem.solver == "auto" and width_of(mean) > MOST_NEWTON and can_ascend(last, problem):
-        by_rows = ascend(last, problem, theta, tol, progress)
+    rows = for_rows(last, problem) if problem.solver == "auto" and width_of(mean) > MOST_NEWTON else None
+    if rows is not None and can_ascend(*rows):
+        by_rows = ascend(*rows, theta, tol, progress)
         if not by_rows.stopped or progress.is_over:
             return by_rows
         theta, is_constant = by_rows.theta, False
     if problem.ridge > 0 and mean.n_rows <= MOST_NEWTON and mean.n_features > MORE_COLUMNS * mean.n_rows:
-        of_few = _of_few_rows(mean, problem, theta, tol, progress, at_start)
-        if not of_few.stopped or progress.is_over:
-            return of_few
-        theta = of_few.theta
+        with contextlib.suppress(LinAlgError):
+            of_few = _of_few_rows(mean, problem, theta, tol, progress, at_start)
+            if not of_few.stopped or progress.is_over:
+                return of_few
+            theta = of_few.theta
     name = choose(problem, mean)
     if problem.solver == "auto" and name == "newton" and can_multiply(last, problem):
         with contextlib.suppress(LinAlgError):
@@ -626,6 +635,13 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
     if fit is None or (fit.stopped and not progress.is_over):
         fit = through(mean, problem.stages, problem, theta, tol, progress, at_start)
     return fit
+
+
+def takes_matrix(mean: MeanLoss, problem: Problem) -> bool:
+    """Whether the matrix of the coefficients is small, and not dear beside all that it serves for."""
+    if mean.every > 1 or width_of(mean) > MOST_NEWTON:
+        return False
+    return choose(problem, mean) == "newton" or (problem.solver == "auto" and mean.is_along_path)
 
 
 def _norm_holds_all(mean: MeanLoss, problem: Problem) -> bool:
