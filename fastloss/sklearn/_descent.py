@@ -143,7 +143,7 @@ class _Sparse(_Columns):
         for slope, row in zip(slopes, out, strict=True):
             self.kernels.products(slope, row, which=which)
         out -= np.sum(slopes, axis=1, keepdims=True) * self.centre[which]
-        return np.divide(out, self.unit[which], out=out)
+        return np.asarray(np.divide(out, self.unit[which], out=out))
 
     def norms(self) -> np.ndarray:
         """As for all columns."""
