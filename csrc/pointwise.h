@@ -3,7 +3,8 @@
  * pointwise_block: tiles in, tiles out, in any layout and type      compiled once
  *     <loss>_tile_<wanted outputs>: a tile                           compiled for each loss and set of outputs
  *         run_stage: exp, log1p                                      loops of their own, up to two
- *         evaluate_tile: the formula, weights, scale, sums
+ *         evaluate_tile: the formula; of plain tiles scale and sums, too
+ *     weigh_tile: of all others weights, scale and sums
  *     put_tile: what goes out, some of it while the next tile is computed
  *
  * A formula is plain arithmetic on one vector of predictions and targets, plus what the stages have computed: loops of their
@@ -68,18 +69,27 @@ SHARED const real *tile_of(const fl_array *array, const fl_job *job, ptrdiff_t f
     if (dense && count % LANES == 0) return (const real *)(const void *)array->data + first;
     if (dense)
         memcpy(tile, (const real *)(const void *)array->data + first, (size_t)count * sizeof(real));
+    else if (array == &job->weight)
+        load_weights(tile, job, first, count);
     else
         load_elements(tile, array, job->n_inner, first, count);
     for (ptrdiff_t i = count; i % LANES; i++) tile[i] = 0;
     return tile;
 }
 
-ALWAYS_INLINE const real *weights_of(const fl_job *job, ptrdiff_t first, ptrdiff_t n, int dense, real *tile)
+/* The same of an array that may be broadcast, NULL if there is none. What is one number stays in its tile, once it is there; so does
+ * a row that all rows share, and a tile begins anywhere in it. `tile` has room for two. */
+SHARED const real *broadcast_tile(const fl_array *array, const fl_job *job, ptrdiff_t first, ptrdiff_t n, int is_first,
+                                  real *tile)
 {
-    if (dense) return tile_of(&job->weight, job, first, n, 1, tile);
-    load_weights(tile, job, first, n);
-    for (ptrdiff_t i = n; i % LANES; i++) tile[i] = 0;
-    return tile;
+    if (!array->data) return NULL;
+    const int scaled = array == &job->weight && job->weight_unit != 1;
+    const int single = is_single(array, job->n_outer, job->n_inner);
+    if (single && !is_first) return tile;
+    if (single || array->outer || job->n_outer == 1 || job->n_inner > TILE || n % LANES)
+        return tile_of(array, job, first, n, !single && !scaled && is_dense(array, job->n_outer, job->n_inner), tile);
+    if (is_first) tile_of(array, job, 0, TILE + job->n_inner, 0, tile);
+    return tile + first % job->n_inner;
 }
 
 /* Stores a tile, or begins to: what is streamed flows on while the next tile is computed. */
@@ -99,10 +109,10 @@ SHARED streaming_copy put_tile(const fl_array *array, const fl_job *job, ptrdiff
 typedef struct tile_arrays {
     const real *z, *t, *w, *q;        /* w, q: NULL where there are none */
     real *e, *l;                      /* what the stages compute */
-    real *value, *gradient, *hessian; /* value NULL: into the sums */
+    real *value, *gradient, *hessian;
     ptrdiff_t n, padded;
     real scale;
-    int wanted;
+    int wanted, each_value;           /* each_value: they do not go into the sums */
     struct traffic *traffic;          /* NULL: everything is in the caches */
 } tile_arrays;
 
@@ -141,13 +151,12 @@ ALWAYS_INLINE void run_stage(const tile_arrays *a, operands o, real *to, stage f
 }
 
 /* The formula over a tile. `plain`: no weights, no array of pos_weight, values summed, no padding, and all that `want` computes is
- * wanted; else what is, `wanted` says. */
+ * wanted. Else all of it goes into arrays as it is, and weigh_tile does the rest. */
 ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, const int has_e,
                                  const int has_l, const int want, const int plain)
 {
     lane_sums local = *sums;
     traffic *const meanwhile = has_e ? NULL : a->traffic;
-    const int wanted = plain ? want : want & a->wanted;
     for (ptrdiff_t i = 0; i < a->padded; i += LANES) {
         if (meanwhile) use_memory_meanwhile(meanwhile, i);
         for (int g = 0; g < GROUP; g++) {
@@ -158,26 +167,42 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
             if (has_l) o.l = load(a->l + at);
             if (!plain && a->q) o.pos_weight = load(a->q + at);
             point result = f(o);
-            vreal factor = splat(a->scale);
-            if (!plain && a->w) { /* what weighs 0 gives 0, whatever it is */
-                vreal weight = load(a->w + at);
-                vmask nothing = eq(weight, ZERO);
-                factor *= weight;
-                if (want & FL_VALUE) result.value = choose(nothing, ZERO, result.value * weight);
-                if (want & FL_GRADIENT) result.gradient = choose(nothing, ZERO, result.gradient);
-                if (want & FL_HESSIAN) result.hessian = choose(nothing, ZERO, result.hessian);
-            }
-            if (wanted & FL_GRADIENT) store(a->gradient + at, result.gradient * factor);
-            if (wanted & FL_HESSIAN) store(a->hessian + at, result.hessian * factor);
-            if (!(wanted & FL_VALUE)) continue;
-            if (!plain && a->value)
-                store(a->value + at, result.value);
-            else if (!plain && i + LANES > a->n) /* the padding does not count */
-                add_lanes(&local, g, first_lanes(result.value, a->n - at));
-            else
-                add_lanes(&local, g, result.value);
+            if (plain) result.gradient *= splat(a->scale), result.hessian *= splat(a->scale);
+            if (want & FL_GRADIENT) store(a->gradient + at, result.gradient);
+            if (want & FL_HESSIAN) store(a->hessian + at, result.hessian);
+            if (!plain && want & FL_VALUE) store(a->value + at, result.value);
+            if (plain && want & FL_VALUE) add_lanes(&local, g, result.value);
         }
     }
+    *sums = local;
+}
+
+/* A derivative times scale and weights: what weighs 0 gives 0, whatever it is. */
+SHARED void weigh_derivative(real *x, const tile_arrays *a)
+{
+    const vreal scale = splat(a->scale);
+    for (ptrdiff_t i = 0; !a->w && a->scale != 1 && i < a->padded; i += WIDTH) store(x + i, load(x + i) * scale);
+    for (ptrdiff_t i = 0; a->w && i < a->padded; i += WIDTH) {
+        const vreal w = load(a->w + i);
+        store(x + i, choose(eq(w, ZERO), ZERO, load(x + i)) * (scale * w));
+    }
+}
+
+/* What is wanted of a tile, once it is computed: times scale and weights, values added up. */
+SHARED void weigh_tile(const tile_arrays *a, lane_sums *sums)
+{
+    if (a->wanted & FL_GRADIENT) weigh_derivative(a->gradient, a);
+    if (a->wanted & FL_HESSIAN) weigh_derivative(a->hessian, a);
+    if (!(a->wanted & FL_VALUE)) return;
+    for (ptrdiff_t i = 0; a->w && i < a->padded; i += WIDTH) {
+        const vreal w = load(a->w + i);
+        store(a->value + i, choose(eq(w, ZERO), ZERO, load(a->value + i) * w));
+    }
+    if (a->each_value) return;
+    lane_sums local = *sums;
+    for (ptrdiff_t i = a->n; i < a->padded; i++) a->value[i] = 0; /* the padding does not count */
+    for (ptrdiff_t i = 0; i < a->padded; i += LANES)
+        for (int g = 0; g < GROUP; g++) add_lanes(&local, g, load(a->value + i + g * WIDTH));
     *sums = local;
 }
 
@@ -219,21 +244,18 @@ ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums,
     evaluate_tile(a, o, sums, f, has_e, has_l, want, plain);
 }
 
-/* What is one number stays in its tile, once it is there. */
-SHARED void take_targets_and_weights(const fl_job *job, ptrdiff_t first, int is_first, tile_arrays *a, real *t, real *w)
+/* The first of n targets that is outside its domain, or -1. `bad` is the first as a real; what weighs 0 may hold anything. */
+SHARED ptrdiff_t bad_target(const fl_job *job, ptrdiff_t first, ptrdiff_t n, const real *t, const real *w,
+                            ptrdiff_t bad)
 {
-    const fl_array *target = &job->target, *weight = &job->weight;
-    a->t = a->z, a->w = NULL;
-    if (target->data) {
-        const int single = is_single(target, job->n_outer, job->n_inner);
-        const int dense = !single && is_dense(target, job->n_outer, job->n_inner);
-        a->t = single && !is_first ? t : tile_of(target, job, first, a->n, dense, t);
-    }
-    if (weight->data) {
-        const int single = is_single(weight, job->n_outer, job->n_inner);
-        const int dense = !single && job->weight_unit == 1 && is_dense(weight, job->n_outer, job->n_inner);
-        a->w = single && !is_first ? w : weights_of(job, first, a->n, dense, w);
-    }
+    CACHE_ALIGNED real counts[TILE];
+    int hard;
+    bad = earlier(bad, check_wide_domain(&job->target, job, first, n, job->domain, NULL));
+    if (bad < 0 || !w) return bad;
+    for (ptrdiff_t i = 0; i < (n + LANES - 1) / LANES * LANES; i++)
+        counts[i] = w[i] == 0 ? harmless_target(job->domain) : t[i];
+    return earlier(check_domain(counts, n, job->domain, &hard),
+                   check_wide_domain(&job->target, job, first, n, job->domain, w));
 }
 
 /* Where the tile stands that is read next. What does not lie in one run is left to the processor. */
@@ -253,10 +275,10 @@ SHARED void look_ahead(traffic *t, const fl_job *job, ptrdiff_t first, int is_la
 SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sum,
                                  const pointwise_formula *f)
 {
-    CACHE_ALIGNED real z_tile[TILE], t_tile[TILE], w_tile[TILE], q_tile[TILE], e_tile[TILE], l_tile[TILE];
+    CACHE_ALIGNED real z_tile[TILE], t_tile[2 * TILE], w_tile[2 * TILE], q_tile[2 * TILE], e_tile[TILE], l_tile[TILE];
     CACHE_ALIGNED real value_tile[TILE], gradient_tile[2][TILE], hessian_tile[2][TILE];
 #define DENSE(array) ((array).data && is_dense(&(array), job->n_outer, job->n_inner))
-    const int z_dense = DENSE(job->prediction), q_dense = DENSE(job->pos_weight), value_dense = DENSE(job->value);
+    const int z_dense = DENSE(job->prediction), value_dense = DENSE(job->value);
     const int gradient_dense = DENSE(job->gradient), hessian_dense = DENSE(job->hessian);
 #undef DENSE
     lane_sums sums = no_sums();
@@ -273,24 +295,27 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
                          .padded = padded,
                          .scale = (real)job->scale,
                          .wanted = job->want,
+                         .each_value = job->value.data != NULL,
+                         .value = value_tile,
                          .traffic = job->stream ? &traffic : NULL};
         a.z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
-        take_targets_and_weights(job, first, first == start, &a, t_tile, w_tile);
-        a.q = job->pos_weight.data ? tile_of(&job->pos_weight, job, first, n, q_dense, q_tile) : NULL;
-        a.value = job->value.data ? value_tile : NULL;
+        a.t = job->target.data ? broadcast_tile(&job->target, job, first, n, first == start, t_tile) : a.z;
+        a.w = broadcast_tile(&job->weight, job, first, n, first == start, w_tile);
+        a.q = broadcast_tile(&job->pos_weight, job, first, n, first == start, q_tile);
         a.gradient = direct && gradient_dense ? (real *)(void *)job->gradient.data + first : gradient_tile[turn];
         a.hessian = direct && hessian_dense ? (real *)(void *)job->hessian.data + first : hessian_tile[turn];
         if (job->stream) look_ahead(&traffic, job, first + TILE, first + 2 * TILE > end);
         int hard;
         ptrdiff_t bad = check_domain(a.t, n, job->domain, &hard);
         if (job->check_target) {
-            bad = earlier(bad, check_wide_domain(&job->target, job, first, n, job->domain, NULL));
+            bad = bad_target(job, first, n, a.t, a.w, bad);
             if (bad >= 0) return first + bad;
         }
 
         const settings settings = {job->coefficients, job->curvature, hard && !a.q, job->n_coefficients};
-        const int plain = !a.w && !a.q && !a.value && n == padded;
+        const int plain = !a.w && !a.q && !a.each_value && n == padded;
         (plain ? f->plain : f->general)[job->want](&a, &settings, &sums);
+        if (!plain) weigh_tile(&a, &sums);
         finish_copy(&traffic.gradient);
         finish_copy(&traffic.hessian);
         if (job->gradient.data) traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
@@ -307,44 +332,45 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
     return -1;
 }
 
+/* Of weights that are one number, or a short row that all rows share: where in it a tile begins, on which its sum depends; else -1. */
+enum { PHASES = 64 };
+ALWAYS_INLINE ptrdiff_t phase_of(const fl_array *weight, const fl_job *job, ptrdiff_t first)
+{
+    if (is_single(weight, job->n_outer, job->n_inner)) return 0;
+    return weight->outer || job->n_outer == 1 || job->n_inner > PHASES ? -1 : first % job->n_inner;
+}
+
 /* Targets inside the domain, weights finite and >= 0; adds the weights up. */
 SHARED void check_pointwise(const fl_job *job, ptrdiff_t first, ptrdiff_t count, fl_checked *result)
 {
-    CACHE_ALIGNED real w[TILE], t[TILE];
-    const int dense = is_dense(&job->target, job->n_outer, job->n_inner);
+    CACHE_ALIGNED real w_tile[2 * TILE], t_tile[2 * TILE];
     const int has_weights = job->weight.data != NULL;
-    const int w_dense = has_weights && is_dense(&job->weight, job->n_outer, job->n_inner) && job->weight_unit == 1;
-    const int w_single = has_weights && is_single(&job->weight, job->n_outer, job->n_inner);
     const ptrdiff_t w_size = has_weights ? size_of_type(job->weight.type) : 1;
     const int w_in_one_run = has_weights && lies_in_one_run(&job->weight, job);
-    double of_tile = -1; /* a single weight's: the same for all */
+    const ptrdiff_t start = first, end = first + count;
+    double sums[PHASES]; /* of the tiles that begin there, if it is known */
+    uint64_t known = 0;
     *result = (fl_checked){.bad_target = -1, .bad_weight = -1};
-    for (ptrdiff_t end = first + count; first < end; first += TILE) {
+    for (; first < end; first += TILE) {
         const ptrdiff_t n = end - first < TILE ? end - first : TILE;
         if (w_in_one_run && first + 2 * TILE <= end)
             for (ptrdiff_t i = TILE; i < 2 * TILE; i += 64 / w_size)
                 prefetch_far(job->weight.data + (first + i) * w_size);
-        if (!has_weights)
+        const real *w = broadcast_tile(&job->weight, job, first, n, first == start, w_tile);
+        const ptrdiff_t phase = w && n == TILE ? phase_of(&job->weight, job, first) : -1;
+        if (!w)
             result->weight_sum += (double)n;
-        else if (w_dense && n % LANES == 0 && !job->check_target)
-            result->weight_sum +=
-                sum_of_weights((const real *)(const void *)job->weight.data + first, job, first, n, result);
-        else if (w_single && n == TILE && of_tile >= 0)
-            result->weight_sum += of_tile;
+        else if (phase >= 0 && known >> phase & 1)
+            result->weight_sum += sums[phase];
         else {
-            const double sum = sum_weights(w, job, first, n, result);
-            if (n == TILE) of_tile = sum;
+            const double sum = sum_of_weights(w, job, first, n, result);
             result->weight_sum += sum;
+            if (phase >= 0) known |= (uint64_t)1 << phase, sums[phase] = sum;
         }
         if (!job->check_target || result->bad_target >= 0) continue;
         int hard;
-        const real *targets = tile_of(&job->target, job, first, n, dense && !job->weight.data, t);
-        if (job->weight.data)
-            for (ptrdiff_t i = 0; i < n; i++) /* what counts nowhere may hold anything */
-                if (w[i] == 0) t[i] = harmless_target(job->domain);
-        const real *weights = job->weight.data ? w : NULL;
-        const ptrdiff_t bad = earlier(check_domain(targets, n, job->domain, &hard),
-                                      check_wide_domain(&job->target, job, first, n, job->domain, weights));
+        const real *t = broadcast_tile(&job->target, job, first, n, first == start, t_tile);
+        const ptrdiff_t bad = bad_target(job, first, n, t, w, check_domain(t, n, job->domain, &hard));
         if (bad >= 0) result->bad_target = first + bad;
     }
 }

@@ -169,9 +169,47 @@ SHARED void store_strided(char *to, ptrdiff_t stride, int type, const real *tile
         __VA_ARGS__;                                                                         \
     }
 
+/* A number for each row, in all places of its row: each is read once, and written a vector at a time. */
+SHARED void spread_numbers(real *tile, const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count)
+{
+    enum { AT_ONCE = 64 };
+    real number[AT_ONCE];
+    ptrdiff_t row = first / n_inner, end = n_inner - first % n_inner; /* of the row's places */
+    for (ptrdiff_t at = 0; at < count; row += AT_ONCE) {
+        const ptrdiff_t left = end < count ? (count - end + n_inner - 1) / n_inner + 1 : 1;
+        const ptrdiff_t n = left < AT_ONCE ? left : AT_ONCE;
+        load_strided(number, array->data + row * array->outer, array->outer, array->type, n);
+        for (ptrdiff_t i = 0; i < n; i++, end += n_inner) {
+            const vreal x = splat(number[i]);
+            if (end + WIDTH <= count) /* the next row overwrites what is too much */
+                for (; at < end; at += WIDTH) store(tile + at, x);
+            else
+                for (; at < end && at < count; at++) tile[at] = number[i];
+            at = end < count ? end : count;
+        }
+    }
+}
+
+/* A row that all rows share: read once, then repeated. */
+SHARED void repeat_row(real *tile, const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count)
+{
+    const ptrdiff_t column = first % n_inner, rest = n_inner - column;
+    load_strided(tile, array->data + column * array->inner, array->inner, array->type, rest);
+    load_strided(tile + rest, array->data, array->inner, array->type, column);
+    for (ptrdiff_t done = n_inner, n; done < count; done += n) {
+        n = done < count - done ? done : count - done;
+        memcpy(tile + done, tile, (size_t)n * sizeof(real));
+    }
+}
+
 SHARED void load_elements(real *tile, const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count)
 {
-    FOR_EACH_RUN(array, n_inner, first, count, load_strided(tile + done, at, stride, array->type, run))
+    if (n_inner > 1 && array->inner == 0 && array->outer)
+        spread_numbers(tile, array, n_inner, first, count);
+    else if (n_inner > 1 && array->outer == 0 && n_inner < count)
+        repeat_row(tile, array, n_inner, first, count);
+    else
+        FOR_EACH_RUN(array, n_inner, first, count, load_strided(tile + done, at, stride, array->type, run))
 }
 
 SHARED void store_elements(const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count, const real *tile)

@@ -80,13 +80,14 @@ SHARED double sum_of_weights(const real *w, const fl_job *job, ptrdiff_t first, 
 {
     lane_sums sums = no_sums();
     vmask ok = eq(ZERO, ZERO);
-    vreal most = ZERO;
+    vreal most[GROUP] = {0};
     for (ptrdiff_t i = 0; i < n; i += LANES)
         for (int g = 0; g < GROUP; g++) {
             vreal x = load(w + i + g * WIDTH);
-            ok = both(ok, is_weight(x)), most = vmax(x, most);
+            ok = both(ok, is_weight(x)), most[g] = vmax(x, most[g]);
             if (i + LANES <= n) add_lanes(&sums, g, x);
         }
+    for (int g = 1; g < GROUP; g++) most[0] = vmax(most[g], most[0]);
     double largest = 0, total = total_of(&sums);
     for (ptrdiff_t i = n / LANES * LANES; i < n; i++) total += (double)w[i];
     if (FL_REAL == 32 && job->weight.type == FL_F64 && job->mean) /* may be fine, and no real for all that */
@@ -96,7 +97,7 @@ SHARED double sum_of_weights(const real *w, const fl_job *job, ptrdiff_t first, 
             for (ptrdiff_t i = n - 1; i >= 0; i--)
                 if (!all_true(is_weight(splat(w[i])))) found->bad_weight = first + i;
         for (int j = 0; j < WIDTH; j++)
-            if ((double)most[j] > largest) largest = (double)most[j];
+            if ((double)most[0][j] > largest) largest = (double)most[0][j];
     }
     if (largest > found->largest_weight) found->largest_weight = largest;
     return total;

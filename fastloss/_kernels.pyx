@@ -457,8 +457,8 @@ cdef bint needs_check(fl_job *job, const fl_loss *loss) noexcept nogil:
     cdef bint float_targets = not by_class and loss.domain != FL_ANY
     cdef bint check_first = float_targets and not job.fresh and bytes_of_all <= CHECK_FIRST_BYTES
     job.domain = domain_of(job, loss)
-    # A pointwise target is looked at with its weight, a row of probabilities is long.
-    job.check_target = float_targets and (check_first or loss.target == FL_REAL_TARGET)
+    # A row of probabilities is long, a target of a row of numbers is looked at with its weight.
+    job.check_target = float_targets and (check_first or loss.kind == FL_COLUMNS)
     return loss.check != NULL and (job.weight.data != NULL or by_class or check_first)
 
 
@@ -528,6 +528,9 @@ cdef int run_passes(fl_job *job, const fl_loss *loss, const fl_pieces *pieces, B
     job.weight_sum = <double>blocks.items
     if needs_check(job, loss):
         status = run_check(job, loss, blocks)
+        if status == BAD_WEIGHT and not job.check_target and loss.target == FL_REAL_TARGET:
+            job.check_target = 1  # a bad target comes before a bad weight
+            status = run_check(job, loss, blocks)
         if status != DONE:
             return status
         job.check_target = loss.target != FL_NO_TARGET and not job.check_target

@@ -259,6 +259,49 @@ def test_broadcast_inputs(few_setup, dtype):
         assert all(cases.same_bits(x, y) for x, y in zip(a[1:], b[1:], strict=True))
 
 
+# Several tiles and a rest; rows shorter and longer than a vector, a tile and the number of phases; several blocks.
+BROADCAST_SHAPES = ((173, 10), (700, 3), (41, 65), (3, 700), (2000, 9))
+
+
+@pytest.mark.parametrize("shape", BROADCAST_SHAPES, ids=str)
+@pytest.mark.parametrize("of_type", [np.float32, np.float64, *cases.half_types()], ids=lambda x: np.dtype(x).name)
+def test_a_number_a_row_or_a_column(of_type, shape):
+    """Of targets, weights and positive weights: the bits of the arrays in full."""
+    rng = np.random.default_rng(3)
+    z = (3 * rng.standard_normal(shape)).astype(of_type)
+    t = rng.integers(0, 2, shape).astype(of_type)
+    full = rng.uniform(0.5, 1.5, shape)
+    full[:, shape[1] // 2] = 0
+    parts = (np.s_[:, :1], np.s_[:1], np.s_[0], np.s_[:1, :1])
+
+    def everything(t, w, positive=None, reduction="mean"):
+        loss = fl.BinaryCrossEntropy(pos_weight=positive)
+        return loss.value_gradient_and_hessian(z, t, sample_weight=w, reduction=reduction)
+
+    def full_of(part):
+        return np.broadcast_to(part, shape).copy()
+
+    for part in parts:
+        for few_t, few_w in ((t[part], None), (t, full.astype(of_type)[part]), (t[part], full[part])):
+            wanted = everything(full_of(few_t), None if few_w is None else full_of(few_w))
+            found = everything(few_t, few_w)
+            assert all(cases.same_bits(a, b) for a, b in zip(found, wanted, strict=True))
+        wanted = everything(t, None, full_of(full[part]), "none")
+        assert all(cases.same_bits(a, b) for a, b in zip(everything(t, None, full[part], "none"), wanted, strict=True))
+
+
+def test_a_bad_number_a_row_or_a_column():
+    """It is named where it is met first."""
+    z, w = np.zeros((700, 3)), np.ones((700, 1))
+    w[651] = -1
+    with pytest.raises(ValueError, match=r"sample_weight\[651, 0\]"):
+        fl.huber(z, z, sample_weight=w)
+    with pytest.raises(ValueError, match=r"sample_weight\[2\]"):
+        fl.huber(z, z, sample_weight=np.array([1, 1, np.nan]))
+    with pytest.raises(ValueError, match=r"target\[651, 0\]"):
+        fl.poisson(z, w)
+
+
 def test_lists(few_setup):
     z, t = few_setup.draw((5, 4))
     loss = few_setup.build(4)

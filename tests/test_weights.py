@@ -71,6 +71,32 @@ def test_a_bad_target_of_weight_zero_is_not_looked_at(few_setup, dtype):
                 everything(loss, z, spoilt, sample_weight=w)
 
 
+def test_a_bad_target_of_weight_zero_in_a_stream(dtype):
+    """It is not looked at there either."""
+    z, t, w = np.linspace(-2, 2, 700).astype(dtype), np.ones(700, dtype), np.ones(700, dtype)
+    t[7], w[7] = np.nan, 0
+    whole = fl.binary_cross_entropy(z, t, sample_weight=w)
+    assert fl.streaming("binary_cross_entropy").update(z, t, w).value() == whole
+    t[9] = 2
+    with pytest.raises(ValueError, match=r"target\[9\]"):
+        fl.streaming("binary_cross_entropy").update(z, t, w)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_bad_target_comes_before_a_bad_weight(dtype, fresh):
+    """However large the arrays, and whether targets are looked at before the weights or with the loss."""
+    for n in (700, 1_200_000):
+        z, t, w = np.zeros(n, dtype), np.ones(n, dtype), np.ones(n, dtype)
+        t[n - 1], w[3] = 2, -1
+        out = None if fresh else np.full_like(z, 7)
+        with pytest.raises(ValueError, match=rf"target\[{n - 1}\]"):
+            fl.BinaryCrossEntropy().gradient(z, t, sample_weight=w, gradient_out=out)
+        t[n - 1] = 1
+        with pytest.raises(ValueError, match=r"sample_weight\[3\]"):
+            fl.BinaryCrossEntropy().gradient(z, t, sample_weight=w, gradient_out=out)
+        assert fresh or (out == 7).all()
+
+
 @pytest.mark.parametrize("weight", [0.0, -0.0, np.int8(0), False])
 def test_every_zero_is_zero(few_setup, weight):
     loss, z, t, _ = problem(few_setup)
