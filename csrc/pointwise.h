@@ -3,8 +3,7 @@
  * pointwise_block: tiles in, tiles out, in any layout and type      compiled once
  *     <loss>_tile_<wanted outputs>: a tile                           compiled for each loss and set of outputs
  *         run_stage: exp, log1p                                      loops of their own, up to two
- *         evaluate_tile: the formula; of plain tiles scale and sums, too
- *     weigh_tile: of all others weights, scale and sums
+ *         evaluate_tile: the formula, weights, scale, sums
  *     put_tile: what goes out, some of it while the next tile is computed
  *
  * A formula is plain arithmetic on one vector of predictions and targets, plus what the stages have computed: loops of their
@@ -85,11 +84,20 @@ SHARED const real *broadcast_tile(const fl_array *array, const fl_job *job, ptrd
     if (!array->data) return NULL;
     const int scaled = array == &job->weight && job->weight_unit != 1;
     const int single = is_single(array, job->n_outer, job->n_inner);
+    for (ptrdiff_t i = n; single && i % LANES; i++) tile[i] = 0;
     if (single && !is_first) return tile;
     if (single || array->outer || job->n_outer == 1 || job->n_inner > TILE || n % LANES)
         return tile_of(array, job, first, n, !single && !scaled && is_dense(array, job->n_outer, job->n_inner), tile);
     if (is_first) tile_of(array, job, 0, TILE + job->n_inner, 0, tile);
     return tile + first % job->n_inner;
+}
+
+/* 1 for each of n elements, 0 for the padding. */
+SHARED const real *unit_weights(real *tile, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n; i++) tile[i] = 1;
+    for (ptrdiff_t i = n; i % LANES; i++) tile[i] = 0;
+    return tile;
 }
 
 /* Stores a tile, or begins to: what is streamed flows on while the next tile is computed. */
@@ -107,12 +115,12 @@ SHARED streaming_copy put_tile(const fl_array *array, const fl_job *job, ptrdiff
 
 /* The arrays of a tile, all padded to whole lanes. */
 typedef struct tile_arrays {
-    const real *z, *t, *w, *q;        /* w, q: NULL where there are none */
+    const real *z, *t, *w, *q;        /* w, q: NULL where there are none; w only of plain tiles */
     real *e, *l;                      /* what the stages compute */
-    real *value, *gradient, *hessian;
-    ptrdiff_t n, padded;
+    real *value, *gradient, *hessian; /* value NULL: into the sums */
+    ptrdiff_t padded;
     real scale;
-    int wanted, each_value;           /* each_value: they do not go into the sums */
+    int wanted;
     struct traffic *traffic;          /* NULL: everything is in the caches */
 } tile_arrays;
 
@@ -151,7 +159,7 @@ ALWAYS_INLINE void run_stage(const tile_arrays *a, operands o, real *to, stage f
 }
 
 /* The formula over a tile. `plain`: no weights, no array of pos_weight, values summed, no padding, and all that `want` computes is
- * wanted. Else all of it goes into arrays as it is, and weigh_tile does the rest. */
+ * wanted. Else all of it is computed, and there is a weight for each element, 0 for the padding. */
 ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, const int has_e,
                                  const int has_l, const int want, const int plain)
 {
@@ -167,42 +175,24 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
             if (has_l) o.l = load(a->l + at);
             if (!plain && a->q) o.pos_weight = load(a->q + at);
             point result = f(o);
-            if (plain) result.gradient *= splat(a->scale), result.hessian *= splat(a->scale);
-            if (want & FL_GRADIENT) store(a->gradient + at, result.gradient);
-            if (want & FL_HESSIAN) store(a->hessian + at, result.hessian);
-            if (!plain && want & FL_VALUE) store(a->value + at, result.value);
-            if (plain && want & FL_VALUE) add_lanes(&local, g, result.value);
+            vreal factor = splat(a->scale);
+            if (!plain) { /* what weighs 0 gives 0, whatever it is */
+                vreal weight = load(a->w + at);
+                vmask nothing = eq(weight, ZERO);
+                factor *= weight;
+                if (want & FL_VALUE) result.value = choose(nothing, ZERO, result.value * weight);
+                if (want & FL_GRADIENT) result.gradient = choose(nothing, ZERO, result.gradient);
+                if (want & FL_HESSIAN) result.hessian = choose(nothing, ZERO, result.hessian);
+            }
+            if (want & FL_GRADIENT) store(a->gradient + at, result.gradient * factor);
+            if (want & FL_HESSIAN) store(a->hessian + at, result.hessian * factor);
+            if (!(want & FL_VALUE)) continue;
+            if (!plain && a->value)
+                store(a->value + at, result.value);
+            else
+                add_lanes(&local, g, result.value);
         }
     }
-    *sums = local;
-}
-
-/* A derivative times scale and weights: what weighs 0 gives 0, whatever it is. */
-SHARED void weigh_derivative(real *x, const tile_arrays *a)
-{
-    const vreal scale = splat(a->scale);
-    for (ptrdiff_t i = 0; !a->w && a->scale != 1 && i < a->padded; i += WIDTH) store(x + i, load(x + i) * scale);
-    for (ptrdiff_t i = 0; a->w && i < a->padded; i += WIDTH) {
-        const vreal w = load(a->w + i);
-        store(x + i, choose(eq(w, ZERO), ZERO, load(x + i)) * (scale * w));
-    }
-}
-
-/* What is wanted of a tile, once it is computed: times scale and weights, values added up. */
-SHARED void weigh_tile(const tile_arrays *a, lane_sums *sums)
-{
-    if (a->wanted & FL_GRADIENT) weigh_derivative(a->gradient, a);
-    if (a->wanted & FL_HESSIAN) weigh_derivative(a->hessian, a);
-    if (!(a->wanted & FL_VALUE)) return;
-    for (ptrdiff_t i = 0; a->w && i < a->padded; i += WIDTH) {
-        const vreal w = load(a->w + i);
-        store(a->value + i, choose(eq(w, ZERO), ZERO, load(a->value + i) * w));
-    }
-    if (a->each_value) return;
-    lane_sums local = *sums;
-    for (ptrdiff_t i = a->n; i < a->padded; i++) a->value[i] = 0; /* the padding does not count */
-    for (ptrdiff_t i = 0; i < a->padded; i += LANES)
-        for (int g = 0; g < GROUP; g++) add_lanes(&local, g, load(a->value + i + g * WIDTH));
     *sums = local;
 }
 
@@ -291,12 +281,10 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         const int direct = n == padded && !job->stream;
         tile_arrays a = {.e = e_tile,
                          .l = l_tile,
-                         .n = n,
                          .padded = padded,
                          .scale = (real)job->scale,
                          .wanted = job->want,
-                         .each_value = job->value.data != NULL,
-                         .value = value_tile,
+                         .value = job->value.data ? value_tile : NULL,
                          .traffic = job->stream ? &traffic : NULL};
         a.z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
         a.t = job->target.data ? broadcast_tile(&job->target, job, first, n, first == start, t_tile) : a.z;
@@ -313,9 +301,9 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         }
 
         const settings settings = {job->coefficients, job->curvature, hard && !a.q, job->n_coefficients};
-        const int plain = !a.w && !a.q && !a.each_value && n == padded;
+        const int plain = !a.w && !a.q && !a.value && n == padded;
+        if (!plain && !a.w) a.w = unit_weights(w_tile, n);
         (plain ? f->plain : f->general)[job->want](&a, &settings, &sums);
-        if (!plain) weigh_tile(&a, &sums);
         finish_copy(&traffic.gradient);
         finish_copy(&traffic.hessian);
         if (job->gradient.data) traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);

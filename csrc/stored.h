@@ -172,16 +172,21 @@ SHARED void store_strided(char *to, ptrdiff_t stride, int type, const real *tile
 /* A number for each row, in all places of its row: each is read once, and written a vector at a time. */
 SHARED void spread_numbers(real *tile, const fl_array *array, ptrdiff_t n_inner, ptrdiff_t first, ptrdiff_t count)
 {
-    enum { AT_ONCE = 64 };
+    enum { AT_ONCE = 64, SHORT = LANES * FL_REAL / 32 };
     real number[AT_ONCE];
     ptrdiff_t row = first / n_inner, end = n_inner - first % n_inner; /* of the row's places */
     for (ptrdiff_t at = 0; at < count; row += AT_ONCE) {
         const ptrdiff_t left = end < count ? (count - end + n_inner - 1) / n_inner + 1 : 1;
         const ptrdiff_t n = left < AT_ONCE ? left : AT_ONCE;
         load_strided(number, array->data + row * array->outer, array->outer, array->type, n);
-        for (ptrdiff_t i = 0; i < n; i++, end += n_inner) {
+        ptrdiff_t i = 0;
+        /* Rows are short more often than not: of those 16 places are written, and what is too much by the next row. */
+        for (; n_inner <= SHORT && i < n && end + SHORT <= count; i++, at = end, end += n_inner) {
+            for (int k = 0; k < SHORT; k += WIDTH) store(tile + at + k, splat(number[i]));
+        }
+        for (; i < n; i++, end += n_inner) {
             const vreal x = splat(number[i]);
-            if (end + WIDTH <= count) /* the next row overwrites what is too much */
+            if (end + WIDTH <= count)
                 for (; at < end; at += WIDTH) store(tile + at, x);
             else
                 for (; at < end && at < count; at++) tile[at] = number[i];
