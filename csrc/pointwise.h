@@ -92,10 +92,10 @@ SHARED const real *broadcast_tile(const fl_array *array, const fl_job *job, ptrd
     return tile + first % job->n_inner;
 }
 
-/* 1 for each of n elements, 0 for the padding. */
-SHARED const real *unit_weights(real *tile, ptrdiff_t n)
+/* 1 for each of n elements, 0 for the padding; once written, they stay in their tile. */
+SHARED const real *unit_weights(real *tile, ptrdiff_t n, int is_first)
 {
-    for (ptrdiff_t i = 0; i < n; i++) tile[i] = 1;
+    for (ptrdiff_t i = 0; (is_first || n < TILE) && i < n; i++) tile[i] = 1;
     for (ptrdiff_t i = n; i % LANES; i++) tile[i] = 0;
     return tile;
 }
@@ -158,10 +158,12 @@ ALWAYS_INLINE void run_stage(const tile_arrays *a, operands o, real *to, stage f
     }
 }
 
-/* The formula over a tile. `plain`: no weights, no array of pos_weight, values summed, no padding, and all that `want` computes is
- * wanted. Else all of it is computed, and there is a weight for each element, 0 for the padding. */
+enum { GENERAL, PLAIN, EACH_VALUE };
+
+/* The formula over a tile. `kind` PLAIN: no weights, no array of pos_weight, values summed, no padding, and all that `want` computes is
+ * wanted. EACH_VALUE: values as they are. Else all of it is computed, and there is a weight for each element, 0 for the padding. */
 ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, const int has_e,
-                                 const int has_l, const int want, const int plain)
+                                 const int has_l, const int want, const int kind)
 {
     lane_sums local = *sums;
     traffic *const meanwhile = has_e ? NULL : a->traffic;
@@ -173,10 +175,10 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
             o.t = load(a->t + at);
             if (has_e) o.e = load(a->e + at);
             if (has_l) o.l = load(a->l + at);
-            if (!plain && a->q) o.pos_weight = load(a->q + at);
+            if (kind == GENERAL && a->q) o.pos_weight = load(a->q + at);
             point result = f(o);
             vreal factor = splat(a->scale);
-            if (!plain) { /* what weighs 0 gives 0, whatever it is */
+            if (kind == GENERAL) { /* what weighs 0 gives 0, whatever it is */
                 vreal weight = load(a->w + at);
                 vmask nothing = eq(weight, ZERO);
                 factor *= weight;
@@ -187,7 +189,7 @@ ALWAYS_INLINE void evaluate_tile(const tile_arrays *a, operands o, lane_sums *su
             if (want & FL_GRADIENT) store(a->gradient + at, result.gradient * factor);
             if (want & FL_HESSIAN) store(a->hessian + at, result.hessian * factor);
             if (!(want & FL_VALUE)) continue;
-            if (!plain && a->value)
+            if (kind == EACH_VALUE || (kind == GENERAL && a->value))
                 store(a->value + at, result.value);
             else
                 add_lanes(&local, g, result.value);
@@ -226,12 +228,12 @@ ALWAYS_INLINE void fill_stage(const tile_arrays *a, operands o, real *to, stage 
 }
 
 ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums, formula f, stages before,
-                              const int want, const int plain)
+                              const int want, const int kind)
 {
     const int has_e = before.first && (before.first_for & want), has_l = before.second && (before.second_for & want);
-    if (has_e) fill_stage(a, o, a->e, before.first, 0, plain || before.first_for & a->wanted);
-    if (has_l) fill_stage(a, o, a->l, before.second, has_e, plain || before.second_for & a->wanted);
-    evaluate_tile(a, o, sums, f, has_e, has_l, want, plain);
+    if (has_e) fill_stage(a, o, a->e, before.first, 0, kind == PLAIN || before.first_for & a->wanted);
+    if (has_l) fill_stage(a, o, a->l, before.second, has_e, kind == PLAIN || before.second_for & a->wanted);
+    evaluate_tile(a, o, sums, f, has_e, has_l, want, kind);
 }
 
 /* The first of n targets that is outside its domain, or -1. `bad` is the first as a real; what weighs 0 may hold anything. */
@@ -302,7 +304,7 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
 
         const settings settings = {job->coefficients, job->curvature, hard && !a.q, job->n_coefficients};
         const int plain = !a.w && !a.q && !a.value && n == padded;
-        if (!plain && !a.w) a.w = unit_weights(w_tile, n);
+        if (!plain && !a.w && job->target.data) a.w = unit_weights(w_tile, n, first == start);
         (plain ? f->plain : f->general)[job->want](&a, &settings, &sums);
         finish_copy(&traffic.gradient);
         finish_copy(&traffic.hessian);
@@ -370,23 +372,23 @@ DEFINE_CHECK(pointwise)
 #define STAGE(function, outputs) function, outputs
 #define FOR_ALL (FL_VALUE | FL_GRADIENT | FL_HESSIAN)
 #define NO_STAGES NULL, 0, NULL, 0
-#define DEFINE_TILE(name, kind, want, is_plain, ...)                                             \
-    static void name##_##kind##_##want(const tile_arrays *a, const settings *s, lane_sums *sums) \
-    {                                                                                            \
-        const tile_arrays arrays = *a; /* copies that no store can be suspected to change */     \
-        double p[FL_COEFFICIENTS];                                                               \
-        memcpy(p, s->p, sizeof p);                                                               \
-        const operands o = {.p = p,                                                              \
-                            .all = s->p,                                                         \
-                            .n_coefficients = s->n_coefficients,                                 \
-                            .curvature = s->curvature,                                           \
-                            .hard = s->hard,                                                     \
-                            .want_hessian = (want) & FL_HESSIAN,                                 \
-                            .pos_weight = UNIFORM(p[0])};                                        \
-        whole_tile(&arrays, o, sums, name, (stages){__VA_ARGS__}, want, is_plain);               \
+#define DEFINE_TILE(name, id, want, kind, ...)                                                 \
+    static void name##_##id##_##want(const tile_arrays *a, const settings *s, lane_sums *sums) \
+    {                                                                                          \
+        const tile_arrays arrays = *a; /* copies that no store can be suspected to change */   \
+        double p[FL_COEFFICIENTS];                                                             \
+        memcpy(p, s->p, sizeof p);                                                             \
+        const operands o = {.p = p,                                                            \
+                            .all = s->p,                                                       \
+                            .n_coefficients = s->n_coefficients,                               \
+                            .curvature = s->curvature,                                         \
+                            .hard = s->hard,                                                   \
+                            .want_hessian = (want) & FL_HESSIAN,                               \
+                            .pos_weight = UNIFORM(p[0])};                                      \
+        whole_tile(&arrays, o, sums, name, (stages){__VA_ARGS__}, want, kind);                 \
     }
-#define DEFINE_PLAIN(name, want, ...) DEFINE_TILE(name, plain, want, 1, __VA_ARGS__)
-#define DEFINE_GENERAL(name, want, ...) DEFINE_TILE(name, general, want, 0, __VA_ARGS__)
+#define DEFINE_PLAIN(name, want, ...) DEFINE_TILE(name, plain, want, PLAIN, __VA_ARGS__)
+#define DEFINE_GENERAL(name, want, ...) DEFINE_TILE(name, general, want, GENERAL, __VA_ARGS__)
 #define DEFINE_VALUE(name, ...)          \
     DEFINE_PLAIN(name, 1, __VA_ARGS__)   \
     DEFINE_GENERAL(name, 1, __VA_ARGS__) \
@@ -420,10 +422,11 @@ DEFINE_CHECK(pointwise)
     DEFINE_VALUE(name, __VA_ARGS__)                        \
     DEFINE_POINTWISE(name, domain, n_coefficients, FL_VALUE)
 
-/* A function of one argument: the result is the value. */
-#define UNARY(name, ...)            \
-    DEFINE_VALUE(name, __VA_ARGS__) \
-    DEFINE_BLOCK(name)              \
+/* A function of one argument: the result is the value of each. */
+#define UNARY(name, ...)                                                                            \
+    DEFINE_TILE(name, each, 1, EACH_VALUE, __VA_ARGS__)                                             \
+    static const pointwise_formula name##_formula = {{NULL, name##_each_1}, {NULL, name##_each_1}}; \
+    DEFINE_BLOCK(name)                                                                              \
     FL_DEFINE_LOSS(name, .kind = FL_UNARY, .outputs = FL_VALUE, ONE_PASS(name))
 
 #endif
