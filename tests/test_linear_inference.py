@@ -155,3 +155,15 @@ def test_where_there_are_none():
         LossClassifier(fl.CrossEntropy(label_smoothing=0.1)).fit(x, y > 0).inference(x, y > 0)
     with pytest.raises(ValueError, match=r"level must lie in \(0, 1\)"):
         LossRegressor("squared_error").fit(x, y).inference(x, y).confidence_interval(95)
+
+
+@pytest.mark.parametrize("penalty", [None, "l2"])
+@pytest.mark.parametrize("covariance", ["model", "robust"])
+def test_errors_of_classes_in_single_precision(penalty, covariance):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3)).astype(np.float32)
+    y = np.digitize(x[:, 0] + rng.normal(size=300), [-0.5, 0.5])
+    model = LossClassifier("cross_entropy", penalty=penalty, alpha=0.01).fit(x.astype(np.float64), y)
+    exact = model.inference(x.astype(np.float64), y, covariance=covariance).standard_errors
+    for each in (x, sparse.csr_matrix(x)):
+        assert np.allclose(model.inference(each, y, covariance=covariance).standard_errors, exact, rtol=1e-6)

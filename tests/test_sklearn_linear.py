@@ -823,3 +823,18 @@ def test_a_name_does_not_make_all_losses(monkeypatch):
     assert resolve("huber") == fl.Huber()
     monkeypatch.setattr(fl, "losses", lambda: pytest.fail("they are known"))
     assert resolve("Huber") == resolve("huber") == fl.Huber()
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1", None])
+@pytest.mark.parametrize("loss", ["cross_entropy", fl.GeneralizedCrossEntropy()])
+def test_shifts_of_all_classes_stay_where_they_are_in_single_precision(loss, penalty):
+    """What moves the scores of all classes alike has no curvature: a step divided rounding by rounding there."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(120, 4)).astype(np.float32)
+        y = np.digitize(x[:, 0] + rng.normal(size=120), [-0.5, 0.5])
+        exact, single = (
+            LossClassifier(loss, penalty=penalty, alpha=0.01).fit(each, y) for each in (x.astype(np.float64), x)
+        )
+        assert single.loss_curve_[-1] == pytest.approx(exact.loss_curve_[-1], rel=1e-6)
+        assert np.allclose(single.predict_proba(x), exact.predict_proba(x), atol=5e-3)

@@ -128,7 +128,8 @@ def inference(
         raise ValueError(
             "an L1 norm chooses coefficients, of which standard errors do not know: use penalty None or 'l2'"
         )
-    x = model._checked_features(x, reset=False)
+    # In single precision directions without curvature, as classes have them, could not be told from others.
+    x = model._checked_features(x, reset=False).astype(np.float64, copy=False)
     if checked_bounds(model.bounds, model.positive, x.shape[1]) is not None:
         raise ValueError("bounds cut off the distribution of coefficients: fit without them")
     given = resolve(model.loss)

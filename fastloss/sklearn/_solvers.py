@@ -125,11 +125,30 @@ class Objective:
         return float(np.sum(self.l1 * np.abs(theta)))
 
     def hessian(self, theta: np.ndarray, curvature: str, dtype: Any = np.float64) -> np.ndarray:
-        """The Hessian's blocks of the smooth part."""
+        """The Hessian's blocks of the smooth part, and a curvature along what makes no difference."""
         blocks = self.mean.hessian(theta, curvature, dtype)
         index = np.arange(blocks.shape[1])
         blocks[:, index, index] += np.tile(self.l2, blocks.shape[1] // len(self.l2))
+        self._hold_shifts(blocks)
         return blocks
+
+    def _hold_shifts(self, blocks: np.ndarray) -> None:
+        """
+        Add each coordinate's mean curvature along the direction in which all scores of a row move alike.
+
+        Losses of classes do not change there. Where nothing else holds the coordinate either, a model knows of it only
+        rounding, and its steps go so far that scores in single precision have no digit left. The gradient has no part
+        in that direction, and so no other step changes.
+        """
+        if not self.mean.scores.is_coupled or self.mean.scores.loss.kind != "rowwise":
+            return
+        free = (self.l1 == 0) & (self.l2 == 0)
+        if self.bounds is not None:
+            free &= np.isinf(self.bounds[0]) & np.isinf(self.bounds[1])
+        width = len(free)
+        for j in np.flatnonzero(free):
+            of_classes = blocks[:, j::width, j::width]
+            of_classes += np.trace(of_classes, axis1=1, axis2=2)[:, None, None] / of_classes.shape[1] ** 2
 
     def subgradient(self, theta: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         """The smallest subgradient, of a gradient of the smooth part."""
