@@ -11,6 +11,7 @@ import fastloss as fl
 from fastloss import reference
 
 pytest.importorskip("sklearn")
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -520,3 +521,20 @@ def test_torch(data):
     value.backward()
     assert float(value.detach()) == fl.cox_ph(z, y)
     assert np.array_equal(prediction.grad.numpy(), fl.CoxPH().gradient(z, y))
+
+
+@pytest.mark.parametrize("scale", [1.0, None])
+def test_aft_without_intercept_is_that_of_uncentred_columns(scale):
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.normal(size=(150, 2)) + 5, np.ones(150)])
+    y = rng.exponential(np.exp(x[:, 0] / 2 - 2)) + 0.01
+    y[::3] *= -1
+    loss = fl.AFT("extreme", scale)
+    model, of_sparse = (
+        LossRegressor(loss, alpha=0.01, fit_intercept=False).fit(each, y) for each in (x, sparse.csr_matrix(x))
+    )
+    assert np.allclose(model.coef_, of_sparse.coef_, rtol=1e-6)
+    z = x @ model.coef_
+    place = z if scale else np.column_stack([z, np.full(150, np.log(model.scale_))])
+    by_place = loss.gradient(place, y).reshape(150, -1)[:, 0]
+    assert np.allclose(x.T @ by_place + 0.01 * model.coef_, 0, atol=1e-6)

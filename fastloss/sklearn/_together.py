@@ -62,6 +62,9 @@ class LinearScores:
         self.is_sparse = not isinstance(x, np.ndarray)
         self.has_scale = prepared.loss.n_columns_ == 2
         mean, squares = _moments(x)
+        if isinstance(prepared.loss, fl.AFT) and not has_intercept:
+            # Nothing would make up for what centring adds to all scores; for the other losses it makes no difference.
+            mean = np.zeros_like(mean)
         self.centre = np.zeros_like(mean) if self.is_sparse else mean
         spread = np.sqrt(np.maximum(squares - mean**2, 0.0))
         self.moves = spread > 1e-12 * np.sqrt(squares)
