@@ -322,3 +322,16 @@ def test_scorers_take_the_scores():
         scorer(LossRegressor("huber").fit(x, y), x, y)
     with pytest.raises(TypeError, match="gaussian_nll needs an estimator with decision_function; Ridge has none"):
         scorer(Ridge().fit(x, y), x, y)
+
+
+@pytest.mark.parametrize("loss", [fl.LaplaceNLL(), fl.Huber() + fl.AbsoluteError()])
+def test_kinks_of_several_kinds_with_an_l1_norm(loss):
+    """Their rounded forms have no duals, and the exact Hessian a diagonal of 0 where no row is near its kink."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(150, 3))
+    y = x[:, 0] + 0.1 * rng.normal(size=150)
+    fits = [
+        LossRegressor(loss, penalty="l1", alpha=0.3, solver=solver, tol=1e-3).fit(x, y) for solver in ("auto", "lbfgs")
+    ]
+    assert fits[0].loss_curve_[-1] == pytest.approx(fits[1].loss_curve_[-1], rel=1e-3)
+    assert np.allclose(fits[0].coef_, fits[1].coef_, atol=1e-2)

@@ -24,6 +24,8 @@ class Factor:
         diagonal = np.einsum("ii->i", matrix)
         if not np.all(np.isfinite(matrix)) or np.any(diagonal < 0):
             raise LinAlgError("the matrix has elements that are not finite, or a negative diagonal")
+        if np.any(matrix[diagonal == 0]):
+            raise LinAlgError("the matrix is not positive definite: the diagonal of a row that is not zero is 0")
         self.root = root = np.sqrt(diagonal)
         self.inverse_root = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
         scaled = self.inverse_root[:, None] * matrix * self.inverse_root

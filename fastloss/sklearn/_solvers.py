@@ -623,7 +623,8 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
             by_width = multiply(last, problem, theta, tol, progress)
             if not by_width.stopped or progress.is_over:
                 return by_width
-    if isinstance(last.scores, (Kinks, RankKinks)) and name == "newton":
+    has_duals = isinstance(last.scores, (Kinks, RankKinks))
+    if has_duals and name == "newton":
         try:
             return Fit(*interior(last, theta, problem, tol, progress))
         except LinAlgError:
@@ -631,7 +632,7 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
                 raise
         # The centre of another problem may be too near to the bounds of this one.
         return Fit(*interior(last, clipped(np.zeros_like(theta), problem.bounds), problem, tol, progress))
-    if problem.rounded and problem.solver == "auto" and mean.every == 1 and _norm_holds_all(mean, problem):
+    if has_duals and problem.solver == "auto" and mean.every == 1 and _norm_holds_all(mean, problem):
         found = None
         with contextlib.suppress(LinAlgError):
             found = by_columns(last, theta, problem, tol, progress, MOST_NEWTON)
