@@ -127,7 +127,7 @@ def group_starts(group: Any, n: int) -> np.ndarray:
     """
     Return where each group begins, and n at the end, of sizes of consecutive groups or of ids of rows.
 
-    Integers that add up to the number of rows are sizes, unless there is one for each row and they are not all 1.
+    As many numbers as rows are ids; fewer are sizes, which add up to the number of rows.
     """
     if group is None:
         raise TypeError("group must say which rows belong together: sizes of consecutive groups, or one id per row")
