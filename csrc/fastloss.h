@@ -87,6 +87,7 @@ typedef struct fl_job {
     char *scratch; /* fl_loss.scratch bytes, for this block alone */
     char *shared; /* fl_loss.shared bytes, from one pass to the next */
     ptrdiff_t row; /* in pieces (fl_pieces): the one that is computed */
+    int by_row; /* whatever n_inner is, row r of all arrays with classes begins at r times `outer`, as with n_inner 1 */
     const fl_segments *segments;
     uint64_t float_state; /* the caller's, for all threads */
 
@@ -124,9 +125,10 @@ typedef struct fl_pass {
     int wants; /* outputs for which it is needed; 0: for all */
 } fl_pass;
 
-/* Rows so long that all threads work on each: passes over the classes of job->row, in blocks of `size`. */
+/* Rows so long that all threads work on each: passes over the classes of job->row, in blocks of `size`. by_row, in blocks of a
+ * `piece`, those of a pass with a width in their order; of `whole` classes or fewer, all of them are one part of the sums. */
 typedef struct fl_pieces {
-    ptrdiff_t size;
+    ptrdiff_t size, piece, whole;
     fl_size scratch, shared; /* as those of fl_loss */
     fl_pass passes[FL_PASSES];
 } fl_pieces;
@@ -213,6 +215,8 @@ typedef struct fl_column_kernels {
 typedef struct fl_kernels {
     const char *isa;
     const fl_loss *const *losses; /* ends with NULL */
+    /* to[k, i] = from[i, k], k < count, i < n, of reals; strides of the first index in bytes, the second's are 1 */
+    void (*turn)(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t from_stride, ptrdiff_t count, ptrdiff_t n);
     fl_column_kernels columns; /* float64 only */
 } fl_kernels;
 

@@ -30,6 +30,7 @@ extern const fl_kernels TABLE __attribute__((visibility("hidden")));
 const fl_kernels TABLE = {
     .isa = STRING(FL_ISA),
     .losses = losses,
+    .turn = turn,
 #if FL_REAL == 64
     .columns = {column_products, column_moments, column_scores, descend, add_squares, ascend, ascend_classes},
 #endif

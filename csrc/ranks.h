@@ -247,7 +247,8 @@ SHARED void conclude_ranks(const fl_job *job, ptrdiff_t n, row_stats *s, row_ran
 /* Where class k of a row stands. */
 ALWAYS_INLINE char *class_of_row(const fl_array *array, const fl_job *job, ptrdiff_t row, ptrdiff_t k)
 {
-    return array->data + row / job->n_inner * array->outer + row % job->n_inner * array->inner + k * array->classes;
+    const ptrdiff_t n_inner = job->by_row ? 1 : job->n_inner;
+    return array->data + row / n_inner * array->outer + row % n_inner * array->inner + k * array->classes;
 }
 
 /* x in all classes of a row, a piece at a time. */

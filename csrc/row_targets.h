@@ -15,14 +15,14 @@ enum { CLASSES_OF_BLOCK = 8 * PIECE };
 /* Whether the classes of an array's rows follow each other in memory. */
 ALWAYS_INLINE int classes_are_dense(const fl_array *array, const fl_job *job)
 {
-    return job->n_inner == 1 && array->classes == size_of_type(array->type);
+    return (job->n_inner == 1 || job->by_row) && array->classes == size_of_type(array->type);
 }
 
-/* Classes [start, start + n) of a row: where they are, or converted in `aside`. */
+/* Classes [start, start + n) of a row: where they are, or converted or put together in `aside`. */
 ALWAYS_INLINE const real *row_piece(const fl_array *array, ptrdiff_t row, ptrdiff_t start, ptrdiff_t n, real *aside)
 {
     const char *from = array->data + row * array->outer + start * array->classes;
-    if (array->type == REAL_TYPE) return (const real *)(const void *)from;
+    if (array->type == REAL_TYPE && array->classes == (ptrdiff_t)sizeof(real)) return (const real *)(const void *)from;
     load_strided(aside, from, array->classes, array->type, n);
     return aside;
 }
@@ -235,9 +235,10 @@ SHARED ptrdiff_t load_amounts(real *a, const fl_job *job, ptrdiff_t row, real_in
     for (ptrdiff_t k = job->soft && counts ? n : 0; k < padded; k++) a[k] = 0;
     if (!counts) return -1;
     if (job->soft) {
-        const fl_array *t = &job->target, along = {t->data + row * t->outer, t->classes, 0, 0, t->type};
+        const fl_array *t = &job->target; /* `along`: the classes, as check_wide_domain goes through rows */
+        const fl_array along = {t->data + row * t->outer, job->n_inner * t->classes, 0, t->classes, t->type};
         int hard;
-        load_strided(a, along.data + start * along.outer, along.outer, along.type, n);
+        load_strided(a, along.data + start * along.inner, along.inner, along.type, n);
         const ptrdiff_t bad = !job->check_target
                                   ? -1
                                   : earlier(check_domain(a, n, FL_UNIT_INTERVAL, &hard),

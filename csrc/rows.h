@@ -50,14 +50,16 @@ static ptrdiff_t rowwise_scratch(const fl_job *job)
     }
 }
 
-/* Where whole rows would leave threads idle, or take too long between two looks at the signals. */
+/* Where whole rows would leave threads idle, or take too long between two looks at the signals; by_row, where some of them
+ * would not stay in the caches. */
 enum { FEW_ROWS = 8, INTERRUPTIBLE_ROW = 1048576 };
 
 static const fl_pieces *pieces_of_rows(const fl_job *job)
 {
-    if (job->full != FL_DIAGONAL || job->n_classes <= LONG_ROW) return NULL;
+    if (job->full != FL_DIAGONAL || job->n_classes <= (job->by_row ? PIECE : LONG_ROW)) return NULL;
     const enum regime regime = regime_of(job);
-    if (regime == TILED || (job->n_outer >= FEW_ROWS && job->n_classes <= INTERRUPTIBLE_ROW)) return NULL;
+    const int enough = job->n_outer >= FEW_ROWS && job->n_classes <= INTERRUPTIBLE_ROW;
+    if (regime == TILED || (enough && !job->by_row)) return NULL;
     return regime == ALONG ? &along_pieces : &very_long_pieces;
 }
 

@@ -20,6 +20,7 @@ typedef struct row_in_pieces {
     ptrdiff_t infinite; /* of an infinite row: the class that alone counts, or -1 */
     real largest, left_out; /* left_out: the logit of the target or, where every class counts, of the largest */
     int counts, is_undefined; /* undefined: of an infinite row that has no such class */
+    soft_totals totals; /* by_row: of the pieces before */
 } row_in_pieces;
 
 ALWAYS_INLINE row_in_pieces *row_of(const fl_job *job) { return (row_in_pieces *)(void *)job->shared; }
@@ -192,6 +193,8 @@ static ptrdiff_t put_pieces(const fl_job *job, ptrdiff_t first, ptrdiff_t count,
 
 static const fl_pieces very_long_pieces = {
     .size = CLASSES_OF_BLOCK,
+    .piece = PIECE,
+    .whole = LONG_ROW,
     .scratch = scratch_of_pieces,
     .shared = shared_by_pieces,
     .passes = {{.block = measure_pieces, .combine = conclude_pieces}, {.block = put_pieces, .wants = FL_GRADIENT}}};
@@ -280,15 +283,19 @@ static ptrdiff_t sums_of_classes(const fl_job *job)
 static ptrdiff_t evaluate_classes(const fl_job *job, ptrdiff_t first, ptrdiff_t count, double *sums)
 {
     const along_scratch b = divide_piece_scratch(job);
+    row_in_pieces *r = row_of(job);
+    const ptrdiff_t part = job->n_classes > LONG_ROW ? CLASSES_OF_BLOCK : job->n_classes;
     soft_totals totals = {0};
     memset(sums, 0, SOFT_SUMS * sizeof(double));
     if (!is_soft(job)) return -1;
+    if (job->by_row && first % part != 0) totals = r->totals;
     FOR_CLASSES_OF_BLOCK(RUN, first, count, {
         exponentials(job, &b, start, n);
         const ptrdiff_t bad = evaluate_run(job, &b, start, n, &totals);
         if (bad >= 0) return bad;
     })
     numbers_of(&totals, sums);
+    if (job->by_row) r->totals = totals;
     return -1;
 }
 
@@ -329,6 +336,8 @@ static ptrdiff_t put_classes(const fl_job *job, ptrdiff_t first, ptrdiff_t count
 
 static const fl_pieces along_pieces = {
     .size = CLASSES_OF_BLOCK,
+    .piece = PIECE,
+    .whole = LONG_ROW,
     .scratch = scratch_of_pieces,
     .shared = shared_by_pieces,
     .passes = {{.block = find_largest_of_pieces, .combine = find_left_out},

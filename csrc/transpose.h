@@ -247,6 +247,13 @@ SHARED void rows_to_tile(real *tile, ptrdiff_t tile_stride, const real *from, pt
     rows_to_tile_plain(tile + whole, tile_stride, from + whole * row_stride, row_stride, n_classes, n - whole);
 }
 
+/* The same as the driver calls it: strides in bytes. */
+static void turn(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t from_stride, ptrdiff_t count, ptrdiff_t n)
+{
+    const ptrdiff_t size = sizeof(real);
+    rows_to_tile((real *)(void *)to, to_stride / size, (const real *)(const void *)from, from_stride / size, count, n);
+}
+
 /* May write up to a vector past the last row's end. */
 SHARED void tile_to_rows(const real *tile, ptrdiff_t tile_stride, real *to, ptrdiff_t n_classes, ptrdiff_t n)
 {

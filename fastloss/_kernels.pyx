@@ -19,7 +19,7 @@ from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport NAN, copysign, fabs, frexp, ldexp
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memset, strcmp, strncpy
+from libc.string cimport memcpy, memset, strcmp, strncpy
 
 cimport numpy as cnp
 from fastloss_api cimport (
@@ -97,6 +97,7 @@ cdef extern from "fastloss.h" nogil:
         char *scratch
         char *shared
         ptrdiff_t row
+        int by_row
         const fl_segments *segments
         uint64_t float_state
         double total, weight_sum
@@ -114,7 +115,7 @@ cdef extern from "fastloss.h" nogil:
         int wants
 
     ctypedef struct fl_pieces:
-        ptrdiff_t size
+        ptrdiff_t size, piece, whole
         fl_size scratch, shared
         fl_pass passes[4]
 
@@ -190,6 +191,7 @@ cdef extern from "fastloss.h" nogil:
     ctypedef struct fl_kernels:
         const char *isa
         const fl_loss *const *losses
+        void (*turn)(char *, ptrdiff_t, const char *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         fl_column_kernels columns
 
     ptrdiff_t fl_bad_weight(ptrdiff_t place)
@@ -234,9 +236,18 @@ cdef extern from *:
     #endif
         for (ptrdiff_t i = start; i < stop; i++) work(what, i, fl_thread());
     }
+    /* So many runs of bytes, a step apart, into the caches: no processor sees by itself where the next one is. */
+    static void fl_fetch(const char *at, ptrdiff_t step, ptrdiff_t n, ptrdiff_t bytes)
+    {
+        for (ptrdiff_t k = 0; k < n; k++, at += step) {
+            const char *line = at - (uintptr_t)at % 64;
+            for (; line < at + bytes; line += 64) __builtin_prefetch(line);
+        }
+    }
     """
     int FL_OPENMP
     const char *FL_COMPILER
+    void fl_fetch(const char *at, ptrdiff_t step, ptrdiff_t n, ptrdiff_t bytes) nogil
     int fl_max_threads() nogil
     int fl_in_parallel() nogil
     void fl_on_threads(void (*work)(const void *, ptrdiff_t, int) noexcept nogil, const void *what, ptrdiff_t start,
@@ -256,6 +267,15 @@ cdef enum:
     CHECK_FIRST_BYTES = 8388608
     INTERRUPTIBLE = 2097152  # elements of a thread: milliseconds, beside which a new parallel region is nothing
     STACK_BYTES = 51200
+    # Rows of more classes that do not follow each other are turned: brought one after the other into scratch, where they
+    # stay in the second level, if a block does; else there are no more of them than this many bytes.
+    TURNED_CLASSES = 64
+    TURNED_BYTES = 262144
+    MOST_TURNED_BYTES = 1048576
+    TURNED_ROWS = 16  # at least, so that a cache line is fetched once
+    TURNED_TOGETHER = 16  # classes, so that what is read or written stays in the first level
+    TURNED_AHEAD = 4096  # bytes that are fetched meanwhile
+    TURNED_ARRAYS = 4
 
 cdef ptrdiff_t last_level_cache = fl_last_level_cache()
 
@@ -323,6 +343,24 @@ def get_num_threads():
 cdef enum:
     DONE, BAD_TARGET, BAD_WEIGHT, NO_MEMORY, STOPPED
 
+# Rows of classes that are turned.
+ctypedef struct Turned:
+    ptrdiff_t kernel_scratch  # bytes, behind which the rows begin
+    fl_job *job  # with the arrays as they lie
+    fl_job *jobs  # of a group of rows that are taken in pieces; NULL: rows are whole
+    ptrdiff_t n_rows, first_row  # of the group
+    ptrdiff_t n_classes, piece, width
+    ptrdiff_t rows_of_item  # 0: an item of a pass is a piece of all rows; else all pieces of so many rows
+    ptrdiff_t part, n_parts  # classes whose sums are one partial
+
+# Rows and classes of a job, and numbers in memory: bytes from row to row, and from class to class.
+ctypedef struct Part:
+    ptrdiff_t first, n, first_class, n_classes
+
+ctypedef struct Grid:
+    char *data
+    ptrdiff_t row, by_class
+
 # What is done once a block, of one pass.
 ctypedef struct Blocks:
     ptrdiff_t items, size, n, width, scratch_size
@@ -332,6 +370,8 @@ ctypedef struct Blocks:
     char *scratch
     double *partials
     ptrdiff_t *bad
+    ptrdiff_t together  # blocks that a thread takes at once
+    const Turned *turned  # NULL: arrays are taken as they lie
 
 
 cdef void run_block(fl_block block, const fl_job *job, const Blocks *blocks, ptrdiff_t b,
@@ -347,29 +387,242 @@ ctypedef struct Team:
     fl_block block
     const fl_job *job
     const Blocks *blocks
+    ptrdiff_t start, stop
 
 
-cdef void run_block_on_thread(const void *what, ptrdiff_t b, int thread) noexcept nogil:
-    """A block on one of a team of threads, of which only one is the caller's and in the state that it has chosen."""
+cdef bint follow_each_other(const fl_array *array, const fl_job *job) noexcept nogil:
+    """Whether the classes of a row do, and rows are numbered along one axis; or there is no such array."""
+    return array.data == NULL or (job.n_inner == 1 and array.classes == bytes_of_type(array.type))
+
+
+cdef bint is_turned(const fl_job *job, const fl_loss *loss) noexcept nogil:
+    """Whether rows take the road of those whose classes follow each other, for theirs do not."""
+    return (
+        job.n_classes > TURNED_CLASSES
+        and (loss.kind == FL_ROWWISE or loss.kind == FL_ROW_FUNCTION)
+        and job.full == FL_DIAGONAL
+        and (loss.pieces != NULL or not (job.soft or job.label_smoothing > 0))
+        and not (
+            follow_each_other(&job.prediction, job)
+            and (not job.soft or follow_each_other(&job.target, job))
+            and follow_each_other(&job.gradient, job)
+            and follow_each_other(&job.hessian, job)
+        )
+    )
+
+
+cdef int arrays_of_classes(fl_job *job, fl_array **arrays) noexcept nogil:
+    """Those with a number for each class, which is `TURNED_ARRAYS` at most: inputs, then outputs."""
+    arrays[0], arrays[1] = &job.prediction, &job.target
+    arrays[2], arrays[3] = &job.gradient, &job.hessian
+    if not job.soft:
+        arrays[1] = NULL
+    return TURNED_ARRAYS
+
+
+cdef ptrdiff_t turned_pitch(int type, ptrdiff_t n_classes) noexcept nogil:
+    """Bytes from row to row: an odd number of cache lines, so that rows do not compete for places in a cache."""
+    return ((n_classes * bytes_of_type(type) + 63) // 64 | 1) * 64
+
+
+cdef bint goes_in_place(const fl_job *job) noexcept nogil:
+    """Whether the gradient takes the place of the predictions, which are turned, too."""
+    return (
+        not follow_each_other(&job.prediction, job)
+        and bytes_of_type(job.prediction.type) == bytes_of_type(job.gradient.type)
+    )
+
+
+cdef Part part_of(ptrdiff_t first, ptrdiff_t n, ptrdiff_t first_class, ptrdiff_t n_classes) noexcept nogil:
+    cdef Part part
+    part.first, part.n, part.first_class, part.n_classes = first, n, first_class, n_classes
+    return part
+
+
+cdef ptrdiff_t lay_turned(fl_job *own, const fl_job *job, Part part, char *room) noexcept nogil:
+    """Lay these rows and classes of all arrays that are turned into `room`; return how many bytes they take."""
+    cdef fl_array *arrays[TURNED_ARRAYS]
+    cdef ptrdiff_t taken = 0, pitch
+    cdef int i
+    cdef fl_array *array
+    for i in range(arrays_of_classes(own, arrays)):
+        array = arrays[i]
+        if array == NULL or follow_each_other(array, job):
+            continue
+        if array == &own.gradient and goes_in_place(job):
+            own.gradient.data, own.gradient.outer = own.prediction.data, own.prediction.outer
+        else:
+            pitch = turned_pitch(array.type, part.n_classes)
+            array.data = room + taken - part.first * pitch - part.first_class * bytes_of_type(array.type)
+            array.outer = pitch
+            taken += part.n * pitch
+        array.classes = bytes_of_type(array.type)
+        array.inner = array.outer
+    own.by_row = 1
+    return taken
+
+
+cdef void turn_plain(const Grid *to, const Grid *source, ptrdiff_t n, ptrdiff_t n_classes,
+                     ptrdiff_t size) noexcept nogil:
+    """Copy rows of any strides, some at a time."""
+    cdef ptrdiff_t start = 0, k, _i
+    cdef char *at
+    cdef const char *element
+    while start < n:
+        for k in range(n_classes):
+            at = to.data + start * to.row + k * to.by_class
+            element = source.data + start * source.row + k * source.by_class
+            for _i in range(min(TURNED_ROWS, n - start)):
+                if size == 2:
+                    memcpy(at, element, 2)
+                elif size == 1:
+                    memcpy(at, element, 1)
+                else:
+                    memcpy(at, element, size)
+                at += to.row
+                element += source.row
+        start += TURNED_ROWS
+
+
+cdef void turn_run(const Grid *turned, const Grid *given, ptrdiff_t n, ptrdiff_t n_classes, ptrdiff_t size,
+                   bint back) noexcept nogil:
+    """Turn rows that lie a stride apart, or back."""
+    cdef const fl_kernels *kernels = kernels64 if size == 8 else kernels32
+    cdef ptrdiff_t k = 0, step = given.by_class, some, fetched = 0, end
+    if size < 4 or given.row != size or given.by_class % size != 0:
+        if back:
+            turn_plain(given, turned, n, n_classes, size)
+        else:
+            turn_plain(turned, given, n, n_classes, size)
+        return
+    while k < n_classes:
+        some = min(TURNED_TOGETHER, n_classes - k)
+        end = min(n_classes, k + some + max(TURNED_TOGETHER, TURNED_AHEAD // (n * size)))
+        fl_fetch(given.data + fetched * step, step, end - fetched, n * size)
+        fetched = end
+        if back:
+            kernels.turn(given.data + k * step, step, turned.data + k * size, turned.row, some, n)
+        else:
+            kernels.turn(turned.data + k * size, turned.row, given.data + k * step, step, n, some)
+        k += some
+
+
+cdef void turn_rows(const fl_array *turned, const fl_array *array, const fl_job *job, const Part *part,
+                    bint back) noexcept nogil:
+    """Bring rows from an array to where they follow each other, or back."""
+    cdef ptrdiff_t done = 0, row, column, run, size = bytes_of_type(array.type)
+    cdef Grid here, there
+    here.row, here.by_class, there.by_class = turned.outer, size, array.classes
+    there.row = array.outer if job.n_inner == 1 else array.inner
+    while done < part.n:
+        row, column = (part.first + done) // job.n_inner, (part.first + done) % job.n_inner
+        run = part.n - done
+        if job.n_inner > 1:
+            run = min(run, job.n_inner - column)
+        here.data = turned.data + (part.first + done) * turned.outer + part.first_class * size
+        there.data = array.data + row * array.outer + column * array.inner + part.first_class * array.classes
+        turn_run(&here, &there, run, part.n_classes, size, back)
+        done += run
+
+
+cdef void turn_arrays(fl_job *own, fl_job *job, Part part, bint back) noexcept nogil:
+    """Bring the inputs of rows to where `own` has them, or its outputs back."""
+    cdef fl_array *arrays[TURNED_ARRAYS]
+    cdef fl_array *turned[TURNED_ARRAYS]
+    cdef int i
+    arrays_of_classes(own, turned)
+    for i in range(arrays_of_classes(job, arrays)):
+        if arrays[i] != NULL and not follow_each_other(arrays[i], job) and (i >= TURNED_ARRAYS // 2) == back:
+            turn_rows(turned[i], arrays[i], job, &part, back)
+
+
+cdef void run_turned_blocks(fl_block block, const fl_job *job, const Blocks *blocks, ptrdiff_t start, ptrdiff_t stop,
+                            char *scratch) noexcept nogil:
+    """Blocks of whole rows."""
+    cdef fl_job own = job[0], given = job[0]
+    cdef ptrdiff_t first = start * blocks.size, n = min(stop * blocks.size, blocks.items) - first, b
+    cdef Part part = part_of(first, n, 0, job.n_classes)
+    lay_turned(&own, job, part, scratch + blocks.turned.kernel_scratch)
+    turn_arrays(&own, &given, part, False)
+    for b in range(start, stop):
+        run_block(block, &own, blocks, b, scratch)
+        if blocks.bad[b] >= 0:
+            return
+    turn_arrays(&own, &given, part, True)
+
+
+cdef ptrdiff_t run_turned_piece(fl_block block, const Turned *turned, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t k,
+                                double *partials, char *scratch) noexcept nogil:
+    """A piece, from class k on, of rows start to stop of the group. The place of the first that is bad, or -1."""
+    cdef fl_job together = turned.jobs[start], own
+    cdef ptrdiff_t n_classes = min(turned.piece, turned.n_classes - k), bad = -1, found, r
+    cdef Part part = part_of(turned.first_row + start, stop - start, k, n_classes)
+    lay_turned(&together, turned.job, part, scratch + turned.kernel_scratch)
+    turn_arrays(&together, turned.job, part, False)
+    for r in range(start, stop):
+        own = turned.jobs[r]
+        own.scratch, own.by_row = scratch, 1
+        own.prediction, own.gradient, own.hessian = together.prediction, together.gradient, together.hessian
+        if own.soft:
+            own.target = together.target
+        found = block(&own, k, n_classes, partials + (r * turned.n_parts + k // turned.part) * turned.width)
+        if found >= 0 and (bad < 0 or found < bad):
+            bad = found
+    if bad < 0:
+        turn_arrays(&together, turned.job, part, True)
+    return bad
+
+
+cdef void run_turned_item(fl_block block, const Blocks *blocks, ptrdiff_t b, char *scratch) noexcept nogil:
+    """Of a group of rows in pieces: one of them, or all those of some rows."""
+    cdef const Turned *turned = blocks.turned
+    cdef ptrdiff_t start = b * turned.rows_of_item, k = 0, found
+    if turned.rows_of_item == 0:
+        blocks.bad[b] = run_turned_piece(block, turned, 0, turned.n_rows, b * turned.piece, blocks.partials, scratch)
+        return
+    blocks.bad[b] = -1
+    while k < turned.n_classes:
+        found = run_turned_piece(block, turned, start, min(start + turned.rows_of_item, turned.n_rows), k,
+                                 blocks.partials, scratch)
+        if found >= 0 and (blocks.bad[b] < 0 or found < blocks.bad[b]):
+            blocks.bad[b] = found
+        k += turned.piece
+
+
+cdef void run_some(fl_block block, const fl_job *job, const Blocks *blocks, ptrdiff_t start, ptrdiff_t stop,
+                   char *scratch) noexcept nogil:
+    """As many blocks as a thread takes at once."""
+    if blocks.turned == NULL:
+        run_block(block, job, blocks, start, scratch)
+    elif blocks.turned.jobs == NULL:
+        run_turned_blocks(block, job, blocks, start, stop, scratch)
+    else:
+        run_turned_item(block, blocks, start, scratch)
+
+
+cdef void run_some_on_thread(const void *what, ptrdiff_t i, int thread) noexcept nogil:
+    """Those on one of a team of threads, of which only one is the caller's and in the state that it has chosen."""
     cdef const Team *team = <const Team *>what
+    cdef ptrdiff_t start = team.start + i * team.blocks.together
     cdef uint64_t float_state = fl_set_float_state(team.job.float_state)
-    run_block(team.block, team.job, team.blocks, b, team.blocks.scratch + thread * team.blocks.scratch_size)
+    run_some(team.block, team.job, team.blocks, start, min(start + team.blocks.together, team.stop),
+             team.blocks.scratch + thread * team.blocks.scratch_size)
     fl_set_float_state(float_state)
 
 
 cdef void run_blocks(fl_block block, const fl_job *job, const Blocks *blocks, ptrdiff_t start,
                      ptrdiff_t stop) noexcept nogil:
-    cdef ptrdiff_t b
     cdef PyThreadState *caller = NULL
     cdef Team team
     if blocks.lets_gil_go:  # by hand, for the caller may do without it
         caller = PyEval_SaveThread()
     if blocks.threads == 1:
-        for b in range(start, stop):
-            run_block(block, job, blocks, b, blocks.scratch)
+        while start < stop:
+            run_some(block, job, blocks, start, min(start + blocks.together, stop), blocks.scratch)
+            start += blocks.together
     else:
-        team.block, team.job, team.blocks = block, job, blocks
-        fl_on_threads(run_block_on_thread, &team, start, stop, blocks.threads)
+        team.block, team.job, team.blocks, team.start, team.stop = block, job, blocks, start, stop
+        fl_on_threads(run_some_on_thread, &team, 0, (stop - start - 1) // blocks.together + 1, blocks.threads)
     if blocks.lets_gil_go:
         PyEval_RestoreThread(caller)
 
@@ -408,6 +661,15 @@ cdef ptrdiff_t blocks_at_once(const Blocks *blocks) noexcept nogil:
 cdef ptrdiff_t item_size(int type) noexcept nogil:
     """Bytes of a real number."""
     return 8 if type == FL_F64 else 4 if type == FL_F32 else 2
+
+
+cdef ptrdiff_t bytes_of_type(int type) noexcept nogil:
+    """Bytes of a number of any type."""
+    if type == FL_F64 or type == FL_I64 or type == FL_U64:
+        return 8
+    if type == FL_F32 or type == FL_I32 or type == FL_U32:
+        return 4
+    return 1 if type == FL_BOOL or type == FL_I8 or type == FL_U8 else 2
 
 
 cdef bint goes_around_caches(const fl_job *job) noexcept nogil:
@@ -522,7 +784,97 @@ cdef int run_rows_in_pieces(fl_job *job, const fl_loss *loss, const fl_pieces *p
     return DONE
 
 
-cdef int run_passes(fl_job *job, const fl_loss *loss, const fl_pieces *pieces, Blocks *blocks) noexcept nogil:
+cdef int start_group(const fl_job *job, const fl_loss *loss, Turned *turned, ptrdiff_t first,
+                     ptrdiff_t shared) noexcept nogil:
+    """Start as many rows from the first one on as are turned together."""
+    cdef ptrdiff_t r, row
+    cdef fl_job *own
+    turned.first_row, turned.n_rows = first, min(TURNED_ROWS, job.n_outer * job.n_inner - first)
+    for r in range(turned.n_rows):
+        row = first + r
+        own = &turned.jobs[r]
+        own[0] = job[0]
+        own.row, own.shared, own.total = row, job.shared + r * shared, 0
+        own.prediction.data += row // job.n_inner * job.prediction.outer + row % job.n_inner * job.prediction.inner
+        own.prediction.outer = own.prediction.inner = 0
+        own.bad = loss.start(own)
+        if own.bad >= 0:
+            turned.job.bad = own.bad
+            return BAD_TARGET
+    return DONE
+
+
+cdef int run_turned_pass(const fl_pass *each, Turned *turned, const fl_pieces *pieces, Blocks *blocks) noexcept nogil:
+    cdef ptrdiff_t b, bad = -1, r
+    cdef int status
+    turned.part = turned.piece
+    turned.rows_of_item = 0
+    turned.width = 1
+    if each.width == NULL:
+        cut(blocks, turned.n_classes, turned.piece, turned.n_rows)
+    else:  # a row's sums go on from piece to piece
+        turned.width = each.width(turned.job)
+        turned.part = turned.n_classes if turned.n_classes <= pieces.whole else pieces.size
+        turned.rows_of_item = (turned.n_rows - 1) // blocks.threads + 1
+        cut(blocks, turned.n_rows, turned.rows_of_item, turned.n_classes)
+    turned.n_parts = (turned.n_classes - 1) // turned.part + 1
+    blocks.bad = <ptrdiff_t *>(blocks.partials + turned.n_rows * turned.n_parts * turned.width)
+    status = run_pass(each.block, turned.job, blocks)
+    if status != DONE:
+        for b in range(blocks.n):
+            if blocks.bad[b] >= 0 and (bad < 0 or blocks.bad[b] < bad):
+                bad = turned.job.bad = blocks.bad[b]
+        return status
+    if each.combine == NULL:
+        return DONE
+    for r in range(turned.n_rows):
+        each.combine(&turned.jobs[r], blocks.partials + r * turned.n_parts * turned.width, turned.n_parts)
+    return DONE
+
+
+cdef int run_turned_pieces(fl_job *job, const fl_loss *loss, const fl_pieces *pieces, Blocks *blocks,
+                           Turned *turned) noexcept nogil:
+    """A group of rows after the other; values are added up as in blocks of whole rows."""
+    cdef double total = 0, of_block = 0
+    cdef ptrdiff_t rows = blocks.size, first = 0, r, shared = bytes_of(pieces.shared, job)
+    cdef int status, i
+    cdef const fl_pass *each
+    turned.piece = pieces.piece
+    while first < job.n_outer * job.n_inner:
+        if first > 0 and blocks.lets_gil_go and PyErr_CheckSignals() < 0:
+            return STOPPED
+        status = start_group(job, loss, turned, first, shared)
+        for i in range(FL_PASSES):
+            each = &pieces.passes[i]
+            if status == DONE and each.block != NULL and not (each.wants and not each.wants & job.want):
+                status = run_turned_pass(each, turned, pieces, blocks)
+        if status != DONE:
+            return status
+        for r in range(turned.n_rows):
+            if (first + r) % rows == 0:
+                total += of_block
+                of_block = 0
+            of_block += turned.jobs[r].total
+        first += turned.n_rows
+    job.total = total + of_block
+    return DONE
+
+
+cdef int run_turned(fl_job *job, const fl_loss *loss, const fl_pieces *pieces, Blocks *blocks,
+                    Turned *turned) noexcept nogil:
+    """Rows whose classes do not follow each other, on the road of those whose classes do."""
+    turned.job, turned.n_classes = job, job.n_classes
+    if not (follow_each_other(&job.gradient, job) and follow_each_other(&job.hessian, job)):
+        job.stream = 0
+    blocks.turned = turned
+    if pieces != NULL:
+        return run_turned_pieces(job, loss, pieces, blocks, turned)
+    blocks.together = turned.n_rows // blocks.size
+    return run_each_pass(job, loss.passes, blocks)
+
+
+cdef int run_passes(fl_job *job, const fl_loss *loss, const fl_pieces *pieces, Blocks *blocks,
+                    Turned *turned) noexcept nogil:
     cdef int status
     job.weight_unit = 1
     job.weight_sum = <double>blocks.items
@@ -539,7 +891,9 @@ cdef int run_passes(fl_job *job, const fl_loss *loss, const fl_pieces *pieces, B
     if job.mean:
         job.scale = 1 / job.weight_sum if job.weight_sum > 0 else 0
     job.stream = goes_around_caches(job)
-    if pieces != NULL:
+    if turned != NULL:
+        status = run_turned(job, loss, pieces, blocks, turned)
+    elif pieces != NULL:
         status = run_rows_in_pieces(job, loss, pieces, blocks)
     else:
         status = run_each_pass(job, loss.passes, blocks)
@@ -634,30 +988,69 @@ cdef ptrdiff_t widest(const fl_pass *passes, const fl_job *job) noexcept nogil:
 
 
 cdef ptrdiff_t numbers_of_blocks(const fl_job *job, const fl_loss *loss, const fl_pieces *pieces,
-                                 const Blocks *blocks) noexcept nogil:
-    """Partials of all blocks of any pass, and a place for each."""
+                                 const Blocks *blocks, ptrdiff_t rows) noexcept nogil:
+    """Partials of all blocks of any pass, and a place for each; in pieces, of so many rows at once."""
     if pieces == NULL:
         return blocks.n * (widest(loss.passes, job) + 1)
-    return max(blocks.n, job.n_classes // pieces.size + 1) * (widest(pieces.passes, job) + 1)
+    return max(blocks.n, job.n_classes // (pieces.size if rows == 1 else pieces.piece) + rows) \
+        * (rows * widest(pieces.passes, job) + 1)
+
+
+cdef ptrdiff_t plan_turned(Turned *turned, const fl_job *job, Blocks *blocks, const fl_pieces *pieces) noexcept nogil:
+    """How many rows are turned at once, and the bytes of scratch that they take; -1: too many."""
+    cdef fl_job own = job[0]
+    cdef ptrdiff_t of_row = lay_turned(&own, job, part_of(0, 1, 0, job.n_classes), NULL), n
+    cdef ptrdiff_t of_block = of_row * blocks.size
+    turned.jobs = NULL
+    if pieces != NULL:
+        own = job[0]
+        return lay_turned(&own, job, part_of(0, TURNED_ROWS, 0, pieces.piece), NULL)
+    if of_block > MOST_TURNED_BYTES:
+        return -1
+    n = min(TURNED_BYTES // of_block, blocks.n // (4 * blocks.threads))
+    n = max(n, min((TURNED_ROWS - 1) // blocks.size + 1, MOST_TURNED_BYTES // of_block))
+    turned.n_rows = max(n, 1) * blocks.size
+    return turned.n_rows * of_row
 
 
 cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream, bint lets_gil_go) noexcept nogil:
     """Take a job through check and passes of its loss. A GIL that is held may be let go of meanwhile."""
     cdef Blocks blocks
+    cdef Turned turned
     cdef char on_stack[STACK_BYTES]
     cdef char *memory = on_stack
-    cdef ptrdiff_t needed, shared
+    cdef ptrdiff_t needed, shared, rows = 1, of_turned = 0
     cdef const fl_pieces *pieces = NULL
     cdef int status
+    cdef bint turns = stream == NULL and is_turned(job, loss)
+    cdef fl_job as_turned
+    cdef fl_job *asked = job  # as its blocks will be
+    if turns:
+        as_turned = job[0]
+        lay_turned(&as_turned, job, part_of(0, 0, 0, job.n_classes), NULL)
+        asked = &as_turned
     if stream == NULL and loss.pieces != NULL:
-        pieces = loss.pieces(job)
+        pieces = loss.pieces(asked)
     blocks.lets_gil_go = lets_gil_go
-    cut(&blocks, job.n_outer * job.n_inner, items_of_block(job) if stream == NULL else stream.block,
+    blocks.together, blocks.turned = 1, NULL
+    cut(&blocks, job.n_outer * job.n_inner, items_of_block(asked) if stream == NULL else stream.block,
         elements_of_row(job))
     blocks.threads = most_threads(threads, blocks.n if pieces == NULL else max(blocks.n, job.n_classes // pieces.size))
-    blocks.scratch_size = bytes_of(loss.scratch if pieces == NULL else pieces.scratch, job)
-    shared = bytes_of(loss.shared if pieces == NULL else pieces.shared, job)
-    needed = blocks.scratch_size * blocks.threads + shared + 8 * numbers_of_blocks(job, loss, pieces, &blocks) + 64
+    if turns:
+        of_turned = plan_turned(&turned, job, &blocks, pieces)
+        if of_turned < 0:
+            turns, asked, of_turned = False, job, 0
+            cut(&blocks, blocks.items, items_of_block(job), blocks.numbers)
+        elif pieces != NULL:
+            rows = TURNED_ROWS
+            blocks.threads = threads
+    turned.kernel_scratch = bytes_of(loss.scratch if pieces == NULL else pieces.scratch, asked)
+    blocks.scratch_size = turned.kernel_scratch + of_turned
+    shared = bytes_of(loss.shared if pieces == NULL else pieces.shared, asked) * rows
+    needed = blocks.scratch_size * blocks.threads + shared \
+        + 8 * numbers_of_blocks(job, loss, pieces, &blocks, rows) + 64
+    if turns:
+        needed += rows * <ptrdiff_t>sizeof(fl_job)
     if needed > STACK_BYTES:
         memory = <char *>PyMem_RawMalloc(needed)
         if memory == NULL:
@@ -665,8 +1058,14 @@ cdef int run(fl_job *job, const fl_loss *loss, int threads, const Stream *stream
     blocks.scratch = <char *>((<ptrdiff_t>memory + 63) // 64 * 64)
     job.shared = blocks.scratch + blocks.scratch_size * blocks.threads
     blocks.partials = <double *>(job.shared + shared)
+    if turns and pieces != NULL:
+        turned.jobs = <fl_job *>blocks.partials
+        blocks.partials = <double *>(turned.jobs + rows)
     job.float_state = fl_float_state()
-    status = run_passes(job, loss, pieces, &blocks) if stream == NULL else run_piece(job, loss, &blocks, stream)
+    if stream == NULL:
+        status = run_passes(job, loss, pieces, &blocks, &turned if turns else NULL)
+    else:
+        status = run_piece(job, loss, &blocks, stream)
     fl_set_float_state(job.float_state)
     if memory != on_stack:
         PyMem_RawFree(memory)

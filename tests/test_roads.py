@@ -150,3 +150,66 @@ def test_classes_in_columns(dtype, n, n_classes, axis):
     eps = np.finfo(dtype).eps
     np.testing.assert_allclose(value, wanted[0], rtol=20 * eps, atol=eps)
     np.testing.assert_allclose(gradient, wanted[1], rtol=40 * eps, atol=eps * 1e-3)
+
+
+def in_columns(x, how):
+    """Rows of classes, and x in another order: with the axis of classes, and the way back."""
+    n, n_classes = x.shape
+    if how == "F order":
+        return np.asfortranarray(x), -1, lambda a: a
+    if how == "negative":
+        return np.asfortranarray(x[::-1, ::-1])[::-1, ::-1], -1, lambda a: a
+    if how == "gaps":
+        room = np.full((n_classes + 1, 2 * n + 3), 7, x.dtype)
+        room[1:, 2 : 2 + n] = x.T
+        return room[1:, 2 : 2 + n].T, -1, lambda a: a
+    images = np.ascontiguousarray(x.reshape(n // 4, 4, n_classes).swapaxes(1, 2))
+    return images, 1, lambda a: a.swapaxes(1, 2).reshape(n, n_classes)
+
+
+@pytest.mark.parametrize("how", ["F order", "negative", "gaps", "of images"])
+@pytest.mark.parametrize(("n", "n_classes"), [(36, 129), (20, 4099)])
+@pytest.mark.parametrize("loss", ["labels", "smoothed", "probabilities", "hinge"])
+def test_classes_in_columns_have_the_bits_of_rows(dtype, how, n, n_classes, loss):
+    """Many classes, on the road of rows: in tiles before, whose sums are others; longer rows in pieces."""
+    z, p, w = draw("unit", (n, n_classes), dtype)
+    z[3, 5], z[4, 6], z[5] = np.inf, np.nan, -np.inf
+    p /= p.sum(1, keepdims=True)
+    w, t = w[:, 0], np.arange(n) * 37 % n_classes
+    w[::7], t[1::7] = 0, n_classes - 1
+    given, axis, back = in_columns(z, how)
+    shape = given.shape[:-1] if axis == -1 else (n // 4, 4)
+    target, given_target = (p, in_columns(p, how)[0]) if loss == "probabilities" else (t, t.reshape(shape))
+    f = {
+        "labels": fl.Focal(ignore_index=n_classes - 1),
+        "smoothed": fl.CrossEntropy(label_smoothing=0.1, ignore_index=n_classes - 1),
+        "probabilities": fl.CrossEntropy(class_weight=np.linspace(0.5, 2, n_classes)),
+        "hinge": fl.MulticlassHinge(),
+    }[loss]
+    for method in ("value_and_gradient", "value_gradient_and_hessian"):
+        for reduction in ("mean", "none"):
+            wanted = getattr(f, method)(z, target, sample_weight=w, reduction=reduction)
+            for threads in (1, 3):
+                with fl.num_threads(threads):
+                    found = getattr(f, method)(
+                        given, given_target, axis=axis, sample_weight=w.reshape(shape), reduction=reduction
+                    )
+                value = found[0] if reduction == "mean" else found[0].reshape(n)
+                found = (value, *(np.ascontiguousarray(back(each)) for each in found[1:]))
+                assert_same(found, wanted, f"{method} {reduction} {threads}")
+    assert cases.same_bits(np.ascontiguousarray(back(fl.log_softmax(given, axis=axis))), fl.log_softmax(z))
+
+
+@pytest.mark.parametrize("n_classes", [129, 4099])
+def test_bad_targets_of_classes_in_columns(dtype, n_classes):
+    """Named by their place, and nothing is written."""
+    z = np.zeros((20, n_classes), dtype, order="F")
+    out, t = np.full_like(z, 5), np.zeros(20, int)
+    t[7] = n_classes
+    with pytest.raises(ValueError, match=re.escape("target[7] = ")):
+        fl.CrossEntropy().gradient(z, t, gradient_out=out)
+    p = np.full((20, n_classes), 1 / n_classes, order="F")
+    p[7, n_classes - 2], p[9, 3] = -1, 2
+    with pytest.raises(ValueError, match=re.escape(f"target[7, {n_classes - 2}] = ")):
+        fl.CrossEntropy().gradient(z, p, gradient_out=out)
+    assert (out == 5).all()
