@@ -236,7 +236,7 @@ cdef extern from *:
     #endif
         for (ptrdiff_t i = start; i < stop; i++) work(what, i, fl_thread());
     }
-    /* So many runs of bytes, a step apart, into the caches: no processor sees by itself where the next one is. */
+    /* So many runs of bytes, a step apart, into the caches: processors do not see where the next one is. */
     static void fl_fetch(const char *at, ptrdiff_t step, ptrdiff_t n, ptrdiff_t bytes)
     {
         for (ptrdiff_t k = 0; k < n; k++, at += step) {
@@ -267,8 +267,8 @@ cdef enum:
     CHECK_FIRST_BYTES = 8388608
     INTERRUPTIBLE = 2097152  # elements of a thread: milliseconds, beside which a new parallel region is nothing
     STACK_BYTES = 51200
-    # Rows of more classes that do not follow each other are turned: brought one after the other into scratch, where they
-    # stay in the second level, if a block does; else there are no more of them than this many bytes.
+    # Rows of more classes that do not follow each other are turned: brought one after the other into scratch. They stay
+    # in the second level, if a block does; else there are no more of them than this many bytes.
     TURNED_CLASSES = 64
     TURNED_BYTES = 262144
     MOST_TURNED_BYTES = 1048576
