@@ -624,7 +624,6 @@ class Columns:
         shift: float,
         total: float,
         rounds: int = 1,
-        goal: float = 0.0,
     ) -> tuple[float, float]: ...
     def add_squares(self, h: _Array, first: int, out: _Array) -> None: ...
     def ascend(

@@ -2803,10 +2803,10 @@ cdef class Columns:
                 kernels64.columns.scores(&x, &coef[0], &z[0])
 
     def descend(self, const int64_t[::1] which, double[::1] coef, const double[:, ::1] of_columns,
-                double[::1] slope, const double[::1] h, double shift, double total, int rounds=1, double goal=0.0):
+                double[::1] slope, const double[::1] h, double shift, double total, int rounds=1):
         """Go through some columns: see csrc/descent.h. Return the largest violation of the last round and the shift.
 
-        It ends after so many rounds, or with a violation of `goal`.
+        It ends after so many rounds, or where the violation is at most 1.
 
         The rows of `of_columns`: l1, l2, limits, sums of h x, and curvatures.
         """
@@ -2823,7 +2823,7 @@ cdef class Columns:
         with nogil:
             while rounds > 0:
                 violation = kernels64.columns.descend(&d)
-                rounds = 0 if violation <= goal else rounds - 1
+                rounds = 0 if violation <= 1 else rounds - 1
         return violation, d.shift
 
     def add_squares(self, const double[::1] h, ptrdiff_t first, double[:, ::1] out):

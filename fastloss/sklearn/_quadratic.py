@@ -94,7 +94,7 @@ def _with_l1(
     of_columns[2], of_columns[4] = OF_LIMIT * limits, np.einsum("ii->i", matrix)
     for i in range(len(l1)):
         of_columns[:2] = l1[i], l2[i]
-        if kernels.descend(which, x, of_columns, slope, ones, 0.0, 0.0, MOST_ROUNDS, 1.0)[0] > 1:
+        if kernels.descend(which, x, of_columns, slope, ones, 0.0, 0.0, MOST_ROUNDS)[0] > 1:
             held = matrix + np.diag(l2[i])
             slack = SLACK * float(np.max(np.abs(first)) + np.max(l1[i]))
             found = lasso_by_guessing(held, -first, l1[i], x, slack)
