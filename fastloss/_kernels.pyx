@@ -557,6 +557,7 @@ cdef ptrdiff_t run_turned_piece(fl_block block, const Turned *turned, ptrdiff_t 
     cdef fl_job together = turned.jobs[start], own
     cdef ptrdiff_t n_classes = min(turned.piece, turned.n_classes - k), bad = -1, found, r
     cdef Part part = part_of(turned.first_row + start, stop - start, k, n_classes)
+    together.prediction = turned.job.prediction  # of all rows
     lay_turned(&together, turned.job, part, scratch + turned.kernel_scratch)
     turn_arrays(&together, turned.job, part, False)
     for r in range(start, stop):

@@ -406,6 +406,32 @@ def test_the_table_says_what_is_wrong(table):
     table.release(loss)
 
 
+@pytest.mark.parametrize("n_classes", [100, 9000])
+@pytest.mark.parametrize("orders", list(itertools.product("CF", repeat=3)), ids="".join)
+def test_an_order_for_each_array(table, orders, n_classes):
+    """Of rows of many classes: what does not follow each other is turned, and nothing else is."""
+    rng = np.random.default_rng(7)
+    z = rng.normal(size=(19, n_classes)).astype(np.float32)
+    loss, text = fl.CrossEntropy(label_smoothing=0.1), b"CrossEntropy(label_smoothing=0.1)"
+    for t in (rng.integers(0, n_classes, 19), fl.softmax(3 * rng.normal(size=z.shape).astype(np.float32))):
+        expected = loss.value_gradient_and_hessian(z, t, reduction="none")
+        value = np.empty(19, np.float32)
+        turned = [np.array(x, order=order) for x, order in zip((z, z, z), orders, strict=True)]
+        labels = np.asfortranarray(t) if orders[1] == "F" else t
+        fields = {"prediction": turned[0], "target": labels, "gradient": turned[1], "hessian": turned[2]}
+        fields["value"] = value
+        for threads in (1, 2):
+            call = Call(size=ctypes.sizeof(Call), n_rows=19, n_columns=n_classes, threads=threads)
+            call.target_is_by_column = int(t.ndim == 2)
+            for name, array in fields.items():
+                setattr(call, name, Array.of(array))
+            found = table.find(text, None, 0)
+            assert table.evaluate(found, ctypes.byref(call)) == DONE
+            table.release(found)
+            for each, right in zip((value, *turned[1:]), expected, strict=True):
+                assert np.array_equal(each, right)
+
+
 def test_ctypes():
     rng = np.random.default_rng(3)
     z, t, w = rng.normal(size=1000), rng.normal(size=1000), rng.exponential(size=1000)
