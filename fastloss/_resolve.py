@@ -101,6 +101,10 @@ def resolve(loss: Any) -> Any:
     if name in classes or name in functions:
         constructor = (classes.get(name) or functions[name]).__name__
         raise TypeError(f"loss must be an object or a name: pass {constructor}() instead of {name}")
+    from .combined import LossSum
+
+    if isinstance(loss, LossSum):
+        raise TypeError(f"loss must be one loss, not a sum of losses, which only calls and linear models take: {loss!r}")
     raise TypeError(f"loss must be a loss object, such as fastloss.Huber(), or a name, not {type(loss).__name__}")
 
 

@@ -212,3 +212,8 @@ def test_posterior():
         (fl.Huber() + fl.Fair()).predict_proba(z)
     with pytest.raises(ValueError, match="init_score is for sums"):
         (fl.Dice() + fl.Brier()).init_score([0.0, 1.0])
+
+
+def test_where_one_loss_is_needed():
+    with pytest.raises(TypeError, match="one loss, not a sum of losses"):
+        fl.streaming(0.5 * fl.Huber() + fl.SquaredError())
