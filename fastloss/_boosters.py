@@ -513,6 +513,10 @@ class LossEstimator(HasLoss):
         of_class = self._class_weights(codes, weight)
         if of_class is not None and codes is not None:
             weight = of_class[codes] if weight is None else weight * of_class[codes]
+        if self.loss_.kind == "columns" and targets.dtype == np.float64:
+            # As trees see targets: a spread below their rounding would be one of nothing to begin with.
+            with np.errstate(over="ignore"):
+                targets = targets.astype(np.float32).astype(np.float64)
         start = None if start_is_given else start_scores(self.loss_, targets, weight, self._n_outputs())
         self.init_score_ = np.zeros(self._n_outputs()) if start is None else start
         return Fit(targets, evals, weight, of_class, start)

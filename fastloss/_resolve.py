@@ -104,7 +104,9 @@ def resolve(loss: Any) -> Any:
     from .combined import LossSum
 
     if isinstance(loss, LossSum):
-        raise TypeError(f"loss must be one loss, not a sum of losses, which only calls and linear models take: {loss!r}")
+        raise TypeError(
+            f"loss must be one loss, not a sum of losses, which only calls and linear models take: {loss!r}"
+        )
     raise TypeError(f"loss must be a loss object, such as fastloss.Huber(), or a name, not {type(loss).__name__}")
 
 

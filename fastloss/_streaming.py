@@ -423,5 +423,7 @@ def streaming(loss: Any, *, reduction: str = "mean", axis: Any = None) -> Stream
     if loss.kind == "pointwise" and axis is not None:
         raise ValueError(f"{loss.name} is a function of single predictions, and has no axis")
     if loss.kind not in ("pointwise", "rowwise", "columns", "setwise"):
-        raise ValueError(f"{loss.name} takes survival times or groups, all of them at once, and is not added up in blocks")
+        raise ValueError(
+            f"{loss.name} takes survival times or groups, all of them at once, and is not added up in blocks"
+        )
     return Streaming(loss, reduction, -1 if axis is None and loss.kind in ("rowwise", "columns") else axis)

@@ -48,6 +48,16 @@ def test_it_learns_location_and_scale(loss):
     assert (np.diff(quantiles, axis=1) > 0).all()
 
 
+@pytest.mark.parametrize("loss", [fl.GaussianNLL(), fl.LogisticNLL()], ids=repr)
+@pytest.mark.parametrize("y", [0.1, 7.3, 12345.678])
+def test_a_constant_target(loss, y):
+    """Trees round targets: what is left of that must not be a distance of many spreads."""
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    model = fastloss_lightgbm.LGBMRegressor(loss=loss, verbose=-1, n_jobs=1).fit(X, np.full(200, y))
+    np.testing.assert_allclose(model.predict(X, raw_score=True)[:, 0], y, rtol=1e-6)
+    assert np.all(np.abs(model.predict(X, raw_score=True)[:, 1]) < 100)
+
+
 @pytest.mark.parametrize("curvature", ["exact", "psd", "majorize", "fisher"])
 def test_curvatures(curvature):
     """ "auto" is "fisher"; none diverges."""
