@@ -71,7 +71,9 @@ class Quadratic:
         for factor, slope in zip(self.factors, slopes.swapaxes(0, 1), strict=True):
             scaled = factor.inverse_root * slope
             gap += 0.5 * np.einsum("aj,ja->a", scaled, dpotrs(factor.lower, scaled.T, lower=1)[0])
-        return Found(x + self.origin, value, np.max(np.abs(slopes) / limits, axis=(1, 2)), gap)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            violation = np.max(np.where(slopes != 0, np.abs(slopes) / limits, 0.0), axis=(1, 2))
+        return Found(x + self.origin, value, violation, gap)
 
 
 def _with_l1(
