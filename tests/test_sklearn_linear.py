@@ -445,6 +445,16 @@ def test_more_columns_than_rows_and_little_penalty(loss):
     assert objective(model, x, y) <= least * (1 + 2e-6)
 
 
+def test_last_steps_to_a_kink_are_taken_in_double():
+    """What single precision cannot end, double does: there is no warning."""
+    rng = np.random.default_rng(21)
+    x = rng.normal(size=(100, 4)).astype(np.float32)
+    y = 3 * x[:, 0] + 10 + rng.normal(size=100)
+    narrow = LossRegressor("epsilon_insensitive", alpha=1.6e-6).fit(x, y)
+    wide = LossRegressor("epsilon_insensitive", alpha=1.6e-6).fit(x.astype(np.float64), y)
+    np.testing.assert_allclose(narrow.coef_, wide.coef_, atol=1e-3)
+
+
 def test_float32_ends_where_its_digits_do():
     rng = np.random.default_rng(0)
     x = sparse.random(1600, 2000, density=0.01, format="csr", random_state=0)

@@ -7,7 +7,6 @@ are as good as the rest. It ends by the gradient of all columns; nothing of the 
 
 from __future__ import annotations
 
-import copy
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ import fastloss as fl
 
 from .._kernels import Columns as Kernels
 from ._algebra import Factor
-from ._objective import BLOCK_BYTES, MeanLoss, Scores
+from ._objective import BLOCK_BYTES, MeanLoss
 
 if TYPE_CHECKING:
     from ._solvers import Fit, Objective, Progress
@@ -250,16 +249,6 @@ def _run(executor: Any, job: Any, spans: list[slice]) -> None:
         pass
 
 
-def _in_double(scores: Scores) -> Scores:
-    """The same scores with targets and weights of the precision that they are computed in here."""
-    same = copy.copy(scores)
-    if same.target.dtype.kind == "f":
-        same.target = same.target.astype(np.float64, copy=False)
-    if same.weight is not None:
-        same.weight = same.weight.astype(np.float64, copy=False)
-    return same
-
-
 class _Point:
     """Coordinates with the scores of all rows, of shape (outputs, rows), and what the loss is there."""
 
@@ -277,7 +266,7 @@ class _Descent:
         if mean.by_columns.get("columns") is None:
             mean.by_columns["columns"] = _Sparse(mean) if mean.is_sparse else _Dense(mean)
         self.x: _Sparse | _Dense = mean.by_columns["columns"]
-        self.n, self.scores = mean.n_features, _in_double(mean.scores)
+        self.n, self.scores = mean.n_features, mean.scores.in_double()
         unit = self.x.unit
         self.l1, self.l2 = objective.l1[: self.n] * unit, objective.l2[: self.n] * np.square(unit)
         self.limits = objective.limits[:, : self.n] * unit

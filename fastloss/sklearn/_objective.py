@@ -7,6 +7,7 @@ added up in their order: the partition follows from shapes alone, so the bits do
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -56,6 +57,15 @@ class Scores:
 
     def __init__(self, loss: Any, target: np.ndarray, weight: np.ndarray | None, n_outputs: int) -> None:
         self.loss, self.target, self.weight, self.n_outputs = loss, target, weight, n_outputs
+
+    def in_double(self) -> Scores:
+        """The same with targets and weights of double precision."""
+        same = copy.copy(self)
+        if same.target.dtype.kind == "f":
+            same.target = same.target.astype(np.float64, copy=False)
+        if same.weight is not None:
+            same.weight = same.weight.astype(np.float64, copy=False)
+        return same
 
     def weight_of(self, rows: slice) -> Any:
         """The weights of rows, in a shape that broadcasts to their scores."""
@@ -598,6 +608,13 @@ class MeanLoss:
     def sampled(self, every: int) -> MeanLoss:
         """The same of a sample of the rows."""
         other = MeanLoss(self.x, self.scores, self.fit_intercept, self.executor, self.columns, every)
+        other.examine = self.examine
+        return other
+
+    def in_double(self) -> MeanLoss:
+        """The same of a copy of X in double precision."""
+        x, scores = self.x.astype(np.float64), self.scores.in_double()
+        other = MeanLoss(x, scores, self.fit_intercept, self.executor, self.columns, self.every)
         other.examine = self.examine
         return other
 

@@ -626,12 +626,12 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
     has_duals = isinstance(last.scores, (Kinks, RankKinks))
     if has_duals and name == "newton":
         try:
-            return Fit(*interior(last, theta, problem, tol, progress))
+            return _by_duals(last, theta, problem, tol, progress)
         except LinAlgError:
             if is_constant:
                 raise
         # The centre of another problem may be too near to the bounds of this one.
-        return Fit(*interior(last, clipped(np.zeros_like(theta), problem.bounds), problem, tol, progress))
+        return _by_duals(last, clipped(np.zeros_like(theta), problem.bounds), problem, tol, progress)
     if has_duals and problem.solver == "auto" and mean.every == 1 and _norm_holds_all(mean, problem):
         found = None
         with contextlib.suppress(LinAlgError):
@@ -655,6 +655,14 @@ def solve(mean: MeanLoss, problem: Problem, theta: np.ndarray, tol: float, progr
     if fit is None or (fit.stopped and not progress.is_over):
         fit = through(mean, problem.stages, problem, theta, tol, progress, at_start)
     return fit
+
+
+def _by_duals(mean: MeanLoss, theta: np.ndarray, problem: Problem, tol: float, progress: Progress) -> Fit:
+    """Interior points; where single precision has too few digits for the last steps, in double."""
+    fit = Fit(*interior(mean, theta, problem, tol, progress))
+    if not fit.stopped or progress.is_over or mean.x.dtype == np.float64:
+        return fit
+    return Fit(*interior(mean.in_double(), theta, problem, tol, progress))
 
 
 def takes_matrix(mean: MeanLoss, problem: Problem) -> bool:
