@@ -236,6 +236,14 @@ ALWAYS_INLINE void whole_tile(const tile_arrays *a, operands o, lane_sums *sums,
     evaluate_tile(a, o, sums, f, has_e, has_l, want, kind);
 }
 
+/* Adds up the values of n elements, which a function of one argument has left in their tile. */
+SHARED void add_values(lane_sums *sums, real *x, ptrdiff_t n)
+{
+    for (ptrdiff_t i = n; i % LANES; i++) x[i] = 0;
+    for (ptrdiff_t i = 0; i < n; i += LANES)
+        for (int g = 0; g < GROUP; g++) add_lanes(sums, g, load(x + i + g * WIDTH));
+}
+
 /* The first of n targets that is outside its domain, or -1. `bad` is the first as a real; what weighs 0 may hold anything. */
 SHARED ptrdiff_t bad_target(const fl_job *job, ptrdiff_t first, ptrdiff_t n, const real *t, const real *w,
                             ptrdiff_t bad)
@@ -286,7 +294,7 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
                          .padded = padded,
                          .scale = (real)job->scale,
                          .wanted = job->want,
-                         .value = job->value.data ? value_tile : NULL,
+                         .value = job->value.data || !job->target.data ? value_tile : NULL,
                          .traffic = job->stream ? &traffic : NULL};
         a.z = tile_of(&job->prediction, job, first, n, z_dense, z_tile);
         a.t = job->target.data ? broadcast_tile(&job->target, job, first, n, first == start, t_tile) : a.z;
@@ -306,6 +314,7 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
         const int plain = !a.w && !a.q && !a.value && n == padded;
         if (!plain && !a.w && job->target.data) a.w = unit_weights(w_tile, n, first == start);
         (plain ? f->plain : f->general)[job->want](&a, &settings, &sums);
+        if (!job->target.data && !job->value.data) add_values(&sums, value_tile, n);
         finish_copy(&traffic.gradient);
         finish_copy(&traffic.hessian);
         if (job->gradient.data) traffic.gradient = put_tile(&job->gradient, job, first, n, gradient_dense, a.gradient);
@@ -318,7 +327,7 @@ SHARED ptrdiff_t pointwise_block(const fl_job *job, ptrdiff_t first, ptrdiff_t c
     finish_copy(&traffic.gradient);
     finish_copy(&traffic.hessian);
     if (job->stream) stream_end();
-    *sum = total_of(&sums);
+    *sum = job->want & FL_VALUE ? total_of(&sums) : 0; /* tiles with weights may have added what is no value */
     return -1;
 }
 
