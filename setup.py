@@ -138,7 +138,15 @@ class BuildKernels(build_ext):
         with ThreadPoolExecutor(self.parallel or os.cpu_count()) as pool:
             compiled = [pool.submit(compile_one, job) for job in jobs]
             # Cython translates beside the compiler, which then finds one more file to take in turn.
-            (module,) = cythonize([ext], build_dir=self.build_temp, include_path=include_dirs, force=True, quiet=True)
+            lines = bool(self.cython_line_directives)  # for coverage
+            (module,) = cythonize(
+                [ext],
+                build_dir=self.build_temp,
+                include_path=include_dirs,
+                emit_linenums=lines,
+                force=True,
+                quiet=True,
+            )
             options = {"macros": ext.define_macros, "include_dirs": include_dirs}
             options["extra_postargs"] = ext.extra_compile_args
             compiled.append(pool.submit(self.compiler.compile, module.sources, self.build_temp, **options))

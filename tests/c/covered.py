@@ -207,7 +207,7 @@ def main():
             print(f"    {file['missing_lines']}")
     failed = False
     for name, (part, whole) in totals.items():
-        below = part < floors[name] * whole
+        below = not whole or part < floors[name] * whole
         failed |= below
         print(f"{name:10} {percent(part, whole)} (floor {floors[name]:.1%}){' FAILED' if below else ''}")
     return int(failed)
