@@ -213,3 +213,38 @@ def test_bad_targets_of_classes_in_columns(dtype, n_classes):
     with pytest.raises(ValueError, match=re.escape(f"target[7, {n_classes - 2}] = ")):
         fl.CrossEntropy().gradient(z, p, gradient_out=out)
     assert (out == 5).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_wrong_in_turned_rows(threads):
+    rng = np.random.default_rng(5)
+    z, q = rng.normal(size=(40, 9000)), rng.random((40, 9000))
+    q /= q.sum(axis=1, keepdims=True)
+    q[21, 8000], q[33, 5] = -1.0, 2.0
+    short, of_short = z[:, :200], q[:, :200].copy()
+    of_short[7, 150] = 3.0
+    with fl.num_threads(threads):
+        for scores, target, place in ((z, q, r"\[21, 8000\]"), (short, of_short, r"\[7, 150\]")):
+            with pytest.raises(ValueError, match=place):
+                fl.CrossEntropy()(np.asfortranarray(scores), np.asfortranarray(target))
+        labels = rng.integers(0, 9000, 40)
+        labels[37] = 9000
+        with pytest.raises(ValueError, match=r"\[37\]"):
+            fl.CrossEntropy().gradient(np.asfortranarray(z), labels)
+
+
+def test_turned_rows_of_other_steps_and_types():
+    rng = np.random.default_rng(6)
+    wide = np.asfortranarray(rng.normal(size=(80, 300)))
+    one_hot = np.eye(300, dtype=bool)[rng.integers(0, 300, 40)]
+    loss = fl.CrossEntropy(label_smoothing=0.1)
+    right = loss.value_and_gradient(np.ascontiguousarray(wide[::2]), one_hot.astype(float))
+    found = loss.value_and_gradient(wide[::2], np.asfortranarray(one_hot))
+    assert found[0] == right[0]
+    assert np.array_equal(found[1], right[1])
+    long, labels = rng.normal(size=(3, 200_000)), rng.integers(0, 200_000, 3)
+    hinge = fl.MulticlassHinge()
+    value, gradient = hinge.value_and_gradient(np.asfortranarray(long), labels)
+    right = hinge.value_and_gradient(long, labels)
+    assert value == pytest.approx(right[0], rel=1e-13)
+    np.testing.assert_allclose(gradient, right[1], atol=1e-16)
