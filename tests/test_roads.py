@@ -221,17 +221,17 @@ def test_what_is_wrong_in_turned_rows(threads):
     z, q = rng.normal(size=(40, 9000)), rng.random((40, 9000))
     q /= q.sum(axis=1, keepdims=True)
     q[21, 8000], q[33, 5] = -1.0, 2.0
-    short = rng.normal(size=(4000, 200))  # too large to be looked at twice
+    short = rng.normal(size=(6000, 200))  # too large to be looked at before
     of_short = fl.softmax(short)
     of_short[7, 150] = 3.0
-    z, q = np.tile(z, (2, 1)), np.tile(q, (2, 1))
+    z, q = np.tile(z, (4, 1)), np.tile(q, (4, 1))
     with fl.num_threads(threads):
         for scores, target, place in ((z, q, r"\[21, 8000\]"), (short, of_short, r"\[7, 150\]")):
             with pytest.raises(ValueError, match=place):
                 fl.CrossEntropy()(np.asfortranarray(scores), np.asfortranarray(target))
             with pytest.raises(ValueError, match=place):
                 fl.CrossEntropy().value_and_gradient(np.asfortranarray(scores), np.asfortranarray(target))
-        labels = rng.integers(0, 9000, 80)
+        labels = rng.integers(0, 9000, len(z))
         labels[37] = 9000
         with pytest.raises(ValueError, match=r"\[37\]"):
             fl.CrossEntropy().gradient(np.asfortranarray(z), labels)
