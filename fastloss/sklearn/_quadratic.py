@@ -53,9 +53,12 @@ class Quadratic:
     def minima(self, l1: np.ndarray, l2: np.ndarray, limits: np.ndarray, theta: np.ndarray) -> Found:
         """Go from theta to the minima for amounts of L1 and L2 of shape (amounts, width), one from another."""
         x = np.empty((len(l1), *theta.shape))
-        along = _with_l1 if np.any(l1) else _without_l1
+        has_l1 = bool(np.any(l1))
         for k, (matrix, factor, first) in enumerate(zip(self.hessian, self.factors, self.gradient, strict=True)):
-            along(matrix, factor, first, l1, l2, limits[k], theta[k] - self.origin[k], x[:, k])
+            if has_l1:
+                _with_l1(matrix, factor, first, l1, l2, limits[k], theta[k] - self.origin[k], x[:, k])
+            else:
+                _without_l1(matrix, first, l2, x[:, k])
         return self.judged(x, l1, l2, limits)
 
     def judged(self, x: np.ndarray, l1: np.ndarray, l2: np.ndarray, limits: np.ndarray) -> Found:
@@ -106,16 +109,7 @@ def _with_l1(
         out[i] = x
 
 
-def _without_l1(
-    matrix: np.ndarray,
-    factor: Factor,
-    first: np.ndarray,
-    l1: np.ndarray,
-    l2: np.ndarray,
-    limits: np.ndarray,
-    start: np.ndarray,
-    out: np.ndarray,
-) -> None:
+def _without_l1(matrix: np.ndarray, first: np.ndarray, l2: np.ndarray, out: np.ndarray) -> None:
     """The same by equations alone, each solved twice for the digits."""
     for i, held_by in enumerate(l2):
         held = matrix + np.diag(held_by)
